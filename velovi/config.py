@@ -1,0 +1,361 @@
+"""Options of every stage: one frozen dataclass each, with default, range, unit and help.
+
+Widgets, the command line and the README's table are made from these fields, so a default or a
+sentence of help is written once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from typing import Any, Self
+
+from velovi.errors import OptionError
+
+
+@dataclass(frozen=True)
+class OptionInfo:
+    """What a form or a command line needs to know of one option.
+
+    ``low`` and ``high`` are inclusive; ``choices`` lists the only values allowed.
+    """
+
+    label: str
+    help: str
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+    advanced: bool = False
+
+
+def option(default: Any, label: str, help: str, **info: Any) -> Any:  # noqa: A002
+    """A dataclass field that carries its :class:`OptionInfo`."""
+    return field(default=default, metadata={"info": OptionInfo(label, help, **info)})
+
+
+@dataclass(frozen=True)
+class Options:
+    """Base of the option dataclasses: checks ranges and types when born."""
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(one.default, tuple):
+                value = tuple(value)
+                object.__setattr__(self, one.name, value)
+            _check(one, value)
+
+    @classmethod
+    def info(cls) -> dict[str, OptionInfo]:
+        """Every option's description, by name, in order."""
+        return {one.name: one.metadata["info"] for one in fields(cls) if "info" in one.metadata}
+
+    @classmethod
+    def default(cls, name: str) -> Any:
+        """The default value of one option."""
+        value = next(one.default for one in fields(cls) if one.name == name)
+        return None if value is MISSING else value
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Options from JSON; an unknown name is an error rather than a silent loss."""
+        unknown = sorted(set(values) - {one.name for one in fields(cls)})
+        if unknown:
+            raise OptionError(
+                f"there is no option {', '.join(map(repr, unknown))}",
+                where=cls.__name__,
+                expected=", ".join(one.name for one in fields(cls)),
+                remedy="Check the spelling",
+            )
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+
+def _check(one: Field[Any], value: Any) -> None:
+    info: OptionInfo | None = one.metadata.get("info")
+    if info is None:
+        return
+    if info.choices and value not in info.choices:
+        raise OptionError(
+            f"{value!r} is not a choice",
+            where=one.name,
+            expected="one of " + ", ".join(info.choices),
+        )
+    default = one.default
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise OptionError(
+                "must be true or false", where=one.name, found=f"{value!r}", remedy=info.help
+            )
+    elif isinstance(default, int | float):
+        wants_integer = isinstance(default, int)
+        bad = isinstance(value, bool) or not isinstance(value, int | float)
+        bad = bad or (wants_integer and value != int(value))
+        bad = bad or not (info.low is None or value >= info.low)
+        bad = bad or not (info.high is None or value <= info.high)
+        if bad:
+            kind = "a whole number" if wants_integer else "a number"
+            raise OptionError(
+                "the value is out of range",
+                where=one.name,
+                expected=f"{kind} from {info.low} to {info.high}",
+                found=f"{value!r}",
+                remedy=info.help,
+            )
+    elif isinstance(default, str) and not isinstance(value, str):
+        raise OptionError("must be a text", where=one.name, found=f"{value!r}")
+
+
+@dataclass(frozen=True)
+class PreprocessOptions(Options):
+    """From counts to the smoothed, scaled expression that the model sees."""
+
+    spliced_layer: str = option(
+        "spliced", "Spliced layer", "Layer that holds the counts of mature (spliced) RNA."
+    )
+    unspliced_layer: str = option(
+        "unspliced", "Unspliced layer", "Layer that holds the counts of nascent (unspliced) RNA."
+    )
+    counts: str = option(
+        "auto",
+        "Counts are",
+        "raw: molecule counts, divide by each cell's total. normalised: leave as they are. "
+        "auto: raw when every number is whole.",
+        choices=("auto", "raw", "normalised"),
+        advanced=True,
+    )
+    min_shared_counts: int = option(
+        20,
+        "Minimum shared counts",
+        "A gene is kept when its spliced and unspliced counts, summed over the cells that have "
+        "both, reach this number.",
+        low=0,
+        high=100_000,
+        unit="counts",
+    )
+    n_top_genes: int = option(
+        2000,
+        "Variable genes",
+        "How many of the most variable genes are kept.",
+        low=2,
+        high=50_000,
+        unit="genes",
+    )
+    filter_on_r2: bool = option(
+        True,
+        "Drop genes without a velocity signal",
+        "Keep only genes whose unspliced counts follow their spliced counts (R2 and slope of the "
+        "steady-state line above 0.01).",
+    )
+    n_pcs: int = option(
+        30,
+        "Principal components",
+        "Components used to find neighbouring cells.",
+        low=2,
+        high=200,
+        advanced=True,
+    )
+    n_neighbors: int = option(
+        30,
+        "Neighbours",
+        "Neighbouring cells over which expression is averaged.",
+        low=2,
+        high=500,
+        unit="cells",
+    )
+    genes_to_keep: tuple[str, ...] = option(
+        (),
+        "Always keep these genes",
+        "Genes kept whatever the filters say, if they have any counts at all.",
+        advanced=True,
+    )
+    compute_umap: bool = option(
+        True, "Compute UMAP", "Add a UMAP when the file brings no two-dimensional embedding."
+    )
+    seed: int = option(0, "Seed", "Fixes PCA and UMAP.", low=0, high=2**31 - 1, advanced=True)
+
+
+@dataclass(frozen=True)
+class ModelOptions(Options):
+    """Size and shape of the neural networks."""
+
+    n_hidden: int = option(
+        256, "Hidden units", "Width of the neural networks.", low=4, high=4096, advanced=True
+    )
+    n_latent: int = option(
+        10, "Latent dimensions", "Dimensions of the cell state.", low=1, high=200, advanced=True
+    )
+    n_layers: int = option(
+        1, "Hidden layers", "Depth of the neural networks.", low=1, high=8, advanced=True
+    )
+    dropout_rate: float = option(
+        0.1, "Dropout", "Share of units left out in training.", low=0.0, high=0.9, advanced=True
+    )
+    gamma_init_data: bool = option(
+        False,
+        "Start degradation from the data",
+        "Start each gene's degradation rate from its unspliced-to-spliced ratio.",
+        advanced=True,
+    )
+    linear_decoder: bool = option(
+        False,
+        "Linear decoder for time",
+        "Makes each latent dimension's effect on gene time readable as a weight.",
+        advanced=True,
+    )
+
+
+@dataclass(frozen=True)
+class TrainOptions(Options):
+    """How the model is fitted."""
+
+    max_epochs: int = option(
+        500,
+        "Maximum epochs",
+        "Passes over the cells; early stopping usually ends sooner.",
+        low=1,
+        high=10_000,
+        unit="epochs",
+    )
+    early_stopping: bool = option(
+        True,
+        "Stop early",
+        "Stop when the held-out cells have not been fitted better for 45 epochs.",
+    )
+    lr: float = option(
+        0.01, "Learning rate", "Step size of the optimiser.", low=1e-6, high=1.0, advanced=True
+    )
+    weight_decay: float = option(
+        0.01,
+        "Weight decay",
+        "Pulls the networks' weights towards zero.",
+        low=0.0,
+        high=1.0,
+        advanced=True,
+    )
+    batch_size: int = option(
+        256, "Batch size", "Cells in one step.", low=2, high=65_536, unit="cells", advanced=True
+    )
+    train_size: float = option(
+        0.9,
+        "Share of cells to train on",
+        "The rest is held out to judge the fit.",
+        low=0.1,
+        high=1.0,
+    )
+    accelerator: str = option(
+        "auto",
+        "Hardware",
+        "auto takes a graphics card when there is one.",
+        choices=("auto", "cpu", "gpu", "mps"),
+    )
+    threads: int = option(
+        0,
+        "CPU threads",
+        "0 takes one thread for each core that this process may use.",
+        low=0,
+        high=256,
+        advanced=True,
+    )
+    seed: int = option(
+        0, "Seed", "The same seed gives the same model.", low=0, high=2**31 - 1
+    )
+
+
+@dataclass(frozen=True)
+class PosteriorOptions(Options):
+    """What is computed from the trained model."""
+
+    n_samples: int = option(
+        25,
+        "Posterior samples",
+        "Samples a cell for means and standard deviations.",
+        low=2,
+        high=1000,
+        unit="samples",
+    )
+    directional_samples: int = option(
+        50,
+        "Samples for directional uncertainty",
+        "Velocity samples a cell for the spread of its direction; 0 leaves it out.",
+        low=0,
+        high=1000,
+        unit="samples",
+    )
+    batch_size: int = option(
+        512, "Batch size", "Cells at a time.", low=1, high=65_536, unit="cells", advanced=True
+    )
+    seed: int = option(0, "Seed", "Fixes the samples.", low=0, high=2**31 - 1, advanced=True)
+
+
+@dataclass(frozen=True)
+class DynamicsOptions(Options):
+    """Velocity graph, projection and shared time."""
+
+    recurse_neighbors: int = option(
+        2,
+        "Neighbourhood depth",
+        "1 compares a cell's velocity with its neighbours, 2 with their neighbours as well.",
+        low=1,
+        high=2,
+        advanced=True,
+    )
+    max_neighbors: int = option(
+        0,
+        "Neighbours in the velocity graph",
+        "Most cells that one cell is compared with; 0 compares with all of its neighbourhood.",
+        low=0,
+        high=5000,
+        unit="cells",
+        advanced=True,
+    )
+    seed: int = option(0, "Seed", "Fixes random choices.", low=0, high=2**31 - 1, advanced=True)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of all stages of a run."""
+
+    preprocess: PreprocessOptions = field(default_factory=PreprocessOptions)
+    model: ModelOptions = field(default_factory=ModelOptions)
+    train: TrainOptions = field(default_factory=TrainOptions)
+    posterior: PosteriorOptions = field(default_factory=PosteriorOptions)
+    dynamics: DynamicsOptions = field(default_factory=DynamicsOptions)
+
+    @classmethod
+    def stages(cls) -> dict[str, type[Options]]:
+        """Option class of each stage, in the order the stages run."""
+        return {
+            "preprocess": PreprocessOptions,
+            "model": ModelOptions,
+            "train": TrainOptions,
+            "posterior": PosteriorOptions,
+            "dynamics": DynamicsOptions,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, dict[str, Any]]) -> Self:
+        """From the ``options`` part of a run's ``spec.json``."""
+        unknown = sorted(set(values) - set(cls.stages()))
+        if unknown:
+            raise OptionError(
+                f"there is no stage {', '.join(map(repr, unknown))}",
+                where="options",
+                expected=", ".join(cls.stages()),
+            )
+        return cls(
+            **{
+                name: kind.from_dict(values.get(name, {}))  # type: ignore[arg-type]
+                for name, kind in cls.stages().items()
+            }
+        )
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Plain values, ready for JSON."""
+        return {name: getattr(self, name).to_dict() for name in self.stages()}
