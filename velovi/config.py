@@ -263,9 +263,7 @@ class TrainOptions(Options):
         high=256,
         advanced=True,
     )
-    seed: int = option(
-        0, "Seed", "The same seed gives the same model.", low=0, high=2**31 - 1
-    )
+    seed: int = option(0, "Seed", "The same seed gives the same model.", low=0, high=2**31 - 1)
 
 
 @dataclass(frozen=True)

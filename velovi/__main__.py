@@ -1,0 +1,241 @@
+"""Command line: the same stages as the app, on a laptop or a server without a screen.
+
+``python -m velovi run FILE --out DIR`` does everything; ``export`` writes h5ad and tables;
+``demo`` makes the demo run that comes with the app; ``serve`` starts the app.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from velovi import __version__
+from velovi.config import Options, RunOptions
+from velovi.errors import DataError, StoreError, VeloviError
+
+POLL_SECONDS = 0.5
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    given = _parser().parse_args(arguments)
+    try:
+        return int(given.command(given))
+    except VeloviError as error:
+        print(f"velovi: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("velovi", description=__doc__.splitlines()[0])
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="train on a file and write a run folder")
+    run.add_argument("file", type=Path, metavar="FILE", help="h5ad with (un)spliced counts")
+    run.add_argument("--out", type=Path, required=True, metavar="DIR", help="new run folder")
+    run.add_argument("--seed", type=int, help="one seed for all stages")
+    run.add_argument("--detach", action="store_true", help="return at once; the run goes on")
+    _add_options(run)
+    run.set_defaults(command=_run)
+
+    check = commands.add_parser("check", help="say what a file holds and what is wrong with it")
+    check.add_argument("file", type=Path, metavar="FILE")
+    check.set_defaults(command=_check)
+
+    export = commands.add_parser("export", help="write a result as h5ad and tables")
+    export.add_argument("run", type=Path, metavar="RUN", help="a finished run's folder")
+    export.add_argument("--h5ad", type=Path, metavar="FILE", help="the whole result")
+    export.add_argument("--csv", type=Path, metavar="DIR", help="tables of cells and genes")
+    export.set_defaults(command=_export)
+
+    demo = commands.add_parser("demo", help="simulate and train the demo run of the app")
+    demo.add_argument("--out", type=Path, help="another folder than the app's own")
+    demo.set_defaults(command=_demo)
+
+    serve = commands.add_parser("serve", help="start the app")
+    serve.add_argument("--port", type=int, default=8501)
+    serve.add_argument("--workspace", type=Path, help="where files and runs are kept")
+    serve.set_defaults(command=_serve)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    """One flag for each option of each stage; a name that is unique needs no stage before it."""
+    counts = Counter(name for kind in RunOptions.stages().values() for name in kind.info())
+    for stage, kind in RunOptions.stages().items():
+        group = parser.add_argument_group(stage)
+        for name, info in kind.info().items():
+            flags = [f"--{stage}-{name}".replace("_", "-")]
+            if counts[name] == 1:
+                flags.insert(0, f"--{name}".replace("_", "-"))
+            default = kind.default(name)
+            shown = " ".join(default) if isinstance(default, tuple) else default
+            text = f"{info.help} [{shown}]".replace("%", "%%")
+            target = f"{stage}.{name}"
+            if isinstance(default, bool):
+                group.add_argument(
+                    *flags, dest=target, action=argparse.BooleanOptionalAction, help=text
+                )
+            elif isinstance(default, tuple):
+                group.add_argument(*flags, dest=target, nargs="*", help=text)
+            else:
+                choices = info.choices or None
+                group.add_argument(
+                    *flags, dest=target, type=type(default), choices=choices, help=text
+                )
+
+
+def options_from(given: argparse.Namespace) -> RunOptions:
+    """The run's options from parsed flags; what was not given keeps its default."""
+    values: dict[str, Options] = {}
+    for stage, kind in RunOptions.stages().items():
+        chosen = {
+            name: getattr(given, f"{stage}.{name}")
+            for name in kind.info()
+            if getattr(given, f"{stage}.{name}") is not None
+        }
+        if given.seed is not None and "seed" in kind.info():
+            chosen.setdefault("seed", given.seed)
+        values[stage] = kind.from_dict(chosen)
+    return RunOptions(**values)  # type: ignore[arg-type]
+
+
+def _run(given: argparse.Namespace) -> int:
+    from velovi.runs.folder import RunFolder, RunSpec
+    from velovi.runs.launch import start_worker
+    from velovi.runs.workspace import versions
+
+    options = options_from(given)
+    if not given.file.is_file():
+        raise DataError("there is no such file", where=str(given.file), remedy="Check the path")
+    if (given.out / "spec.json").exists():
+        raise StoreError(
+            "this folder holds a run already", where=str(given.out), remedy="Choose a new folder"
+        )
+    given.out.mkdir(parents=True, exist_ok=True)
+    folder = RunFolder(given.out.resolve())
+    source = str(given.file.resolve())
+    folder.write_spec(
+        RunSpec(folder.run_id, given.file.stem, "", source, options, time.time(), versions())
+    )
+    start_worker(folder)
+    if given.detach:
+        print(folder.path)
+        return 0
+    return _follow(folder.path)
+
+
+def _follow(path: Path) -> int:
+    """Print progress until the run ends. The first Ctrl-C stops and keeps, the second cancels."""
+    from velovi.runs.folder import RunFolder, RunState
+
+    folder, said = RunFolder(path), ""
+    while (state := folder.state()).active:
+        said = _say_progress(folder, said)
+        try:
+            time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            if folder.stop_requested:
+                folder.request_cancel()
+                print("cancelling: nothing will be kept")
+            else:
+                folder.request_stop()
+                print("stopping: the model so far is kept; press Ctrl-C again to cancel")
+    if state is RunState.DONE:
+        history = folder.history()
+        seconds = time.time() - folder.progress().started
+        last = (
+            f", held-out loss {history[-1]['elbo_validation']:.1f}"
+            if history and ("elbo_validation" in history[-1])
+            else ""
+        )
+        print(f"done in {seconds:.0f} s, {len(history)} epochs{last}: {folder.result_path}")
+        return 0
+    error = folder.progress().error
+    text = str(VeloviError(**error)) if error else ""  # type: ignore[arg-type]
+    print(f"{state}: {text or f'see {folder.log_path}'}", file=sys.stderr)
+    return 1
+
+
+def _say_progress(folder: object, said: str) -> str:
+    from velovi.runs.folder import RunFolder
+
+    assert isinstance(folder, RunFolder)
+    progress = folder.progress()
+    if not progress.stage:
+        return said
+    # on training, a line for every tenth epoch is enough
+    step = progress.step // 10 * 10 if progress.stage == "train" else 0
+    line = f"{progress.stage}: {progress.message}"
+    if step:
+        history = folder.history()
+        loss = history[-1].get("elbo_validation") if history else None
+        line += f", epoch {step} of at most {progress.of}"
+        line += f", held-out loss {loss:.1f}" if loss is not None else ""
+        key = f"train {step}"
+    else:
+        key = line
+    if key != said:
+        print(line, flush=True)
+    return key
+
+
+def _check(given: argparse.Namespace) -> int:
+    from velovi.data.inspect import inspect_file
+
+    summary = inspect_file(given.file)
+    print(f"{summary.n_cells} cells, {summary.n_genes} genes")
+    print(f"spliced: {summary.spliced_layer}, unspliced: {summary.unspliced_layer}")
+    for problem in summary.problems:
+        print(f"{problem.level}: {problem.what} {problem.remedy}".rstrip())
+    return 0 if summary.ready else 1
+
+
+def _export(given: argparse.Namespace) -> int:
+    from velovi.runs.export import cell_table, export_h5ad, gene_table
+    from velovi.runs.folder import RunFolder
+    from velovi.runs.results import ResultStore
+
+    folder = RunFolder(given.run.resolve())
+    store = ResultStore(folder.result_path)
+    if given.h5ad:
+        print(export_h5ad(folder.result_path, given.h5ad))
+    if given.csv:
+        given.csv.mkdir(parents=True, exist_ok=True)
+        for name, table in (("cells", cell_table(store)), ("genes", gene_table(store))):
+            table.to_csv(given.csv / f"{name}.csv")
+            print(given.csv / f"{name}.csv")
+    return 0
+
+
+def _demo(given: argparse.Namespace) -> int:
+    from velovi.runs.demo import make_demo
+    from velovi.runs.workspace import DEMO_FOLDER
+
+    return make_demo(given.out or DEMO_FOLDER)
+
+
+def _serve(given: argparse.Namespace) -> int:
+    import os
+
+    app = Path(__file__).resolve().parent.parent / "app.py"
+    if not app.exists():
+        raise StoreError(
+            "the app's start file is missing",
+            where=str(app),
+            remedy="Start it from a copy of the repository: make run",
+        )
+    environment = dict(os.environ)
+    if given.workspace:
+        environment["VELOVI_WORKSPACE"] = str(given.workspace.resolve())
+    command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.port", str(given.port)]
+    return subprocess.call(command, env=environment)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

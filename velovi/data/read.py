@@ -1,0 +1,336 @@
+"""From a file on disk to an AnnData, with a plain answer for every file that cannot be read."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from velovi.data import MIN_CELLS
+from velovi.errors import DataError, UnknownNameError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import scipy.sparse as sp
+    from anndata import AnnData
+
+UNLABELLED = "unlabelled"
+_ROW_BLOCK = 1024
+
+MAKE_LAYERS = (
+    "Count spliced and unspliced RNA from the raw reads with velocyto, STARsolo (--soloFeatures "
+    "Gene Velocyto), alevin-fry or kb (kallisto bustools), and put both counts into layers."
+)
+COPY_AGAIN = "Copy or download the file again and compare its size with the original."
+
+
+def unreadable_reason(path: Path) -> tuple[str, str] | None:
+    """What a file is instead of AnnData in HDF5, and the remedy; None when it looks right."""
+    if not path.exists():
+        return "nothing: there is no file of this name", "Check the path."
+    if path.is_dir():
+        return "a folder", "Choose a single file that ends in .h5ad."
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+        if not h5py.is_hdf5(path):
+            return _describe_bytes(start)
+        with h5py.File(path, "r") as file:
+            return _describe_hdf5(file)
+    except PermissionError:
+        return "a file this computer may not read", "Change the permissions of the file."
+    except (OSError, RuntimeError, KeyError) as error:
+        return f"a truncated or damaged HDF5 file ({error})", COPY_AGAIN
+
+
+def _describe_bytes(start: bytes) -> tuple[str, str]:
+    if not start:
+        return "an empty file", COPY_AGAIN
+    if start.startswith(b"version https://git-lfs"):
+        return (
+            "a Git LFS pointer (a few lines of text that stand in for the data)",
+            "Run 'git lfs pull' where you cloned the repository, or download the file itself.",
+        )
+    known = {
+        b"\x1f\x8b": "a gzip-compressed file",
+        b"PK": "a zip archive",
+        b"BZh": "a bzip2-compressed file",
+        b"RDX": "an R data file",
+    }
+    for magic, name in known.items():
+        if start.startswith(magic):
+            return name, "Unpack it, or convert it to .h5ad, and try again."
+    if start.lstrip()[:1] == b"<":
+        return "a web page", "Download the file itself rather than the page that links to it."
+    kind = "a text file" if b"\0" not in start else "a binary file of another kind"
+    return kind, "Save the data as .h5ad with anndata or scanpy."
+
+
+def _describe_hdf5(file: h5py.File) -> tuple[str, str] | None:
+    if file.attrs.get("encoding-type") == "MuData" or ("mod" in file and "X" not in file):
+        names = ", ".join(file.get("mod", {}))
+        return (
+            f"a MuData file of several modalities ({names})",
+            "Save the RNA modality by itself: mudata.read(...).mod['rna'].write_h5ad('rna.h5ad').",
+        )
+    if "row_attrs" in file and "col_attrs" in file:
+        return "a loom file", "Convert it: anndata.io.read_loom(...).write_h5ad('data.h5ad')."
+    if "matrix" in file and "obs" not in file:
+        return "a 10x Genomics matrix without spliced and unspliced counts", MAKE_LAYERS
+    if "obs" not in file or "var" not in file:
+        return (
+            "an HDF5 file without tables of cells (obs) and genes (var)",
+            "Save the data as .h5ad with anndata or scanpy.",
+        )
+    return None
+
+
+def read(path: Path | str) -> AnnData:
+    """Read a file of spliced and unspliced counts.
+
+    Parameters
+    ----------
+    path
+        The file; its ending says how it is read.
+
+    Returns
+    -------
+    AnnData
+        In memory, exactly as stored, (cells, genes).
+
+    Raises
+    ------
+    DataError
+        The file is missing, of another kind, or damaged.
+    """
+    path = Path(path)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        reason = unreadable_reason(path) if path.suffix.lower() == ".h5mu" else None
+        raise DataError(
+            "this kind of file cannot be read",
+            where=path.name,
+            expected="a file that ends in " + " or ".join(READERS),
+            found=reason[0] if reason else repr(path.suffix or path.name),
+            remedy=reason[1] if reason else "Save the data as .h5ad with anndata or scanpy",
+        )
+    return reader(path)
+
+
+def _read_h5ad(path: Path) -> AnnData:
+    reason = unreadable_reason(path)
+    if reason is not None:
+        raise _unreadable(path, *reason)
+    import anndata
+
+    problem: Exception
+    try:
+        # duplicate names and old formats are reported by inspect_file and preprocess
+        with warnings.catch_warnings(action="ignore"):
+            return anndata.read_h5ad(path)
+    except MemoryError as error:
+        raise _unreadable(path, "a file too large for memory", "Use a larger machine") from error
+    except Exception as error:  # noqa: BLE001  h5py and anndata raise nearly every built-in kind
+        problem = error
+    text = next(iter(str(problem).strip().splitlines()), type(problem).__name__)
+    raise _unreadable(
+        path,
+        f"a file whose contents are damaged or incomplete ({text})",
+        COPY_AGAIN,
+    ) from problem
+
+
+def _unreadable(path: Path, found: str, remedy: str) -> DataError:
+    return DataError(
+        "the file cannot be opened",
+        where=path.name,
+        expected="an AnnData file (.h5ad)",
+        found=found,
+        remedy=remedy,
+    )
+
+
+READERS: dict[str, Callable[[Path], AnnData]] = {".h5ad": _read_h5ad}
+"""How each ending of a file name is read; further formats are added here."""
+
+
+def validate(adata: AnnData, spliced_layer: str, unspliced_layer: str) -> None:
+    """Check that both layers hold finite numbers that are not negative.
+
+    Raises
+    ------
+    DataError
+        A layer is missing or has unusable values, or there are no cells or no genes.
+    """
+    for kind, count in (("cells", adata.n_obs), ("genes", adata.n_vars)):
+        if count == 0:
+            raise DataError(
+                f"there are no {kind}",
+                expected="cells and genes",
+                found=f"{adata.n_obs} cells and {adata.n_vars} genes",
+                remedy="Check how the file was made or subset",
+            )
+    if spliced_layer == unspliced_layer:
+        raise DataError(
+            "spliced and unspliced counts cannot come from the same layer",
+            where=f"layer {spliced_layer!r}",
+            remedy="Choose two different layers",
+        )
+    for name in (spliced_layer, unspliced_layer):
+        if name not in adata.layers:
+            raise DataError(
+                "the layer is missing",
+                where=f"layer {name!r}",
+                expected="one layer of spliced and one of unspliced counts",
+                found=", ".join(map(repr, adata.layers)) or "no layers",
+                remedy="Choose another layer. If there is none: " + MAKE_LAYERS,
+            )
+        _check_values(name, adata.layers[name])
+
+
+def require_cells(n_cells: int) -> None:
+    """Raise DataError when there are fewer cells than neighbourhoods need."""
+    if n_cells < MIN_CELLS:
+        raise DataError(
+            "there are too few cells for RNA velocity",
+            where="cells",
+            expected=f"at least {MIN_CELLS}",
+            found=str(n_cells),
+            remedy="Use a file with more cells",
+        )
+
+
+def marked(names: pd.Index, wanted: tuple[str, ...]) -> np.ndarray:
+    """Where ``names`` (genes,) are among ``wanted``, all of which have to be there."""
+    unknown = [one for one in wanted if one not in names]
+    if unknown:
+        raise UnknownNameError(
+            f"no gene is called {', '.join(map(repr, unknown))}",
+            where="genes_to_keep",
+            expected="names of genes in the file, such as " + ", ".join(names[:3]),
+            remedy="Check spelling and capitals, or remove them from the list",
+        )
+    return names.isin(wanted)
+
+
+def _check_values(name: str, matrix: Any) -> None:
+    """Raise DataError when values of the (cells, genes) matrix are NaN, infinite or negative."""
+    import scipy.sparse as sp
+
+    numeric = getattr(matrix, "dtype", np.dtype(object)).kind in "biuf"
+    if not numeric or not (sp.issparse(matrix) or isinstance(matrix, np.ndarray)):
+        raise DataError(
+            "the layer is not a matrix of numbers in memory",
+            where=f"layer {name!r}",
+            expected="a NumPy array or SciPy sparse matrix of numbers",
+            found=f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'unknown type')}",
+            remedy="Load the data into memory and store counts in the layer",
+        )
+    wrong: dict[str, Callable[[Any], Any]] = {
+        "missing (NaN)": np.isnan,
+        "infinite": np.isinf,
+        "negative": lambda x: x < 0,
+    }
+    counts = dict.fromkeys(wrong, 0)
+    cells: set[int] = set()
+    genes: set[int] = set()
+    for rows, columns, values in _blocks(matrix):
+        for kind, test in wrong.items():
+            bad = test(values)
+            if bad.any():
+                counts[kind] += int(bad.sum())
+                cells.update(rows[bad].tolist())
+                genes.update(columns[bad].tolist())
+    if cells:
+        found = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+        raise DataError(
+            "the layer has values that cannot be counts",
+            where=f"layer {name!r}",
+            expected="finite numbers, 0 or more",
+            found=f"{found} values in {len(cells):,} cells and {len(genes):,} genes",
+            remedy="Use the counts as the quantifier wrote them, not scaled or corrected values",
+        )
+
+
+def _blocks(matrix: Any) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Cells, genes and values of the stored entries, some cells at a time."""
+    kind = getattr(matrix, "format", "dense")
+    if kind not in ("csr", "csc", "dense"):
+        matrix = matrix.tocsr()
+    along_genes = kind == "csc"
+    n = matrix.shape[1] if along_genes else matrix.shape[0]
+    for start in range(0, n, _ROW_BLOCK):
+        block = slice(start, start + _ROW_BLOCK)
+        part = matrix[:, block] if along_genes else matrix[block]
+        if kind != "dense":
+            part = part.tocoo()
+            rows, columns, values = part.row, part.col, part.data
+        else:
+            rows, columns = np.nonzero(part)
+            values = part[rows, columns]
+        yield (rows, columns + start, values) if along_genes else (rows + start, columns, values)
+
+
+# Cleaning: each gives a new object ----------------------------------------------------------------
+
+
+def as_counts(layer: Any) -> sp.csr_matrix:
+    """Any matrix as CSR float32, (cells, genes); shares memory with it where that is possible."""
+    import scipy.sparse as sp
+
+    matrix = sp.csr_matrix(layer, dtype=np.float32)
+    if not matrix.has_canonical_format:  # repeated entries; the sum must not be written in place
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    return matrix
+
+
+def is_whole(matrix: sp.csr_matrix) -> bool:
+    """Whether every stored value is a finite whole number."""
+    return bool(
+        np.isfinite(matrix.data).all() and np.array_equal(matrix.data, np.rint(matrix.data))
+    )
+
+
+def unique_names(names: pd.Index) -> pd.Index:
+    """Names with -1, -2, ... added to repetitions."""
+    import pandas as pd
+    from anndata.utils import make_index_unique
+
+    names = pd.Index(names.astype(str))
+    return names if names.is_unique else make_index_unique(names)
+
+
+def without_missing_labels(obs: pd.DataFrame) -> pd.DataFrame:
+    """A copy whose categorical and text columns say 'unlabelled' where a value is missing."""
+    import pandas as pd
+
+    obs = obs.copy()
+    for name in obs.columns[[not obs[one].notna().all() for one in obs.columns]]:
+        column = obs[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            names = list(dict.fromkeys([*column.cat.categories.astype(str), UNLABELLED]))
+        elif pd.api.types.is_numeric_dtype(column) or column.dtype.kind in "mM":
+            continue
+        else:
+            names = [*sorted(set(column.dropna().astype(str)) - {UNLABELLED}), UNLABELLED]
+        text = column.astype(object).where(column.notna(), UNLABELLED).astype(str)
+        obs[name] = pd.Categorical(text, categories=names)
+    return obs
+
+
+def label_colours(adata: AnnData, obs: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Colours that ``adata.uns`` holds for columns of a cleaned ``obs``, ready for ``uns``."""
+    found = {}
+    for name in obs.columns:
+        colours = list(adata.uns.get(f"{name}_colors", ()))
+        if colours:
+            n_wanted = len(obs[name].cat.categories) if hasattr(obs[name], "cat") else 0
+            # grey for "unlabelled", which comes last
+            grey = ["#bdbdbd"] * (n_wanted == len(colours) + 1)
+            found[f"{name}_colors"] = np.array([*colours, *grey], dtype=object)
+    return found

@@ -1,0 +1,98 @@
+"""Transition probabilities between cells from the velocity graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from velovi.dynamics._inputs import at_least
+from velovi.dynamics.graph import VelocityGraph
+
+Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def transition_matrix(
+    graph: VelocityGraph,
+    *,
+    scale: float = 10.0,
+    self_transitions: bool = True,
+    use_negative_cosines: bool = True,
+) -> sparse.csr_matrix:
+    r"""Exponential kernel of the cosines, each row normalised.
+
+    With :math:`\lambda` = ``scale``, cosines :math:`\pi_{ij}` and the self transition
+    :math:`\pi_{ii} = \mathrm{clip}(q_{98}(c) - c_i, 0, 1)`, where :math:`c_i = \max_j \pi_{ij}`
+    is a cell's confidence and :math:`q_{98}` its 98th percentile over cells:
+
+    .. math::
+        w_{ij} = \begin{cases}
+            \mathrm{sign}(\pi_{ij}) \, (e^{\lambda |\pi_{ij}|} - 1) & \text{negative cosines used}\\
+            e^{\lambda \pi_{ij}} & \text{otherwise}
+        \end{cases}
+        \qquad T_{ij} = \frac{w_{ij}}{\sum_k |w_{ik}|}
+
+    over stored (non-zero) cosines only. This is scVelo 0.3.4's kernel. With negative cosines a row
+    holds negative entries and its *absolute* values sum to 1: a signed kernel for projecting
+    velocities, not a Markov chain. Without them rows sum to 1.
+
+    A cell without any non-zero entry (scVelo leaves its row empty) stays where it is: 1 on the
+    diagonal.
+
+    Parameters
+    ----------
+    graph
+        Cosines from :func:`velovi.dynamics.velocity_graph`.
+    scale
+        Inverse width of the kernel; larger follows the best cosines more strictly.
+    self_transitions
+        Whether a cell with low confidence may stay where it is.
+    use_negative_cosines
+        Whether steps against the velocity count as negative evidence.
+
+    Returns
+    -------
+    csr float32 (cells, cells).
+
+    Raises
+    ------
+    OptionError
+        ``scale`` is not a positive number.
+    """
+    at_least(scale, 0, "scale", strict=True)
+    stay = sparse.csr_matrix(graph.positive.shape, dtype=np.float64)
+    if self_transitions:
+        stay = sparse.csr_matrix(sparse.diags_array(graph.self_transition.astype(np.float64)))
+        stay.eliminate_zeros()
+    if use_negative_cosines:
+        parts = [
+            _apply(graph.positive, lambda c: np.expm1(scale * c)),
+            _apply(graph.negative, lambda c: -np.expm1(-scale * c)),
+            _apply(stay, lambda c: np.expm1(scale * c)),
+        ]
+    else:
+        parts = [
+            _apply(m, lambda c: np.exp(scale * c)) for m in (graph.positive, graph.negative, stay)
+        ]
+    # the three patterns are disjoint, so the sum only merges them
+    return _normalise((parts[0] + parts[1] + parts[2]).tocsr())
+
+
+def _apply(matrix: sparse.csr_matrix, function: Kernel) -> sparse.csr_matrix:
+    data = function(matrix.data.astype(np.float64))
+    return sparse.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def _normalise(weights: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Rows divided by the sum of their absolute values; empty rows get 1 on the diagonal."""
+    total = np.asarray(abs(weights).sum(axis=1)).ravel()
+    empty = total == 0
+    if empty.any():
+        weights = (weights + sparse.csr_matrix(sparse.diags_array(empty.astype(float)))).tocsr()
+        total = np.where(empty, 1.0, total)
+    data = weights.data / np.repeat(total, np.diff(weights.indptr))
+    return sparse.csr_matrix(
+        (data.astype(np.float32), weights.indices, weights.indptr), shape=weights.shape
+    )

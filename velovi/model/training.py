@@ -1,0 +1,121 @@
+"""What training needs beside scvi-tools' runner: sound arguments and callbacks."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from scvi.dataloaders import DataSplitter
+from scvi.model._utils import get_max_epochs_heuristic
+
+DEFAULT_LR = 1e-2
+DEFAULT_WEIGHT_DECAY = 1e-2
+
+
+def plan_arguments(lr: float, weight_decay: float, given: dict[str, Any] | None) -> dict[str, Any]:
+    """Arguments of the training plan.
+
+    ``given`` may override the defaults of ``lr`` and ``weight_decay``, but not a value that the
+    caller set.
+    """
+    arguments = {"optimizer": "AdamW", "lr": lr, "weight_decay": weight_decay, **(given or {})}
+    if lr != DEFAULT_LR:
+        arguments["lr"] = lr
+    if weight_decay != DEFAULT_WEIGHT_DECAY:
+        arguments["weight_decay"] = weight_decay
+    return arguments
+
+
+def epochs_or_heuristic(max_epochs: int | None, n_cells: int) -> int:
+    """``max_epochs``, or ``min(round(20000 / n_cells * 400), 400)`` when None."""
+    return max_epochs if max_epochs is not None else get_max_epochs_heuristic(n_cells)
+
+
+def mend_last_batch(splitter: DataSplitter, batch_size: int) -> None:
+    """Leave out a last training batch of one cell, for which batch statistics do not exist.
+
+    Cells are shuffled every epoch, so each is left out equally often.
+    """
+    if splitter.n_train > batch_size and splitter.n_train % batch_size == 1:
+        splitter.drop_last = True
+
+
+def early_stopping_allowed(early_stopping: bool, splitter: DataSplitter) -> bool:
+    """Early stopping needs held-out cells; say so and go on without when there are none."""
+    if early_stopping and splitter.n_val == 0:
+        warnings.warn(
+            "early_stopping needs held-out cells, and train_size leaves none: training runs for "
+            "max_epochs.",
+            UserWarning,
+            stacklevel=3,
+        )
+        return False
+    return early_stopping
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)
+
+
+def set_threads(threads: int = 0) -> int:
+    """Limit torch to the cores that are there; more threads than cores are many times slower."""
+    chosen = threads or usable_cores()
+    torch.set_num_threads(chosen)
+    return chosen
+
+
+class EpochReporter(Callback):
+    """Tells a watcher about every epoch and ends training when asked.
+
+    Parameters
+    ----------
+    on_epoch
+        Called with ``epoch`` (from 1), ``elbo_train``, ``elbo_validation`` and ``seconds`` since
+        training began.
+    should_stop
+        Asked after every batch; when true, training ends and the model is kept.
+    on_batch
+        Called after every batch, before ``should_stop``; may raise to end everything.
+    """
+
+    def __init__(
+        self,
+        on_epoch: Callable[[dict[str, float]], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        on_batch: Callable[[], None] | None = None,
+    ) -> None:
+        self._on_epoch, self._should_stop, self._on_batch = on_epoch, should_stop, on_batch
+        self._began = time.monotonic()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._began = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Look whether somebody wants training to end."""
+        if self._on_batch:
+            self._on_batch()
+        if self._should_stop and self._should_stop():
+            trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report the epoch's losses."""
+        if not self._on_epoch:
+            return
+        record = {
+            "epoch": float(trainer.current_epoch + 1),
+            "seconds": round(time.monotonic() - self._began, 3),
+        }
+        for name in ("elbo_train", "elbo_validation"):
+            if name in trainer.callback_metrics:
+                record[name] = float(trainer.callback_metrics[name])
+        self._on_epoch(record)

@@ -1,0 +1,399 @@
+"""From counts to the smoothed, scaled expression that the model sees, and why genes were dropped.
+
+The order of the steps and their formulas are those that users of RNA velocity know: count filter,
+cell-size normalisation, variable genes, PCA, neighbours, neighbourhood means ("moments"), min-max
+scaling, and a filter on the steady-state line of each gene.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from velovi.config import PreprocessOptions
+from velovi.data import Preprocessed, PreprocessReport
+from velovi.data.read import (
+    as_counts,
+    is_whole,
+    label_colours,
+    marked,
+    require_cells,
+    unique_names,
+    validate,
+    without_missing_labels,
+)
+from velovi.errors import DataError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Progress = Callable[[str, float], None]
+
+MIN_R2, MIN_GAMMA = 0.01, 0.01
+_GENE_BLOCK = 256
+
+
+@dataclass
+class _State:
+    """The genes still in play; matrices are (cells, genes) and never written in place."""
+
+    table: pd.DataFrame  # one row for each input gene
+    spliced: sp.csr_matrix  # counts as given
+    unspliced: sp.csr_matrix
+    x: sp.csr_matrix  # what genes and neighbours are chosen by
+    factors: dict[str, np.ndarray | None]  # of each cell; None leaves a matrix as it is
+    forced: np.ndarray  # bool, one for each input gene
+    columns: np.ndarray  # positions of these genes in the input
+    notes: list[str]
+    passed: list[str] = field(default_factory=list)
+
+    def drop(self, step: str, keep: np.ndarray, reasons: Sequence[str]) -> None:
+        """Keep genes where ``keep`` (genes,) is true or the user insists; note why for others."""
+        keep = keep | self.forced[self.columns]
+        lost = self.columns[~keep]
+        self.table.loc[self.table.index[lost], "reason"] = np.asarray(reasons, dtype=object)[~keep]
+        self.table.loc[self.table.index[lost], "kept"] = False
+        for name in ("spliced", "unspliced", "x"):
+            setattr(self, name, getattr(self, name)[:, keep])
+        self.columns = self.columns[keep]
+        self.passed.append(f"{len(self.columns)} {step}")
+
+    def scaled(self, name: str) -> sp.csr_matrix:
+        """One of the matrices after size normalisation, float32."""
+        factors, matrix = self.factors[name], getattr(self, name)
+        if factors is None:
+            return matrix
+        return sp.csr_matrix(sp.diags(factors) @ matrix, dtype=np.float32)
+
+
+def preprocess(
+    adata: AnnData, options: PreprocessOptions | None = None, *, progress: Progress | None = None
+) -> Preprocessed:
+    """Filter, normalise, smooth and scale.
+
+    Parameters
+    ----------
+    adata
+        Spliced and unspliced counts in two layers, (cells, genes). It is not changed.
+    options
+        See :class:`velovi.config.PreprocessOptions`.
+    progress
+        Called as ``progress(message, fraction)`` before each step, fraction from 0 to 1.
+
+    Returns
+    -------
+    Preprocessed
+        ``adata`` holds the kept genes only: layers ``spliced`` and ``unspliced`` (counts as
+        given), ``Ms`` and ``Mu`` (neighbourhood means of normalised counts, min-max scaled per
+        gene), X (log1p of normalised counts), the neighbour graph, the input's embeddings and
+        ``X_pca``; var holds the scalers and the steady-state line.
+
+    Raises
+    ------
+    DataError
+        Fewer than 30 cells, unusable layers, or no gene left.
+    UnknownNameError
+        ``genes_to_keep`` names a gene that is not there.
+    """
+    options = options or PreprocessOptions()
+    tell: Progress = progress or (lambda message, fraction: None)
+    tell("Checking the counts", 0.0)
+    validate(adata, options.spliced_layer, options.unspliced_layer)
+    require_cells(adata.n_obs)
+    state = _start(adata, unique_names(adata.var_names), options)
+    tell("Filtering genes by counts", 0.05)
+    _filter_counts(state, options.min_shared_counts)
+    _check_genes_left(state)
+    tell("Choosing variable genes", 0.15)
+    logged = _filter_variable(state, options.n_top_genes)
+    tell("Finding neighbouring cells", 0.25)
+    graph = _neighbours(logged, options)
+    tell("Averaging over neighbours", 0.5)
+    weights = moment_weights(graph.obsp["connectivities"])
+    fallback = _filter_r2(state, weights, apply=options.filter_on_r2)
+    _check_genes_left(state)
+    out = _assemble(adata, state, graph, weights)
+    if options.compute_umap and _needs_umap(out):
+        import scanpy as sc
+
+        tell("Computing the UMAP (the first one takes up to a minute)", 0.7)
+        with warnings.catch_warnings(action="ignore"):
+            sc.tl.umap(out, random_state=options.seed)
+    tell("Preprocessing is done", 1.0)
+    return Preprocessed(out, _report(adata, state, options, fallback))
+
+
+def shared_counts(spliced: sp.csr_matrix, unspliced: sp.csr_matrix) -> np.ndarray:
+    """Counts of each gene over cells that have both kinds, (genes,)."""
+    # zeros stored explicitly must not count as "present"
+    both = (spliced > 0).multiply(unspliced > 0)
+    return np.asarray((spliced + unspliced).multiply(both).sum(axis=0, dtype=np.float64)).ravel()
+
+
+def size_factors(counts: sp.csr_matrix) -> np.ndarray:
+    """Median cell size over each cell's own size, (cells,); finite for empty cells too.
+
+    Give it all genes: sizes are meant to be those before any filter.
+    """
+    sizes = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+    middle = np.median(sizes)
+    if middle == 0 and sizes.any():  # most cells are empty: the median of the others
+        middle = np.median(sizes[sizes > 0])
+    return middle / np.where(sizes > 0, sizes, 1.0)
+
+
+def moment_weights(connectivities: sp.spmatrix) -> sp.csr_matrix:
+    """Each row averages a cell with its neighbours, all alike, (cells, cells) float32."""
+    # of the pattern only: a stored zero is not a neighbour
+    pattern = sp.csr_matrix(connectivities > 0, dtype=np.float32)
+    pattern = sp.csr_matrix(pattern + sp.identity(pattern.shape[0], dtype=np.float32))
+    pattern.data[:] = 1.0
+    share = 1.0 / np.asarray(pattern.sum(axis=1)).ravel()
+    return sp.csr_matrix(sp.diags(share) @ pattern, dtype=np.float32)
+
+
+def steady_state_line(spliced: np.ndarray, unspliced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Slope and R2 of ``unspliced = gamma * spliced``, fitted on the most expressing cells.
+
+    Parameters
+    ----------
+    spliced, unspliced
+        Smoothed expression, (cells, genes).
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        ``gamma`` and ``r2``, each (genes,); R2 is over all cells and 0 where unspliced is constant.
+    """
+    s, u = spliced.astype(np.float64), unspliced.astype(np.float64)
+    level = s / np.maximum(s.max(axis=0), 1e-3) + u / np.maximum(u.max(axis=0), 1e-3)
+    extreme = level >= np.percentile(level, 95, axis=0)
+    top, square = (extreme * s * u).sum(axis=0), (extreme * s * s).sum(axis=0)
+    gamma = np.divide(top, square, out=np.zeros_like(top), where=square > 0)
+    residual = ((u - gamma * s) ** 2).sum(axis=0)
+    spread = ((u - u.mean(axis=0)) ** 2).sum(axis=0)
+    r2 = np.zeros_like(spread)
+    np.divide(spread - residual, spread, out=r2, where=spread > 0)
+    return gamma, r2
+
+
+def _start(adata: AnnData, names: pd.Index, options: PreprocessOptions) -> _State:
+    notes = [
+        f"{kind} names occurred more than once and were made unique with -1, -2, ..."
+        for kind, index in (("Gene", adata.var_names), ("Cell", adata.obs_names))
+        if not index.is_unique
+    ]
+    if "Ms" in adata.layers:
+        notes.append("The smoothed layers of the file were ignored and computed anew from counts.")
+    spliced = as_counts(adata.layers[options.spliced_layer])
+    unspliced = as_counts(adata.layers[options.unspliced_layer])
+    x, x_is_counts = _choose_x(adata, spliced, notes)
+    raw = _is_raw(spliced, unspliced, options, notes)
+    table = pd.DataFrame(
+        {"kept": True, "reason": "", "shared_counts": 0.0, "r2": np.nan, "gamma": np.nan},
+        index=names,
+    )
+    table["shared_counts"] = shared_counts(spliced, unspliced)
+    return _State(
+        *(table, spliced, unspliced, x),
+        factors={
+            "spliced": size_factors(spliced) if raw else None,
+            "unspliced": size_factors(unspliced) if raw else None,
+            "x": size_factors(x) if raw or (x_is_counts and options.counts == "auto") else None,
+        },
+        forced=marked(names, options.genes_to_keep),
+        columns=np.arange(adata.n_vars),
+        notes=notes,
+    )
+
+
+def _choose_x(
+    adata: AnnData, spliced: sp.csr_matrix, notes: list[str]
+) -> tuple[sp.csr_matrix, bool]:
+    """X and True when it holds counts; else the spliced layer, whose scale we know, and False."""
+    if adata.X is None:
+        return spliced, False
+    x = as_counts(adata.X)
+    if is_whole(x) and x.count_nonzero() and x.data.min() >= 0:
+        return x, True
+    notes.append(
+        "X of the file does not hold counts, so variable genes and neighbouring cells were found "
+        "from the spliced layer."
+    )
+    return spliced, False
+
+
+def _is_raw(
+    spliced: sp.csr_matrix, unspliced: sp.csr_matrix, options: PreprocessOptions, notes: list[str]
+) -> bool:
+    if options.counts != "auto" or (is_whole(spliced) and is_whole(unspliced)):
+        return options.counts != "normalised"
+    notes.append(
+        "The spliced and unspliced layers hold fractions rather than counts: they were taken as "
+        "already normalised and not divided by cell size. Set 'Counts are' to raw if they are "
+        "estimated counts."
+    )
+    return False
+
+
+def _check_genes_left(state: _State) -> None:
+    if len(state.columns) < 2:
+        raise DataError(
+            "the filters leave too few genes",
+            where="genes",
+            expected="at least 2",
+            found=f"{len(state.table)} in the file, of these " + ", then ".join(state.passed),
+            remedy="Lower 'Minimum shared counts', switch off 'Drop genes without a velocity "
+            "signal', or name genes to keep; if that does not help, check that the spliced and "
+            "unspliced layers are the right ones",
+        )
+
+
+def _filter_counts(state: _State, minimum: int) -> None:
+    total = np.asarray((state.spliced + state.unspliced).sum(axis=0)).ravel()
+    empty = total == 0
+    if (lost := state.table.index[empty & state.forced]).size:
+        state.notes.append("Without any counts and so not kept: " + ", ".join(lost) + ".")
+    state.forced = state.forced & ~empty
+    shared = state.table["shared_counts"].to_numpy()
+    reasons = [
+        "no counts at all" if none else f"only {count:.4g} shared counts (needs {minimum})"
+        for none, count in zip(empty, shared, strict=True)
+    ]
+    state.drop("with enough shared counts", (shared >= minimum) & ~empty, reasons)
+
+
+def _filter_variable(state: _State, n_top: int) -> sp.csr_matrix:
+    """Keep the most variable genes; returns log1p of normalised X for the genes kept."""
+    logged = state.scaled("x").log1p()
+    if n_top >= len(state.columns):
+        return logged
+    import scanpy as sc
+    from anndata import AnnData
+
+    with warnings.catch_warnings(action="ignore"):  # about constant genes and pandas' future
+        found = sc.pp.highly_variable_genes(
+            AnnData(logged), flavor="seurat", n_top_genes=n_top, inplace=False
+        )
+    before, variable = state.columns, found["highly_variable"].to_numpy()
+    reasons = [f"not among the {n_top} most variable genes"] * len(before)
+    state.drop(f"among the {n_top} most variable", variable, reasons)
+    return logged[:, np.isin(before, state.columns)]
+
+
+def _neighbours(logged: sp.csr_matrix, options: PreprocessOptions) -> AnnData:
+    import scanpy as sc
+    from anndata import AnnData
+
+    graph = AnnData(logged)
+    n_pcs = min(options.n_pcs, *(side - 1 for side in logged.shape))
+    n_neighbors = min(options.n_neighbors, graph.n_obs - 1)
+    with warnings.catch_warnings(action="ignore"):
+        sc.pp.pca(graph, n_comps=n_pcs, random_state=options.seed)
+        seed = options.seed
+        sc.pp.neighbors(graph, n_neighbors=n_neighbors, n_pcs=n_pcs, random_state=seed)
+    return graph
+
+
+def _min_max(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values (cells, genes) scaled to [0, 1] per gene, with the minima and maxima (genes,)."""
+    low, high = values.min(axis=0), values.max(axis=0)
+    span = np.where(high > low, high - low, 1)
+    return ((values - low) / span).astype(np.float32), low, high
+
+
+def _filter_r2(state: _State, weights: sp.csr_matrix, *, apply: bool) -> bool:
+    """Fit the steady-state line of each gene and drop those without one; True for the fallback."""
+    n_genes = len(state.columns)
+    gamma, r2, seen = np.zeros(n_genes), np.zeros(n_genes), np.zeros(n_genes, dtype=bool)
+    spliced, unspliced = state.scaled("spliced").tocsc(), state.scaled("unspliced").tocsc()
+    for start in range(0, n_genes, _GENE_BLOCK):  # a block at a time is dense, never all genes
+        block = slice(start, start + _GENE_BLOCK)
+        s, _, s_max = _min_max(weights @ spliced[:, block].toarray())
+        u, _, u_max = _min_max(weights @ unspliced[:, block].toarray())
+        gamma[block], r2[block] = steady_state_line(s, u)
+        seen[block] = (s_max > 0) & (u_max > 0)
+    rows = state.table.index[state.columns]
+    state.table.loc[rows, "gamma"], state.table.loc[rows, "r2"] = gamma, r2
+    if not apply:
+        return False
+    good, limit = seen & (gamma > MIN_GAMMA) & (r2 > MIN_R2), MIN_R2
+    fallback = int(good.sum()) < 2
+    if fallback:
+        limit = float(np.percentile(r2, 80))
+        state.notes.append(
+            f"WARNING: only {int(good.sum())} of {n_genes} genes showed a velocity signal, so the "
+            f"filter was relaxed to the best fifth of the genes (R2 above {limit:.3g}). Results "
+            "may mean little: check the unspliced counts."
+        )
+        good = seen & (r2 > limit)
+    reasons = [_r2_reason(*one, limit) for one in zip(seen, gamma, r2, strict=True)]
+    state.drop("with a velocity signal", good, reasons)
+    return fallback
+
+
+def _r2_reason(seen: bool, gamma: float, r2: float, limit: float) -> str:
+    if not seen:
+        return "no spliced or no unspliced counts"
+    if r2 <= limit:
+        return f"R2 {r2:.3g} of the steady-state line is below {limit:.3g}"
+    return f"slope {gamma:.3g} of the steady-state line is below {MIN_GAMMA:.3g}"
+
+
+def _assemble(adata: AnnData, state: _State, graph: AnnData, weights: sp.csr_matrix) -> AnnData:
+    from anndata import AnnData
+
+    obs = without_missing_labels(adata.obs)
+    obs.index = unique_names(adata.obs_names)
+    rows = state.table.iloc[state.columns]
+    var = adata.var.iloc[state.columns].copy()
+    var.index = rows.index
+    layers = {"spliced": state.spliced, "unspliced": state.unspliced}
+    for name, source in (("Ms", "spliced"), ("Mu", "unspliced")):
+        smooth = weights @ state.scaled(source).toarray()  # (cells, kept genes)
+        layers[name], var[f"{name.lower()}_min"], var[f"{name.lower()}_max"] = _min_max(smooth)
+    var["velocity_gamma"], var["velocity_r2"] = rows["gamma"], rows["r2"]
+    var["shared_counts"] = rows["shared_counts"]
+    logged, obsp = state.scaled("x").log1p(), dict(graph.obsp)
+    out = AnnData(logged, obs=obs, var=var, layers=layers, obsp=obsp)
+    for name, values in adata.obsm.items():
+        if isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "fiu":
+            out.obsm[name] = values.copy()
+    out.obsm["X_pca"] = graph.obsm["X_pca"]  # the space in which the neighbours were found
+    out.uns["neighbors"] = dict(graph.uns["neighbors"])
+    out.uns.update(label_colours(adata, obs))
+    return out
+
+
+def _needs_umap(adata: AnnData) -> bool:
+    return not any(
+        name.startswith("X_") and "pca" not in name.lower() and values.shape[1] == 2
+        for name, values in adata.obsm.items()
+        if np.isfinite(values).all()
+    )
+
+
+def _report(
+    adata: AnnData, state: _State, options: PreprocessOptions, fallback: bool
+) -> PreprocessReport:
+    # .data: the sum of a whole sparse matrix would sort the input in place
+    chosen = (options.spliced_layer, options.unspliced_layer)
+    spliced, unspliced = (
+        float(as_counts(adata.layers[name]).data.sum(dtype=np.float64)) for name in chosen
+    )
+    total = spliced + unspliced
+    return PreprocessReport(
+        genes=state.table,
+        n_cells=adata.n_obs,
+        n_genes_in=adata.n_vars,
+        n_genes_kept=len(state.columns),
+        unspliced_fraction=unspliced / total if total else float("nan"),
+        notes=tuple(state.notes),
+        used_fallback=fallback,
+    )

@@ -1,0 +1,133 @@
+"""Starts workers: detached processes on this machine, a few at a time, first come first served.
+
+Nothing is remembered here. Whoever looks (a page, or a worker that has just finished) moves the
+queue on, under a lock, from what the run folders say.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from velovi.runs.folder import Owner, RunFolder, RunState
+from velovi.runs.workspace import Workspace
+
+TERMINATE_AFTER = 15.0
+KILL_AFTER = 30.0
+_PACKAGE_PARENT = Path(__file__).resolve().parents[2]
+
+
+class LocalLauncher:
+    """Runs workers on this machine.
+
+    Parameters
+    ----------
+    workspace
+        Whose runs to start.
+    limit
+        How many may work at once; ``VELOVI_RUNS_AT_ONCE`` or 1 when left out.
+    """
+
+    def __init__(self, workspace: Workspace, limit: int | None = None) -> None:
+        self.workspace = workspace
+        self.limit = limit or int(os.environ.get("VELOVI_RUNS_AT_ONCE", "1"))
+
+    def submit(self, run: RunFolder) -> None:
+        """Start the run, or leave it in the queue when others are busy."""
+        self.advance()
+
+    def advance(self, finished: RunFolder | None = None) -> None:
+        """Start queued runs while there is room, and press on with old cancellations.
+
+        Parameters
+        ----------
+        finished
+            A run whose worker calls this just before it ends, and which takes no room any more.
+        """
+        with self._locked() as got_it:
+            if not got_it:
+                return  # somebody else is moving the queue
+            runs = self.workspace.runs(with_demo=False)
+            states = {run.run_id: run.state() for run in runs}
+            busy = 0
+            for run in runs:
+                state = states[run.run_id]
+                if state is RunState.CANCELLING:
+                    press_cancel(run)
+                working = state.active and state is not RunState.QUEUED
+                busy += working and (finished is None or run.run_id != finished.run_id)
+            for run in reversed(runs):  # the oldest first
+                if busy >= self.limit:
+                    break
+                if states[run.run_id] is RunState.QUEUED:
+                    start_worker(run)
+                    busy += 1
+
+    def stop(self, run: RunFolder) -> None:
+        """End training now and keep the model."""
+        run.request_stop()
+
+    def cancel(self, run: RunFolder) -> None:
+        """End the run and discard what it made; a queued run ends at once."""
+        run.request_cancel()
+        self.advance()
+
+    @contextmanager
+    def _locked(self) -> Iterator[bool]:
+        with (self.workspace.root / ".queue.lock").open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield False
+                return
+            yield True
+
+
+def start_worker(run: RunFolder) -> int:
+    """Start a detached worker for one run and return its process id."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(_PACKAGE_PARENT), *filter(None, [environment.get("PYTHONPATH")])]
+    )
+    with run.log_path.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "velovi.runs.worker", str(run.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=environment,
+            cwd=run.path,
+        )
+    run.write_owner(Owner.of_process(process.pid))
+    return process.pid
+
+
+def press_cancel(run: RunFolder) -> None:
+    """Climb the ladder when a worker does not hear the flag: SIGTERM, then SIGKILL."""
+    launched, age = run.owner(), run.cancel_age()
+    if launched is None or not launched[0].alive() or age < TERMINATE_AFTER:
+        return
+    how = signal.SIGKILL if age >= KILL_AFTER else signal.SIGTERM
+    try:
+        os.killpg(os.getpgid(launched[0].pid), how)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def reap() -> None:
+    """Collect children that have ended, so that they do not linger in the process table."""
+    for child in psutil.Process().children():
+        if child.status() == psutil.STATUS_ZOMBIE:
+            try:
+                os.waitpid(child.pid, os.WNOHANG)
+            except ChildProcessError:
+                continue

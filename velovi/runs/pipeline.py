@@ -1,0 +1,245 @@
+"""The whole way from a file to a result store, one stage after the other.
+
+Every stage takes its options and what the one before it made, and gives something new.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from velovi import dynamics
+from velovi.config import ModelOptions, TrainOptions
+from velovi.data import Preprocessed
+from velovi.data.read import read
+from velovi.preprocess import preprocess
+from velovi.runs.folder import RunFolder, RunSpec
+from velovi.runs.progress import Reporter
+from velovi.runs.results import RESULT_VERSION, write_result
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from velovi.model.api import VELOVI
+    from velovi.model.summary import PosteriorSummary
+
+TIME_AXIS = 20.0
+# rough cost of what follows training, in epochs, for the estimate of the time left
+_EPOCHS_AFTER = 12.0
+_WARNINGS_NOT_FOR_USERS = ("lightning", "scvi", "torch", "anndata", "umap", "sklearn", "zarr")
+
+
+def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
+    """Do a run: read, preprocess, train, summarise, work out dynamics, write.
+
+    Parameters
+    ----------
+    folder
+        Holds ``spec.json``; receives history, model and result.
+    reporter
+        Hears of progress and is asked whether to go on.
+    """
+    spec = folder.spec()
+    options = spec.options
+    reporter.stage("read")
+    counts = read(Path(spec.source))
+    reporter.stage("preprocess", of=100)
+    prepared = preprocess(
+        counts,
+        options.preprocess,
+        progress=lambda message, share: reporter.step(int(100 * share), message=message),
+    )
+    del counts
+    _quiet()
+    model = train(prepared.adata, options.model, options.train, folder, reporter)
+    model.save(str(folder.model_path), overwrite=True)
+    summary = summarise(model, prepared.adata, spec, reporter)
+    result = assemble(prepared, summary, model, spec, folder.history())
+    del summary
+    add_dynamics(result, spec, reporter)
+    reporter.stage("write")
+    write_result(result, folder.result_path)
+
+
+def _quiet() -> None:
+    """Libraries' advice to programmers is no help in a biologist's log."""
+    for name in _WARNINGS_NOT_FOR_USERS:
+        warnings.filterwarnings("ignore", module=rf"{name}(\.|$)")
+
+
+def train(
+    adata: AnnData,
+    model_options: ModelOptions,
+    options: TrainOptions,
+    folder: RunFolder,
+    reporter: Reporter,
+) -> VELOVI:
+    """Train a model on ``Ms`` and ``Mu``, writing ``history.jsonl`` as it goes."""
+    reporter.stage("train", of=options.max_epochs, message="Loading the training software")
+    import scvi
+
+    from velovi.model.api import VELOVI
+    from velovi.model.training import EpochReporter, set_threads
+
+    set_threads(options.threads)
+    scvi.settings.seed = options.seed
+    VELOVI.setup_anndata(adata, spliced_layer="Ms", unspliced_layer="Mu")
+    model = VELOVI(adata, **model_options.to_dict())
+    reporter.step(0, message="Training the model")
+
+    def on_epoch(record: dict[str, float]) -> None:
+        folder.append_history(record)
+        epoch = int(record["epoch"])
+        remaining = options.max_epochs - epoch + _EPOCHS_AFTER
+        reporter.step(epoch, eta=record["seconds"] / epoch * remaining)
+
+    callback = EpochReporter(on_epoch, lambda: folder.stop_requested, reporter.check)
+    model.train(
+        max_epochs=options.max_epochs,
+        lr=options.lr,
+        weight_decay=options.weight_decay,
+        accelerator=options.accelerator,
+        train_size=options.train_size,
+        batch_size=min(options.batch_size, max(2, adata.n_obs // 2)),
+        early_stopping=options.early_stopping,
+        callbacks=[callback],
+        check_val_every_n_epoch=1 if options.train_size < 1 else None,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=str(folder.path),
+    )
+    reporter.note_device(str(model.device))
+    return model
+
+
+def summarise(model: VELOVI, adata: AnnData, spec: RunSpec, reporter: Reporter) -> PosteriorSummary:
+    """Posterior means and deviations of every cell and gene."""
+    import torch
+
+    from velovi.model import summary
+
+    options = spec.options.posterior
+    reporter.stage("posterior", of=adata.n_obs)
+    torch.manual_seed(options.seed)
+    with torch.inference_mode():
+        return summary.summarise(
+            model.module,
+            model._matrices(adata).minibatches(np.arange(adata.n_obs), options.batch_size),
+            n_cells=adata.n_obs,
+            n_samples=options.n_samples,
+            directional_samples=options.directional_samples,
+            on_batch=reporter.step,
+        )
+
+
+def assemble(
+    prepared: Preprocessed,
+    summary: PosteriorSummary,
+    model: VELOVI,
+    spec: RunSpec,
+    history: list[dict[str, float]],
+) -> AnnData:
+    """The result so far as an AnnData with scVelo's keys.
+
+    Time is rescaled gene by gene so that each gene's largest latent time is 20; velocities and
+    rates are divided by the same factor.
+    """
+    from velovi.model.uncertainty import directional_statistics
+
+    adata = prepared.adata.copy()
+    for key in [key for key in adata.uns if key.startswith("_scvi")]:
+        del adata.uns[key]
+    for key in [key for key in adata.obs if key.startswith("_scvi")]:
+        del adata.obs[key]
+    longest = summary.layers["fit_t"].max(axis=0)
+    scaling = np.where(longest > 0, TIME_AXIS / np.where(longest > 0, longest, 1), 1.0)
+    scaling = scaling.astype(np.float32)
+    for name, layer in summary.layers.items():
+        if name == "fit_t":
+            adata.layers[name] = layer * scaling
+        elif name.startswith("velocity"):
+            adata.layers[name] = layer / scaling
+        else:
+            adata.layers[name] = layer
+    _add_rates(adata, model, scaling)
+    adata.var["fit_likelihood"] = summary.log_likelihood.astype(np.float32)
+    if summary.cosines.shape[1]:
+        statistics = directional_statistics(summary.cosines)
+        for column in statistics:
+            adata.obs[column] = statistics[column].to_numpy(dtype=np.float32)
+    report = prepared.report
+    adata.uns["velocity_params"] = {"mode": "velovi", "fit_basis": "moments"}
+    adata.uns["velovi"] = {
+        "result_version": RESULT_VERSION,
+        "spec": json.dumps(spec.to_dict()),
+        "versions": dict(spec.versions),
+        "history": pd.DataFrame(history),
+        "genes": report.genes,
+        "notes": np.array(report.notes, dtype=object),
+        "unspliced_fraction": report.unspliced_fraction,
+        "n_train_cells": len(model.train_indices),
+        "device": str(model.device),
+    }
+    return adata
+
+
+def _add_rates(adata: AnnData, model: VELOVI, scaling: np.ndarray) -> None:
+    rates = model.get_rates()
+    adata.var["fit_alpha"] = rates["alpha"] / scaling
+    adata.var["fit_beta"] = rates["beta"] / scaling
+    adata.var["fit_gamma"] = rates["gamma"] / scaling
+    switch = model.module.get_switch_time().detach().cpu().numpy()
+    adata.var["fit_t_"] = switch * scaling
+    adata.var["fit_scaling"] = np.ones(adata.n_vars, dtype=np.float32)
+    adata.var["time_scaling"] = scaling
+    adata.var["velocity_genes"] = True
+
+
+def add_dynamics(adata: AnnData, spec: RunSpec, reporter: Reporter) -> None:
+    """Add the velocity graph, projections, shared time and confidence to the result."""
+    options = spec.options.dynamics
+    embeddings = [name for name in adata.obsm if _is_embedding(adata.obsm[name])]
+    reporter.stage("dynamics", of=4 + len(embeddings))
+    velocity, expression = adata.layers["velocity"], adata.layers["Ms"]
+    distances = adata.obsp["distances"]
+    graph = dynamics.velocity_graph(
+        velocity,
+        expression,
+        distances,
+        recurse_neighbors=options.recurse_neighbors,
+        max_neighbors=options.max_neighbors,
+        seed=options.seed,
+    )
+    adata.uns["velocity_graph"], adata.uns["velocity_graph_neg"] = graph.positive, graph.negative
+    reporter.step(1)
+    adata.obs["velocity_length"] = dynamics.velocity_length(velocity)
+    adata.obs["velocity_confidence"] = dynamics.velocity_confidence(velocity, distances)
+    adata.obs["velocity_self_transition"] = graph.self_transition
+    reporter.step(2)
+    shared = dynamics.shared_latent_time(
+        adata.layers["fit_t"],
+        dynamics.transition_matrix(graph),
+        adata.obsp["connectivities"],
+        seed=options.seed,
+    )
+    adata.obs["latent_time"] = shared.time
+    adata.obs["root_cells"], adata.obs["end_points"] = shared.root_cells, shared.end_points
+    reporter.step(3)
+    moves = dynamics.transition_matrix(graph, self_transitions=False)
+    grids: dict[str, Any] = {}
+    for number, name in enumerate(embeddings):
+        vectors = dynamics.project(moves, adata.obsm[name])
+        adata.obsm[f"velocity_{name[2:]}"] = vectors
+        field = dynamics.grid_field(adata.obsm[name][:, :2], vectors[:, :2])
+        grids[name] = {key: getattr(field, key) for key in ("x", "y", "u", "v", "mass")}
+        reporter.step(4 + number)
+    adata.uns["velovi"]["grids"] = grids
+
+
+def _is_embedding(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] >= 2

@@ -1,0 +1,90 @@
+"""What a worker says while it works, and how it hears that it should stop."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+from velovi.errors import Cancelled, VeloviError
+from velovi.runs.folder import Owner, Progress, RunFolder
+
+HEARTBEAT_SECONDS = 2.0
+STAGES = {
+    "read": "Reading the file",
+    "preprocess": "Preparing genes and neighbours",
+    "train": "Training the model",
+    "posterior": "Asking the model about every cell",
+    "dynamics": "Working out directions and time",
+    "write": "Writing the result",
+}
+
+
+class Reporter:
+    """Writes a run's progress; a thread of its own keeps the heartbeat going.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        owner = Owner.of_process(os.getpid())
+        self._now = Progress(
+            started=time.time(),
+            pid=owner.pid,
+            process_start=owner.process_start,
+            host=owner.host,
+        )
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Reporter:
+        self._write()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def stage(self, name: str, *, of: int = 0, message: str = "") -> None:
+        """Begin a stage of :data:`STAGES`; raises :class:`Cancelled` when that was asked for."""
+        self.check()
+        self._write(stage=name, step=0, of=of, message=message or STAGES[name], eta=None)
+
+    def step(self, step: int, *, message: str | None = None, eta: float | None = None) -> None:
+        """Move on within the stage; raises :class:`Cancelled` when that was asked for."""
+        self.check()
+        with self._lock:
+            message = self._now.message if message is None else message
+        self._write(step=step, message=message, eta=eta)
+
+    def note_device(self, device: str) -> None:
+        """Say on which hardware the model trains."""
+        self._write(device=device)
+
+    def finish(self, outcome: str, error: VeloviError | None = None, message: str = "") -> None:
+        """Say how it ended: ``"done"``, ``"failed"`` or ``"cancelled"``."""
+        self._write(
+            outcome=outcome, message=message, eta=None, error=error.to_dict() if error else None
+        )
+
+    def check(self) -> None:
+        """Raise :class:`Cancelled` when the user asked for that."""
+        if self.folder.cancel_requested:
+            raise Cancelled("the run was cancelled")
+
+    def _write(self, **changes: Any) -> None:
+        with self._lock:
+            self._now = replace(self._now, heartbeat=time.time(), **changes)
+            self.folder.write_progress(self._now)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            self._write()
