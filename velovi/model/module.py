@@ -7,6 +7,7 @@ doi 10.1038/s41592-023-01994-w.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -236,7 +237,7 @@ class VELOVAE(BaseModuleClass):
             distribution=latent_distribution,
             use_batch_norm=use_batch_norm in ("encoder", "both"),
             use_layer_norm=use_layer_norm in ("encoder", "both"),
-            var_activation=var_activation,
+            var_activation=copy.deepcopy(var_activation),  # the default would be shared
             activation_fn=nn.ReLU,
         )
         self.decoder = DecoderVELOVI(

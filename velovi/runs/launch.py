@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
 from velovi.runs.folder import Owner, RunFolder, RunState
 from velovi.runs.workspace import Workspace
 
 TERMINATE_AFTER = 15.0
 KILL_AFTER = 30.0
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
+# only so that ended children are collected; what runs is known from the folders
+_children: list[subprocess.Popen[bytes]] = []
 
 
 class LocalLauncher:
@@ -55,6 +55,7 @@ class LocalLauncher:
         with self._locked() as got_it:
             if not got_it:
                 return  # somebody else is moving the queue
+            reap()
             runs = self.workspace.runs(with_demo=False)
             states = {run.run_id: run.state() for run in runs}
             busy = 0
@@ -107,6 +108,7 @@ def start_worker(run: RunFolder) -> int:
             env=environment,
             cwd=run.path,
         )
+    _children.append(process)
     run.write_owner(Owner.of_process(process.pid))
     return process.pid
 
@@ -124,10 +126,5 @@ def press_cancel(run: RunFolder) -> None:
 
 
 def reap() -> None:
-    """Collect children that have ended, so that they do not linger in the process table."""
-    for child in psutil.Process().children():
-        if child.status() == psutil.STATUS_ZOMBIE:
-            try:
-                os.waitpid(child.pid, os.WNOHANG)
-            except ChildProcessError:
-                continue
+    """Collect workers of this process that have ended, so that none lingers as a zombie."""
+    _children[:] = [child for child in _children if child.poll() is None]

@@ -1,0 +1,347 @@
+"""Run folders, the queue, the worker's life and death, the result store and exports."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pytest
+
+from velovi.config import (
+    ModelOptions,
+    PosteriorOptions,
+    PreprocessOptions,
+    RunOptions,
+    TrainOptions,
+)
+from velovi.data.simulate import simulate
+from velovi.errors import DataError, OptionError, StoreError, UnknownNameError
+from velovi.runs import launch
+from velovi.runs.export import cell_table, export_h5ad, gene_table
+from velovi.runs.folder import FolderFacts, Owner, RunFolder, RunSpec, RunState, run_state
+from velovi.runs.results import ResultStore, genes_per_chunk
+from velovi.runs.workspace import Workspace
+
+ALIVE = FolderFacts(
+    outcome="",
+    has_result=False,
+    launched=True,
+    launch_age=5.0,
+    worker_alive=True,
+    heartbeat_age=1.0,
+    stop=False,
+    cancel=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, RunState.RUNNING),
+        ({"launched": False, "worker_alive": None}, RunState.QUEUED),
+        ({"launched": False, "worker_alive": None, "cancel": True}, RunState.CANCELLED),
+        ({"stop": True}, RunState.STOPPING),
+        ({"cancel": True}, RunState.CANCELLING),
+        ({"cancel": True, "stop": True}, RunState.CANCELLING),
+        ({"worker_alive": False}, RunState.LOST),
+        ({"worker_alive": False, "stop": True}, RunState.LOST),
+        ({"worker_alive": False, "cancel": True}, RunState.CANCELLED),
+        ({"outcome": "done", "has_result": True, "worker_alive": False}, RunState.DONE),
+        ({"outcome": "done", "has_result": False}, RunState.LOST),
+        ({"outcome": "failed", "cancel": True}, RunState.FAILED),
+        ({"outcome": "cancelled"}, RunState.CANCELLED),
+        ({"worker_alive": None, "heartbeat_age": 10.0}, RunState.RUNNING),
+        ({"worker_alive": None, "heartbeat_age": 500.0, "launch_age": 500.0}, RunState.LOST),
+    ],
+)
+def test_a_folder_has_one_state(changes, state):
+    assert run_state(replace(ALIVE, **changes)) is state
+
+
+def quick_options(max_epochs: int = 2) -> RunOptions:
+    return RunOptions(
+        preprocess=PreprocessOptions(compute_umap=False, n_neighbors=10, n_pcs=5),
+        model=ModelOptions(n_hidden=16, n_latent=3),
+        train=TrainOptions(max_epochs=max_epochs, threads=1),
+        posterior=PosteriorOptions(n_samples=3, directional_samples=4),
+    )
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "cells.h5ad"
+    adata = simulate(150, 20, seed=1)
+    adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(150, 2)).astype(np.float32)
+    adata.write_h5ad(path)
+    return path
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch) -> Workspace:
+    monkeypatch.setattr("velovi.runs.workspace.DEMO_FOLDER", tmp_path / "no-demo")
+    return Workspace(tmp_path / "workspace")
+
+
+def wait_until(check, seconds: float = 120.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if check():
+            return
+        launch.reap()
+        time.sleep(0.1)
+    raise AssertionError("it did not happen in time")
+
+
+@pytest.fixture(scope="module")
+def finished(source, tmp_path_factory) -> RunFolder:
+    """One real run, made by the command line."""
+    out = tmp_path_factory.mktemp("runs") / "finished"
+    options = ["--max-epochs", "3", "--n-hidden", "16", "--n-neighbors", "10", "--n-pcs", "5"]
+    command = [sys.executable, "-m", "velovi", "run", str(source), "--out", str(out), *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr + RunFolder(out).log_path.read_text()
+    assert "done in" in done.stdout
+    return RunFolder(out)
+
+
+def test_a_run_leaves_everything_that_is_promised(finished):
+    assert finished.state() is RunState.DONE
+    assert len(finished.history()) == 3
+    assert {"epoch", "seconds", "elbo_train", "elbo_validation"} <= finished.history()[0].keys()
+    assert finished.spec().options.train.max_epochs == 3
+    assert finished.spec().versions["scvi-tools"]
+    assert (finished.model_path / "model.pt").exists()
+    assert not list(finished.path.glob("*.part"))
+    assert finished.log_path.read_text().count("Traceback") == 0
+
+
+def test_the_result_opens_as_an_anndata_with_the_promised_keys(finished):
+    adata = anndata.read_zarr(finished.result_path)
+    layers = "Ms Mu velocity velocity_u velocity_sd fit_t fit_s fit_u p_induction p_repression"
+    assert set(layers.split()) <= set(adata.layers)
+    assert {"fit_alpha", "fit_beta", "fit_gamma", "fit_t_", "fit_scaling", "fit_likelihood",
+            "velocity_r2", "velocity_gamma"} <= set(adata.var)  # fmt: skip
+    assert {"latent_time", "velocity_length", "velocity_confidence",
+            "directional_variance"} <= set(adata.obs)  # fmt: skip
+    assert {"X_umap", "velocity_umap", "velocity_pca"} <= set(adata.obsm)
+    assert {"velocity_graph", "velocity_graph_neg", "velovi"} <= set(adata.uns)
+    for name in layers.split():
+        assert np.isfinite(adata.layers[name]).all(), name
+    np.testing.assert_allclose(adata.layers["fit_t"].max(axis=0), 20, rtol=1e-5)
+    assert json.loads(adata.uns["velovi"]["spec"])["options"]["train"]["max_epochs"] == 3
+
+
+def test_the_saved_model_gives_the_results_rates(finished):
+    from velovi import VELOVI
+
+    adata = anndata.read_zarr(finished.result_path)
+    model = VELOVI.load(str(finished.model_path), adata=adata, accelerator="cpu")
+    scaling = adata.var["time_scaling"].to_numpy()
+    np.testing.assert_allclose(adata.var["fit_alpha"], model.get_rates()["alpha"] / scaling, 1e-5)
+
+
+def test_one_gene_is_read_as_it_was_written(finished):
+    store, adata = ResultStore(finished.result_path), anndata.read_zarr(finished.result_path)
+    assert store.genes == list(adata.var_names)
+    for layer in ("Ms", "velocity", "p_repression_steady"):
+        np.testing.assert_array_equal(
+            store.gene(layer, store.genes[3]), adata[:, store.genes[3]].layers[layer].ravel()
+        )
+    assert store.embeddings == ["X_umap", "X_pca"]
+    assert store.label_columns[0] == "clusters"
+    assert "latent_time" in store.numeric_columns
+    assert set(store.colors("clusters")) == set(store.obs["clusters"].cat.categories)
+    assert len(store.all_genes) == 20
+    grid = store.grid("X_umap")
+    assert grid["u"].shape == (len(grid["y"]), len(grid["x"]))
+    with pytest.raises(UnknownNameError, match="Sox2"):
+        store.gene("Ms", "Sox2")
+    with pytest.raises(UnknownNameError, match="no layer"):
+        store.gene("nothing", store.genes[0])
+    with pytest.raises(UnknownNameError, match="X_umap"):
+        store.embedding("X_tsne")
+
+
+def test_a_missing_or_foreign_result_says_so(finished, tmp_path):
+    import zarr
+
+    with pytest.raises(StoreError, match="no readable result"):
+        ResultStore(tmp_path / "nothing.zarr")
+    zarr.open_group(tmp_path / "empty.zarr", mode="w")
+    with pytest.raises(StoreError, match="no readable result"):
+        ResultStore(tmp_path / "empty.zarr")
+
+
+def test_chunks_hold_all_cells_and_few_genes():
+    assert genes_per_chunk(1_000_000, 2000) == 1
+    assert genes_per_chunk(10_000, 2000) == 26
+    assert genes_per_chunk(100, 20) == 20
+
+
+def test_exports_open_with_the_same_numbers(finished, tmp_path):
+    out = export_h5ad(finished.result_path, tmp_path / "result.h5ad")
+    one, other = anndata.read_h5ad(out), anndata.read_zarr(finished.result_path)
+    assert list(one.var_names) == list(other.var_names)
+    for name, layer in other.layers.items():
+        found, expected = one.layers[name], layer
+        if not isinstance(expected, np.ndarray):
+            found, expected = found.toarray(), expected.toarray()
+        np.testing.assert_array_equal(found, expected)
+    assert (one.uns["velocity_graph"] != other.uns["velocity_graph"]).nnz == 0
+    store = ResultStore(finished.result_path)
+    cells, genes = cell_table(store), gene_table(store)
+    assert len(cells) == 150
+    assert {"umap_1", "velocity_umap_2", "latent_time"} <= set(cells)
+    assert len(genes) == 20
+    assert {"kept", "reason", "fit_alpha"} <= set(genes)
+
+
+def test_the_command_line_speaks_plainly(tmp_path, capsys):
+    from velovi.__main__ import main
+
+    assert main(["run", str(tmp_path / "nothing.h5ad"), "--out", str(tmp_path / "run")]) == 1
+    assert "no such file" in capsys.readouterr().err
+    bad = tmp_path / "bad.h5ad"
+    bad.write_text("not a file of cells")
+    assert main(["run", str(bad), "--out", str(tmp_path / "run")]) == 1
+    said = capsys.readouterr().err
+    assert "failed" in said
+    assert "Traceback" not in said
+    assert main(["check", str(bad)]) == 1
+    assert main(["export", str(tmp_path), "--csv", str(tmp_path)]) == 1
+
+
+def test_the_queue_is_first_come_first_served(workspace, source, monkeypatch):
+    started = []
+
+    def pretend(run):
+        started.append(run.run_id)
+        run.write_owner(Owner.of_process(os.getpid()))
+
+    monkeypatch.setattr(launch, "start_worker", pretend)
+    dataset = workspace.add_dataset(source, "cells.h5ad")
+    runs = []
+    for _ in range(3):
+        runs.append(workspace.create_run(dataset, quick_options()))
+        time.sleep(1.05)  # ids sort by the second
+    launcher = launch.LocalLauncher(workspace, limit=1)
+    launcher.submit(runs[2])
+    assert started == [runs[0].run_id]
+    launcher.advance()
+    assert len(started) == 1
+    launcher.cancel(runs[1])
+    assert runs[1].state() is RunState.CANCELLED
+    runs[0].write_progress(replace(runs[0].progress(), outcome="failed"))
+    launcher.advance()
+    assert started == [runs[0].run_id, runs[2].run_id]
+
+
+def test_a_killed_worker_is_lost_and_can_be_started_again(workspace, source):
+    dataset = workspace.add_dataset(source, "cells.h5ad")
+    launcher = launch.LocalLauncher(workspace)
+    run = workspace.create_run(dataset, quick_options(max_epochs=5000))
+    launcher.submit(run)
+    wait_until(lambda: len(run.history()) >= 2)
+    assert run.state() is RunState.RUNNING
+    os.killpg(run.progress().pid, signal.SIGKILL)
+    wait_until(lambda: run.state() is RunState.LOST, 10)
+    again = workspace.run_again(run)
+    launcher.submit(again)
+    wait_until(lambda: len(again.history()) >= 2)
+    again.request_stop()
+    wait_until(lambda: again.state() is RunState.DONE)
+    assert ResultStore(again.result_path).n_cells == 150
+    assert 2 <= len(again.history()) < 5000
+
+
+def test_a_run_outlives_the_process_that_started_it(workspace, source):
+    dataset = workspace.add_dataset(source, "cells.h5ad")
+    run = workspace.create_run(dataset, quick_options(max_epochs=5000))
+    code = (
+        "import sys, time\n"
+        "from velovi.runs.launch import LocalLauncher\n"
+        "from velovi.runs.workspace import Workspace\n"
+        "workspace = Workspace(sys.argv[1])\n"
+        "LocalLauncher(workspace).submit(workspace.runs()[0])\n"
+        "time.sleep(600)\n"
+    )
+    server = subprocess.Popen([sys.executable, "-c", code, str(workspace.root)])
+    try:
+        wait_until(lambda: len(run.history()) >= 1)
+    finally:
+        server.kill()
+        server.wait()
+    before = len(run.history())
+    wait_until(lambda: len(run.history()) > before + 2)
+    found = Workspace(workspace.root).runs(with_demo=False)
+    assert [one.run_id for one in found] == [run.run_id]
+    assert found[0].state() is RunState.RUNNING
+    launch.LocalLauncher(workspace).cancel(run)
+    wait_until(lambda: run.state() is RunState.CANCELLED)
+    assert not run.model_path.exists()
+    assert not run.result_path.exists()
+
+
+def test_a_failed_run_says_why_and_keeps_the_file(workspace, tmp_path):
+    few = simulate(20, 10, seed=0)
+    few.write_h5ad(tmp_path / "few.h5ad")
+    dataset = workspace.add_dataset(tmp_path / "few.h5ad", "few.h5ad")
+    run = workspace.create_run(dataset, quick_options())
+    launch.LocalLauncher(workspace).submit(run)
+    wait_until(lambda: not run.state().active)
+    assert run.state() is RunState.FAILED
+    assert "30" in str(run.progress().error)
+    assert dataset.source.exists()
+
+
+def test_files_and_runs_come_and_go(workspace, source, tmp_path):
+    dataset = workspace.add_dataset(source, "cells.h5ad")
+    assert workspace.dataset(dataset.dataset_id).name == "cells.h5ad"
+    assert dataset.summary().ready
+    assert (dataset.path / "summary.json").exists()
+    run = workspace.create_run(dataset, quick_options(), name="first")
+    assert run.spec().name == "first"
+    with pytest.raises(StoreError, match="busy"):
+        workspace.delete_run(run.run_id)
+    run.request_cancel()
+    workspace.delete_run(run.run_id)
+    workspace.delete_dataset(dataset.dataset_id)
+    assert workspace.datasets() == []
+    assert workspace.runs() == []
+    for wrong in ("../../etc", "nothing", ""):
+        with pytest.raises(StoreError):
+            workspace.run(wrong)
+        with pytest.raises(StoreError):
+            workspace.dataset(wrong)
+    with pytest.raises(DataError):
+        workspace.add_dataset(tmp_path / "nothing.h5ad", "nothing")
+
+
+def test_a_specification_can_be_read_back_and_rejects_nonsense(tmp_path):
+    folder = RunFolder(tmp_path)
+    spec = RunSpec("id", "name", "", "source.h5ad", quick_options(), 1.0, {"velovi": "0"})
+    folder.write_spec(spec)
+    assert folder.spec() == spec
+    (tmp_path / "spec.json").write_text("{")
+    with pytest.raises(StoreError):
+        folder.spec()
+    with pytest.raises(OptionError, match="max_epoch"):
+        TrainOptions.from_dict({"max_epoch": 3})
+    with pytest.raises(OptionError, match="no stage"):
+        RunOptions.from_dict({"training": {}})
+
+
+def test_a_half_written_history_is_read_to_its_last_whole_line(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.append_history({"epoch": 1.0})
+    with (tmp_path / "history.jsonl").open("a") as stream:
+        stream.write('{"epoch": 2')
+    assert folder.history() == [{"epoch": 1.0}]

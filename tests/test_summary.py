@@ -1,0 +1,78 @@
+"""The one-pass summary against plain averages over many drawn samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from modelling import scaled_data, trained_model
+
+from velovi.model import summary
+
+
+@pytest.fixture(scope="module")
+def model():
+    return trained_model(scaled_data(n_cells=60), epochs=8)
+
+
+@pytest.fixture(scope="module")
+def found(model):
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        return summary.summarise(
+            model.module,
+            model._matrices(model.adata).minibatches(np.arange(60), 25),
+            n_cells=60,
+            n_samples=400,
+            directional_samples=30,
+        )
+
+
+DRAWN = {
+    "velocity": lambda m: m.get_velocity(n_samples=800, return_mean=False, clip=False),
+    "fit_s": lambda m: m.get_expression_fit(n_samples=800, return_mean=False)[0],
+    "fit_u": lambda m: m.get_expression_fit(n_samples=800, return_mean=False)[1],
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_deviations_are_those_of_drawn_samples(model, found, name):
+    drawn = DRAWN[name](model).astype(float)
+    expected, got = drawn.std(axis=0, ddof=1), found.layers[f"{name}_sd"]
+    big = expected > 0.05 * expected.max()
+    assert np.median(np.abs(got[big] / expected[big] - 1)) < 0.05
+    assert np.percentile(np.abs(got[big] / expected[big] - 1), 99) < 0.25
+
+
+def test_means_are_those_of_the_posterior_methods(model, found):
+    time = model.get_latent_time(n_samples=400, return_numpy=True)
+    np.testing.assert_allclose(found.layers["fit_t"], time, atol=0.35)
+    velocity = model.get_velocity(n_samples=400, return_numpy=True)
+    error = np.abs(found.layers["velocity"] - velocity)
+    assert (error < 6 * found.layers["velocity_sd"] / np.sqrt(200) + 1e-6).all()
+    states, _ = model.get_state_assignment(n_samples=400)
+    np.testing.assert_allclose(found.layers["p_induction"], states[..., 0], atol=0.05)
+    total = sum(found.layers[f"p_{s}"] for s in summary.STATES)
+    np.testing.assert_allclose(total, 1, rtol=1e-5)
+
+
+def test_likelihood_is_the_mean_over_cells(model, found):
+    expected = model.get_gene_likelihood(n_samples=200).mean(axis=0)
+    np.testing.assert_allclose(found.log_likelihood, expected, atol=0.1)
+
+
+def test_batches_do_not_matter_and_cosines_are_cosines(model, found):
+    assert found.cosines.shape == (60, 30)
+    assert (np.abs(found.cosines) <= 1).all()
+    assert found.cosines.mean() > 0.3
+    torch.manual_seed(1)
+    with torch.inference_mode():
+        whole = summary.summarise(
+            model.module,
+            model._matrices(model.adata).minibatches(np.arange(60)),
+            n_cells=60,
+            n_samples=400,
+        )
+    assert whole.cosines.shape == (60, 0)
+    error = np.abs(whole.layers["velocity"] - found.layers["velocity"])
+    assert (error < 6 * found.layers["velocity_sd"] / np.sqrt(200) + 1e-6).all()
