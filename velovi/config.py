@@ -258,7 +258,7 @@ class TrainOptions(Options):
     threads: int = option(
         0,
         "CPU threads",
-        "0 takes one thread for each core that this process may use.",
+        "0 takes one thread for each core that is free when training begins.",
         low=0,
         high=256,
         advanced=True,

@@ -66,9 +66,23 @@ def usable_cores() -> int:
     return max(1, os.cpu_count() or 1)
 
 
+def free_cores() -> int:
+    """Cores that this process may use and that nobody keeps busy now, at least one."""
+    cores = usable_cores()
+    try:
+        busy = os.getloadavg()[0]
+    except (AttributeError, OSError):
+        busy = 0.0
+    return max(1, round(cores - busy))
+
+
 def set_threads(threads: int = 0) -> int:
-    """Limit torch to the cores that are there; more threads than cores are many times slower."""
-    chosen = threads or usable_cores()
+    """Limit torch to the cores that are free.
+
+    With more threads than free cores every small operation waits for a thread that is not
+    running, which makes training several times slower.
+    """
+    chosen = threads or free_cores()
     torch.set_num_threads(chosen)
     return chosen
 

@@ -94,7 +94,8 @@ class LocalLauncher:
 
 def start_worker(run: RunFolder) -> int:
     """Start a detached worker for one run and return its process id."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    # a thread that waits should sleep: spinning ones starve everything else on a busy machine
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONUNBUFFERED": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(
         [str(_PACKAGE_PARENT), *filter(None, [environment.get("PYTHONPATH")])]
     )

@@ -1,0 +1,33 @@
+"""Train: watch a model learn."""
+
+import streamlit as st
+
+from velovi.ui.choice import all_runs
+from velovi.ui.explore import current_choice
+from velovi.ui.guard import plain_errors
+from velovi.ui.new_run import new_run
+from velovi.ui.router import page
+from velovi.ui.services import get_workspace
+from velovi.ui.train_panel import runs_table, show_run
+
+
+def body() -> None:
+    st.title("Train a model")
+    workspace, choice = get_workspace(), current_choice()
+    own = choice if choice is not None and not choice.is_demo else None
+    wants_new = "dataset" in st.query_params or own is None
+    if own is not None and not wants_new:
+        with plain_errors():
+            show_run(own)
+    if wants_new:
+        new_run(workspace)
+    else:
+        with st.expander("Train another model", icon=":material/add:"):
+            new_run(workspace)
+    runs = [one for one in all_runs(workspace) if not one.is_demo]
+    if runs:
+        st.subheader("All runs")
+        runs_table(runs)
+
+
+page(body)

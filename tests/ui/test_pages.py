@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakes import write_velocity_file
+
+from velovi.errors import DataError
+from velovi.runs.folder import RunState
+from velovi.ui import services
+from velovi.ui.data_panel import take_upload
+
+PAGES = ("map", "genes", "data", "train")
+TITLES = {
+    "map": "Where cells go",
+    "genes": "Which genes say so",
+    "data": "Bring your cells",
+    "train": "Train a model",
+}
+
+
+def texts(app) -> str:
+    kinds = ("title", "subheader", "markdown", "error", "info", "warning", "success", "caption")
+    return "\n".join(str(one.value) for kind in kinds for one in getattr(app, kind))
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("state", [None, *RunState])
+def test_every_page_opens_in_every_state(page, state, open_page, run_in):
+    query = {} if state is None else {"run": run_in(state).run_id}
+    app = open_page(page, **query)
+    assert app.title[0].value == TITLES[page]
+    assert "unexpected went wrong" not in texts(app)
+    expects_error = page == "train" and state in (RunState.FAILED, RunState.LOST)
+    assert bool(app.error) == expects_error
+
+
+def test_empty_workspace_says_what_to_do_next(open_page):
+    assert "Nothing to explore yet" in texts(open_page("map"))
+    assert "Bring a file first" in texts(open_page("train"))
+    assert "What a velocity file needs" in texts(open_page("data"))
+
+
+def test_map_of_a_finished_run_shows_its_key_figures(open_page, run_in, store):
+    app = open_page("map", run=run_in(RunState.DONE).run_id)
+    values = {one.label: one.value for one in app.metric}
+    assert values["Cells"] == f"{store.n_cells:,}"
+    assert values["Genes in the model"] == str(len(store.genes))
+
+
+def test_map_can_be_coloured_by_each_annotation_and_quantity(open_page, run_in):
+    app = open_page("map", run=run_in(RunState.DONE).run_id)
+    for column in ("latent_time", "n_counts"):
+        app.selectbox(key="map_column").select(column).run()
+        assert not app.exception
+    app.button_group(key="map_kind").set_value("Gene").run()
+    for layer in ("velocity", "fit_t", "p_induction"):
+        app.selectbox(key="map_layer").select(layer).run()
+        assert not app.exception
+        assert not app.error
+
+
+def test_gene_of_the_url_is_shown(open_page, run_in):
+    app = open_page("genes", run=run_in(RunState.DONE).run_id, gene="Gene3")
+    assert app.selectbox(key="genes_gene").value == "Gene3"
+    app.selectbox(key="genes_gene").select("Gene5").run()
+    assert app.query_params["gene"] in ("Gene5", ["Gene5"])
+
+
+def test_unknown_run_in_the_url_is_no_error(open_page, run_in):
+    run_in(RunState.DONE)
+    for name in ("gone", "../../etc", "x" * 300):
+        app = open_page("map", run=name)
+        assert not app.error
+
+
+def test_buttons_speak_to_the_launcher(open_page, run_in, launcher):
+    run = run_in(RunState.RUNNING)
+    app = open_page("train", run=run.run_id)
+    app.button(key="stop_run").click().run()
+    assert [one.run_id for one in launcher.stopped] == [run.run_id]
+    app.button(key="cancel_run").click().run()
+    assert [one.run_id for one in launcher.cancelled] == [run.run_id]
+
+
+def test_failed_run_says_why_in_words(open_page, run_in):
+    app = open_page("train", run=run_in(RunState.FAILED).run_id)
+    said = app.error[0].value
+    assert "spliced layer is empty" in said
+    assert "Choose another layer" in said
+    assert "Traceback" not in said
+
+
+def test_starting_again_without_the_file_says_so(open_page, run_in, launcher):
+    app = open_page("train", run=run_in(RunState.LOST).run_id)
+    app.button(key="start_again").click().run()
+    assert any("file of this run is gone" in one.value for one in app.error)
+    assert not launcher.submitted
+
+
+def test_train_button_queues_a_run_with_the_forms_options(open_page, workspace, launcher, tmp_path):
+    dataset = workspace.add_dataset(write_velocity_file(tmp_path / "a.h5ad"), "Mine")
+    app = open_page("train", dataset=dataset.dataset_id)
+    key = f"options_{dataset.dataset_id}_train_max_epochs"
+    app.number_input(key=key).set_value(7)
+    next(one for one in app.button if one.label == "Train").click().run()
+    assert not app.exception
+    assert len(launcher.submitted) == 1
+    spec = launcher.submitted[0].spec()
+    assert spec.options.train.max_epochs == 7
+    assert spec.name == "Mine"
+
+
+def test_file_without_unspliced_counts_is_explained(open_page, workspace, tmp_path):
+    path = write_velocity_file(tmp_path / "bad.h5ad", unspliced=False)
+    dataset = workspace.add_dataset(path, "Bad")
+    app = open_page("data", dataset=dataset.dataset_id)
+    assert app.error
+    assert app.button(key="train_on").disabled
+
+
+def test_upload_is_moved_into_the_workspace(workspace, tmp_path):
+    path = write_velocity_file(tmp_path / "up.h5ad")
+    with path.open("rb") as stream:
+        dataset = take_upload(workspace, stream, "../../My cells.h5ad")
+    assert dataset.name == "My cells"
+    assert dataset.source.read_bytes() == path.read_bytes()
+    assert [one.name for one in workspace.root.iterdir() if one.name.startswith(".up")] == []
+
+
+def test_server_paths_stay_inside_the_allowed_folders(tmp_path, monkeypatch):
+    allowed, outside = tmp_path / "allowed", tmp_path / "outside"
+    allowed.mkdir()
+    outside.mkdir()
+    good, secret = allowed / "a.h5ad", outside / "b.h5ad"
+    good.touch()
+    secret.touch()
+    (allowed / "link.h5ad").symlink_to(secret)
+    monkeypatch.setenv("VELOVI_DATA", str(allowed))
+    assert services.server_file("a.h5ad") == good
+    assert services.server_file(str(good)) == good
+    for bad in ("../outside/b.h5ad", str(secret), "link.h5ad", "none.h5ad", ""):
+        with pytest.raises(DataError):
+            services.server_file(bad)
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+import velovi.runs.workspace as module
+module.DEMO_FOLDER = Path("/nowhere")
+from fakes import FakeLauncher
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file("app.py", default_timeout=60)
+app.session_state["launcher"] = FakeLauncher()
+app.run()
+for page in ("genes", "data", "train", "map"):
+    app.switch_page("pages/" + page + ".py").run()
+    assert not app.exception and not app.error, page
+from velovi.runs.launch import LocalLauncher
+heavy = [n for n in ("torch", "scvi", "scanpy", "umap", "sklearn", "numba", "matplotlib")
+         if n in sys.modules]
+assert not heavy, heavy
+print("light")
+"""
+
+
+def test_the_web_process_loads_nothing_heavy(run_in, workspace, tmp_path):
+    run_in(RunState.DONE)
+    workspace.add_dataset(write_velocity_file(tmp_path / "a.h5ad"), "Mine")
+    script = SCRIPT.format(tests=str(Path(__file__).parent))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip().endswith("light"), done.stderr[-2000:]

@@ -1,0 +1,279 @@
+"""One gene: its phase portrait, and its course over latent time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from velovi.errors import OptionError
+from velovi.figures.kinetics import TIME_AXIS, FittedCurve
+from velovi.figures.overlay import area_shape, legend_entry, line_shape
+from velovi.figures.sampling import MOST_POINTS, showing, stratified_sample
+from velovi.figures.theme import FigureTheme, axis, base_layout, category_colors, translucent
+
+# Half-width of a 95 % interval in standard deviations
+INTERVAL = 1.96
+ALL_CELLS = "all cells"
+
+
+@dataclass(frozen=True)
+class Band:
+    """Fitted mean and posterior spread along latent time, averaged over bins (bins,)."""
+
+    t: np.ndarray
+    mean: np.ndarray
+    sd: np.ndarray
+
+    def __post_init__(self) -> None:
+        if not len(self.t) == len(self.mean) == len(self.sd):
+            raise OptionError("the parts of a band differ in length")
+
+    @property
+    def low(self) -> np.ndarray:
+        """Lower end of the 95 % band; abundance is never negative."""
+        return np.maximum(self.mean - INTERVAL * self.sd, 0.0)
+
+    @property
+    def high(self) -> np.ndarray:
+        """Upper end of the 95 % band."""
+        return self.mean + INTERVAL * self.sd
+
+
+@dataclass(frozen=True)
+class GeneData:
+    """One gene in all the cells that are drawn.
+
+    ``spliced``, ``unspliced`` and ``time`` are (cells,); bands and curve may be missing.
+    """
+
+    gene: str
+    cells: np.ndarray
+    spliced: np.ndarray
+    unspliced: np.ndarray
+    labels: pd.Categorical
+    colors: Mapping[str, str]
+    n_total: int
+    time: np.ndarray | None = None
+    curve: FittedCurve | None = None
+    steady_slope: float | None = None
+    bands: Mapping[str, Band] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.cells), len(self.spliced), len(self.unspliced), len(self.labels)}
+        if self.time is not None:
+            lengths.add(len(self.time))
+        if len(lengths) != 1:
+            raise OptionError(
+                "columns of one gene differ in length", where=self.gene, found=str(sorted(lengths))
+            )
+
+    @property
+    def caption(self) -> str:
+        """How many of the cells are drawn."""
+        return showing(len(self.cells), self.n_total)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each cell drawn."""
+        frame = pd.DataFrame(
+            {"cell": self.cells, "label": np.asarray(self.labels), "spliced": self.spliced,
+             "unspliced": self.unspliced}
+        )  # fmt: skip
+        return frame if self.time is None else frame.assign(gene_time=self.time)
+
+
+def gene_data(
+    gene: str,
+    cells: Sequence[str] | pd.Index | np.ndarray,
+    spliced: np.ndarray,
+    unspliced: np.ndarray,
+    *,
+    labels: pd.Series | pd.Categorical | None = None,
+    colors: Mapping[str, str] | None = None,
+    time: np.ndarray | None = None,
+    fitted: Mapping[str, tuple[np.ndarray, np.ndarray | None]] | None = None,
+    curve: FittedCurve | None = None,
+    steady_slope: float | None = None,
+    limit: int = MOST_POINTS,
+) -> GeneData:
+    """Collect what the figures of one gene need.
+
+    Parameters
+    ----------
+    gene, cells
+        Names.
+    spliced, unspliced
+        Smoothed abundance (cells,).
+    labels, colors
+        A category for each cell, and the file's own colours.
+    time
+        Latent time of this gene in each cell (cells,).
+    fitted
+        Posterior mean and standard deviation (cells,) of ``"spliced"`` and ``"unspliced"``.
+    curve
+        The fitted course, from :func:`velovi.figures.kinetics.fitted_curve`.
+    steady_slope
+        ``gamma / beta``: unspliced per spliced where nothing changes.
+    limit
+        Most cells to draw; bands are made from all.
+    """
+    n_cells = len(spliced)
+    groups = pd.Categorical([ALL_CELLS] * n_cells) if labels is None else pd.Categorical(labels)
+    groups = groups.rename_categories(str)
+    chosen = stratified_sample(n_cells, groups.codes, limit)
+    known = np.isfinite(spliced) & np.isfinite(unspliced) & (groups.codes >= 0)
+    chosen = chosen[known[chosen]]
+    bands = {}
+    if time is not None:
+        for name, (mean, sd) in (fitted or {}).items():
+            bands[name] = time_band(time, mean, sd)
+    slope_known = steady_slope is not None and np.isfinite(steady_slope)
+    return GeneData(
+        gene=gene,
+        cells=np.asarray(cells, dtype=object)[chosen],
+        spliced=np.asarray(spliced, dtype=np.float32)[chosen],
+        unspliced=np.asarray(unspliced, dtype=np.float32)[chosen],
+        labels=groups[chosen],
+        colors=category_colors(list(groups.categories), colors),
+        n_total=n_cells,
+        time=None if time is None else np.asarray(time, dtype=np.float32)[chosen],
+        curve=curve,
+        steady_slope=float(steady_slope) if slope_known and steady_slope is not None else None,
+        bands=bands,
+    )
+
+
+def time_band(time: np.ndarray, mean: np.ndarray, sd: np.ndarray | None, bins: int = 48) -> Band:
+    """Average the fit over equally wide bins of latent time; empty bins are left out."""
+    known = np.isfinite(time) & np.isfinite(mean)
+    if not known.any():
+        return Band(np.empty(0), np.empty(0), np.empty(0))
+    t, m = np.asarray(time, float)[known], np.asarray(mean, float)[known]
+    s = np.zeros_like(m) if sd is None else np.nan_to_num(np.asarray(sd, float)[known])
+    edges = np.linspace(t.min(), t.max() + 1e-9, bins + 1)
+    slot = np.clip(np.searchsorted(edges, t, side="right") - 1, 0, bins - 1)
+    count = np.bincount(slot, minlength=bins)
+    full = count > 0
+
+    def average(values: np.ndarray) -> np.ndarray:
+        return np.bincount(slot, weights=values, minlength=bins)[full] / count[full]
+
+    return Band(average(t), average(m), average(s))
+
+
+def phase_band(data: GeneData) -> np.ndarray | None:
+    """Outline (points, 2) of the 95 % posterior band around the fit in the phase plane.
+
+    The half-width across the course is that of independent errors in spliced and unspliced.
+    """
+    spliced, unspliced = data.bands.get("spliced"), data.bands.get("unspliced")
+    if spliced is None or unspliced is None or len(spliced.t) < 3:
+        return None
+    path = np.stack([spliced.mean, unspliced.mean], axis=1)  # (bins, 2)
+    spread = np.stack([spliced.sd, unspliced.sd], axis=1)
+    if not spread.any():
+        return None
+    tangent = np.gradient(path, axis=0)
+    length = np.linalg.norm(tangent, axis=1, keepdims=True)
+    tangent = tangent / np.where(length > 0, length, 1.0)
+    normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
+    half = INTERVAL * np.linalg.norm(normal * spread, axis=1, keepdims=True)
+    outline = np.concatenate([path + half * normal, (path - half * normal)[::-1]])
+    return np.maximum(outline, 0.0)
+
+
+def phase_figure(data: GeneData, theme: FigureTheme, *, height: int = 430) -> go.Figure:
+    """Unspliced against spliced, with the fitted course and the steady-state line."""
+    x_max, y_max = _end(data.spliced), _end(data.unspliced)
+    figure = go.Figure(_cell_traces(data, data.spliced, data.unspliced))
+    outline = phase_band(data)
+    if outline is not None:
+        color = translucent(theme.muted, 0.24)
+        figure.add_shape(area_shape(outline, color))
+        figure.add_trace(legend_entry("95 % band", {"color": color, "width": 9}))
+    for name, points, line in _phase_lines(data, theme, x_max, y_max):
+        figure.add_shape(line_shape(points, line))
+        figure.add_trace(legend_entry(name, line))
+    if data.curve is not None:
+        x_max = max(x_max, min(_end(data.curve.s_on), 1.5 * x_max))
+        y_max = max(y_max, min(_end(data.curve.u_on), 1.5 * y_max))
+    figure.update_layout(
+        **base_layout(theme, height=height, showlegend=True),
+        xaxis=axis(theme, "spliced (scaled)", range=[-0.03 * x_max, 1.05 * x_max]),
+        yaxis=axis(theme, "unspliced (scaled)", range=[-0.03 * y_max, 1.05 * y_max]),
+    )
+    return figure.update_layout(legend=_legend_above(theme))
+
+
+def _phase_lines(
+    data: GeneData, theme: FigureTheme, x_max: float, y_max: float
+) -> list[tuple[str, np.ndarray, dict[str, object]]]:
+    """Name, points and look of each line of the phase portrait."""
+    lines: list[tuple[str, np.ndarray, dict[str, object]]] = []
+    slope, curve = data.steady_slope, data.curve
+    if slope is not None:
+        reach = min(x_max, y_max / slope) if slope > 0 else x_max
+        look: dict[str, object] = {"color": theme.ink, "width": 1.4, "dash": "dash"}
+        lines.append(("steady state", np.array([[0, 0], [reach, reach * slope]]), look))
+    if curve is not None:
+        on = {"color": theme.second, "width": 3.2}
+        off = {"color": theme.third, "width": 3.2, "dash": "7px,3px"}
+        lines.append(("induction", np.stack([curve.s_on, curve.u_on], 1), on))
+        lines.append(("repression", np.stack([curve.s_off, curve.u_off], 1), off))
+    return lines
+
+
+def time_figure(data: GeneData, theme: FigureTheme, *, what: str, height: int = 430) -> go.Figure:
+    """Spliced or unspliced against the gene's latent time, with fitted mean and 95 % band."""
+    values = data.spliced if what == "spliced" else data.unspliced
+    time = data.time if data.time is not None else np.full(len(values), np.nan)
+    top, shapes = _end(values), []
+    band = data.bands.get(what)
+    if band is not None and len(band.t):
+        if band.sd.any():
+            upper, lower = np.stack([band.t, band.high], 1), np.stack([band.t, band.low], 1)
+            outline = np.concatenate([upper, lower[::-1]])
+            shapes.append(area_shape(outline, translucent(theme.muted, 0.28)))
+        mean = np.stack([band.t, band.mean], 1)
+        shapes.append(line_shape(mean, {"color": theme.ink, "width": 2.2}))
+        top = max(top, min(_end(band.high), 1.5 * top))
+    figure = go.Figure(_cell_traces(data, time, values))
+    last = max(_end(time), TIME_AXIS)
+    figure.update_layout(
+        **base_layout(theme, height=height, shapes=shapes),
+        xaxis=axis(theme, "latent time of the gene", range=[-0.02 * last, 1.02 * last]),
+        yaxis=axis(theme, what, range=[-0.04 * top, 1.06 * top]),
+    )
+    return figure
+
+
+def _cell_traces(data: GeneData, x: np.ndarray, y: np.ndarray) -> list[go.Scattergl]:
+    traces = []
+    for code, name in enumerate(data.labels.categories):
+        mine = data.labels.codes == code
+        if mine.any():
+            traces.append(
+                go.Scattergl(
+                    x=x[mine],
+                    y=y[mine],
+                    mode="markers",
+                    name=name,
+                    showlegend=False,
+                    marker={"size": 4, "opacity": 0.55, "color": data.colors[name]},
+                    hovertemplate=f"{name}<br>%{{x:.3g}}, %{{y:.3g}}<extra></extra>",
+                )
+            )
+    return traces
+
+
+def _end(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+
+
+def _legend_above(theme: FigureTheme) -> dict[str, object]:
+    font = {"size": 12, "color": theme.ink}
+    return {"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0, "font": font}

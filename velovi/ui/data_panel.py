@@ -1,0 +1,185 @@
+"""The Data page's parts: bringing a file, the list of files, and the check of one."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from velovi.figures.dataset import unspliced_data, unspliced_figure
+from velovi.runs.workspace import DEMO_FOLDER, Dataset, Workspace
+from velovi.ui.guard import plain_errors
+from velovi.ui.services import server_file, server_files, server_folders
+from velovi.ui.theme import current_theme, draw
+from velovi.ui.words import ago, embedding_name
+
+if TYPE_CHECKING:
+    from velovi.data import DatasetSummary
+
+NEEDS = """
+A velocity file is an **AnnData file (.h5ad)** with two layers of counts, each of the same cells and
+genes:
+
+- **spliced**: counts of mature RNA, without introns
+- **unspliced**: counts of nascent RNA, with introns
+
+An ordinary count matrix (Cell Ranger, Seurat) has only the first. Both come from the raw reads with
+**STARsolo** (`--soloFeatures Velocyto`), **alevin-fry** (USA mode), **kb-python**
+(`--workflow nac`) or **velocyto**. Clusters in `obs` and a UMAP in `obsm` are used when they are
+there.
+"""
+LEVELS = {
+    "error": (st.error, ":material/error:"),
+    "warning": (st.warning, ":material/warning:"),
+    "note": (st.info, ":material/info:"),
+}
+
+
+def bring_file(workspace: Workspace) -> None:
+    """Upload, or open a file that is already on the server."""
+    upload, rest = st.columns([1.6, 1], gap="large")
+    with upload:
+        _upload(workspace)
+    with rest:
+        if server_folders():
+            _from_server(workspace)
+        else:
+            st.caption("No file at hand? Look around in a finished run on simulated cells.")
+        if not (DEMO_FOLDER / "spec.json").exists():
+            return
+        st.page_link(
+            "pages/map.py", label="Open the demo", icon=":material/science:",
+            query_params={"run": "demo"},
+        )  # fmt: skip
+
+
+def _upload(workspace: Workspace) -> None:
+    turn = st.session_state.setdefault("upload_turn", 0)
+    uploaded = st.file_uploader(
+        "Upload an .h5ad file", type=["h5ad"], key=f"upload_{turn}",
+        help="The file goes into the workspace at once, so that a refresh loses nothing.",
+    )  # fmt: skip
+    if uploaded is None or uploaded.file_id in st.session_state.setdefault("taken", set()):
+        return
+    st.session_state["taken"].add(uploaded.file_id)
+    with plain_errors(), st.spinner(f"Taking {uploaded.name} in …"):
+        dataset = take_upload(workspace, uploaded, uploaded.name)
+        # a fresh uploader lets go of the copy that it holds in memory
+        st.session_state["upload_turn"] = turn + 1
+        _choose(dataset)
+
+
+def take_upload(workspace: Workspace, stream: Any, name: str) -> Dataset:
+    """Copy an open upload into the workspace in pieces."""
+    with tempfile.TemporaryDirectory(dir=workspace.root, prefix=".upload-") as folder:
+        path = Path(folder) / "upload.h5ad"
+        with path.open("wb") as target:
+            shutil.copyfileobj(stream, target, 1 << 22)
+        return workspace.add_dataset(path, Path(name).stem[:120] or "upload", move=True)
+
+
+def _from_server(workspace: Workspace) -> None:
+    chosen = st.selectbox(
+        "Or a file on this server", server_files(), index=None, accept_new_options=True,
+        placeholder="Choose, or type a path", key="server_file",
+        help="Files in the folders that this server was told to offer (VELOVI_DATA).",
+    )  # fmt: skip
+    if st.button("Take this file", disabled=not chosen, icon=":material/folder_open:"):
+        with plain_errors(), st.spinner("Copying …"):
+            path = server_file(str(chosen))
+            _choose(workspace.add_dataset(path, path.stem))
+
+
+def _choose(dataset: Dataset) -> None:
+    st.query_params["dataset"] = dataset.dataset_id
+    st.rerun()
+
+
+def pick_dataset(datasets: list[Dataset]) -> Dataset:
+    """The list of files; the one in the URL is open."""
+    by_id = {one.dataset_id: one for one in datasets}
+    named = st.query_params.get("dataset")
+    st.session_state["dataset_picker"] = named if named in by_id else datasets[0].dataset_id
+
+    def chosen() -> None:
+        st.query_params["dataset"] = st.session_state["dataset_picker"]
+
+    picked = st.selectbox(
+        "Your files", list(by_id), key="dataset_picker", on_change=chosen,
+        format_func=lambda key: f"{by_id[key].name} · {ago(by_id[key].created)}",
+        help="Files that you have brought into this workspace.",
+    )  # fmt: skip
+    return by_id[picked]
+
+
+def trainable(summary: DatasetSummary) -> bool:
+    """Whether a run can start, if need be once the reader has said which layer is which."""
+    unnamed = summary.spliced_layer is None or summary.unspliced_layer is None
+    only_names = unnamed and len(summary.errors) == 1 and len(summary.layers) >= 2
+    return summary.ready or only_names
+
+
+def show_check(summary: DatasetSummary) -> None:
+    """What is in the file, in plain words, and what is wrong with it."""
+    _numbers(summary)
+    facts, bars = st.columns([1, 1.25], gap="large")
+    with facts:
+        _roles(summary)
+    with bars:
+        if summary.unspliced_fraction_by_label:
+            st.markdown(
+                f"**Unspliced RNA by {summary.label_column}**",
+                help="Most droplet experiments lie between 10 and 25 %. A group far outside is "
+                "worth a second look: its counting, or its biology, is unusual.",
+            )
+            data = unspliced_data(
+                summary.label_column or "group", summary.unspliced_fraction_by_label
+            )
+            draw(unspliced_figure(data, current_theme()), "unspliced", alt="Unspliced by group")
+    for problem in summary.problems:
+        show, icon = LEVELS[problem.level]
+        show(f"**{problem.what}** {problem.remedy}".strip(), icon=icon)
+    if not summary.ready:
+        with st.expander("What a velocity file needs", expanded=True):
+            st.markdown(NEEDS)
+
+
+def _numbers(summary: DatasetSummary) -> None:
+    cells, genes, share = st.columns(3)
+    cells.metric("Cells", f"{summary.n_cells:,}", help="Cells in the file.")
+    genes.metric("Genes", f"{summary.n_genes:,}", help="Genes in the file, before any selection.")
+    fraction = summary.unspliced_fraction
+    share.metric(
+        "Unspliced",
+        "–" if fraction is None else f"{100 * fraction:.0f} %",
+        help="Share of unspliced counts in all counts; 10 to 25 % is usual.",
+    )
+
+
+def _roles(summary: DatasetSummary) -> None:
+    lines = []
+    for what, name in (
+        ("Spliced counts", summary.spliced_layer),
+        ("Unspliced counts", summary.unspliced_layer),
+        ("Groups of cells", summary.label_column),
+    ):
+        lines.append(f"| {what} | {f'`{name}`' if name else 'not found'} |")
+    maps = ", ".join(embedding_name(one.name) for one in summary.embeddings)
+    lines.append(f"| Embeddings | {maps or 'none; a UMAP will be computed'} |")
+    used = {summary.spliced_layer, summary.unspliced_layer}
+    others = ", ".join(f"`{one.name}`" for one in summary.layers if one.name not in used)
+    lines.append(f"| Other layers | {others or 'none'} |")
+    st.markdown("\n".join(["| In the file | |", "|---|---|", *lines]))
+
+
+def delete_file(workspace: Workspace, dataset: Dataset) -> None:
+    """A button that asks before it removes a file."""
+    with st.popover("Delete", icon=":material/delete:"):
+        st.write(f"Remove **{dataset.name}** from the workspace? Runs made from it stay.")
+        if st.button("Delete this file", type="primary", key="delete_dataset"):
+            workspace.delete_dataset(dataset.dataset_id)
+            st.query_params.pop("dataset", None)
+            st.rerun()

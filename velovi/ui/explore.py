@@ -1,0 +1,65 @@
+"""What the exploring pages begin with: an open result, or a word on what to do instead."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from velovi.runs.folder import RunState
+from velovi.ui.choice import Choice
+from velovi.ui.view import ResultView, open_result
+
+
+def current_choice() -> Choice | None:
+    """The run picked in the sidebar."""
+    return st.session_state.get("choice")
+
+
+def need_result() -> ResultView | None:
+    """Open the chosen run, or say what to do next when there is nothing to show yet."""
+    choice = current_choice()
+    if choice is None:
+        _empty(
+            "Nothing to explore yet",
+            "Bring a file with spliced and unspliced counts, train a model on it, and come back "
+            "here to see where the cells go.",
+            "pages/data.py",
+            "Bring a file",
+        )
+        return None
+    if choice.state != RunState.DONE:
+        _not_ready(choice)
+        return None
+    return open_result(choice.run, choice.run_id)
+
+
+def demo_banner() -> None:
+    """One friendly line that says that the data are simulated."""
+    choice = current_choice()
+    if choice is None or not choice.is_demo:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", border=True, key="demo_banner"):
+        st.markdown(
+            ":material/science: **This is simulated demo data:** cells of a made-up tissue, so "
+            "that you can look around."
+        )
+        st.page_link("pages/data.py", label="Load your own file", icon=":material/upload_file:")
+
+
+def _not_ready(choice: Choice) -> None:
+    if choice.state.active:
+        title, text = "This run is still at work", "Its map appears here when it is done."
+    else:
+        title = "This run has no result"
+        how = {RunState.FAILED: "It failed", RunState.CANCELLED: "It was cancelled"}
+        said = how.get(choice.state, "Its worker ended without a word")
+        text = f"{said}. The Train page says more and can start it again."
+    _empty(title, text, "pages/train.py", "Go to the run", {"run": choice.run_id})
+
+
+def _empty(
+    title: str, text: str, target: str, label: str, query: dict[str, str] | None = None
+) -> None:
+    with st.container(border=True, key="empty_state"):
+        st.subheader(title)
+        st.write(text)
+        st.page_link(target, label=label, icon=":material/arrow_forward:", query_params=query)

@@ -1,0 +1,56 @@
+"""Errors as sentences: no user ever sees a traceback."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import streamlit as st
+
+from velovi.errors import VeloviError
+
+log = logging.getLogger(__name__)
+_PARTS = ("expected", "found", "remedy")
+
+
+def sentence(parts: Mapping[str, str | None]) -> str:
+    """The parts of an error as Markdown: what is wrong in bold, then what to do."""
+    what = (parts.get("what") or "Something went wrong").strip().rstrip(".")
+    where = parts.get("where")
+    lines = [f"**{what[:1].upper()}{what[1:]}.**" + (f" ({_plain(where)})" if where else "")]
+    for name in _PARTS:
+        value = (parts.get(name) or "").strip().rstrip(".")
+        if value:
+            prefix = {"expected": "Expected ", "found": "Found "}.get(name, "")
+            lines.append(f"{prefix}{_plain(value)}.")
+    return " ".join(lines)
+
+
+def _plain(text: str) -> str:
+    """Text from a file, kept from acting as Markdown."""
+    for sign in "\\`*_[]$<>":
+        text = text.replace(sign, f"\\{sign}")
+    return text
+
+
+def show_error(error: VeloviError | Mapping[str, str | None]) -> None:
+    """A red box with the sentence."""
+    parts = error.to_dict() if isinstance(error, VeloviError) else error
+    st.error(sentence(parts), icon=":material/error:")
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn what goes wrong inside into a sentence; the rest of the page goes on."""
+    try:
+        yield
+    except VeloviError as error:
+        show_error(error)
+    except Exception:
+        log.exception("A page failed")
+        st.error(
+            "**Something unexpected went wrong on this page.** Reload it; if it happens again, "
+            "the server's log has the details.",
+            icon=":material/error:",
+        )

@@ -1,0 +1,55 @@
+"""The site's pages, and what stands around every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from velovi.ui.guard import plain_errors
+from velovi.ui.sidebar import mark, run_picker, show_logo
+from velovi.ui.theme import page_style
+
+ROUTED = "choice"
+
+
+def navigate() -> st.Page:
+    """Set up the browser's tab and declare the pages; returns the one that is asked for."""
+    # without a picture of our own, the browser would fetch the page's icon from the network
+    st.set_page_config(page_title="veloVI Explorer", page_icon=mark(), layout="wide")
+    return st.navigation(
+        {
+            "Explore": [
+                st.Page("pages/map.py", title="Map", icon=":material/map:", default=True),
+                st.Page("pages/genes.py", title="Genes", icon=":material/genetics:"),
+            ],
+            "Prepare": [
+                st.Page("pages/data.py", title="Data", icon=":material/upload_file:"),
+                st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
+            ],
+        }
+    )
+
+
+def show_site() -> None:
+    """Sidebar, then the page that is asked for."""
+    current = navigate()
+    with plain_errors():
+        page_style()
+        show_logo()
+        st.session_state[ROUTED] = None
+        st.session_state[ROUTED] = run_picker(prefer_active=current.title == "Train")
+    current.run()
+
+
+def page(body: Callable[[], None]) -> None:
+    """Run a page's body with its errors as sentences.
+
+    Until the navigation has been declared once, a fresh server that is opened by a link to a page
+    runs that page's file by itself, without ``app.py``: declare it and begin again.
+    """
+    if ROUTED not in st.session_state:
+        navigate()
+        st.rerun()
+    with plain_errors():
+        body()

@@ -1,0 +1,96 @@
+"""What the pages talk to: the workspace, the launcher and the machine.
+
+A test puts its own under the same name into the session state.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from velovi.errors import DataError
+from velovi.runs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from velovi.runs.hardware import Hardware
+    from velovi.runs.launch import LocalLauncher
+
+LISTED_FILES = 300
+
+
+def get_workspace() -> Workspace:
+    """The workspace that ``VELOVI_WORKSPACE`` names."""
+    return Workspace()
+
+
+def get_launcher() -> LocalLauncher:
+    """The one launcher of this server for this workspace."""
+    if "launcher" in st.session_state:
+        return st.session_state["launcher"]
+    return _launcher(str(get_workspace().root))
+
+
+@st.cache_resource(show_spinner=False)
+def _launcher(root: str) -> LocalLauncher:
+    from velovi.runs.launch import LocalLauncher
+
+    return LocalLauncher(Workspace(root))
+
+
+def get_hardware() -> Hardware:
+    """Cores, memory and graphics card of the machine that trains."""
+    if "hardware" in st.session_state:
+        return st.session_state["hardware"]
+    return _hardware()
+
+
+@st.cache_resource(show_spinner=False)
+def _hardware() -> Hardware:
+    from velovi.runs.hardware import find_hardware
+
+    return find_hardware()
+
+
+def server_folders() -> list[Path]:
+    """Folders of this server whose files may be opened: the environment's ``VELOVI_DATA``."""
+    named = os.environ.get("VELOVI_DATA", "")
+    found = [Path(one).expanduser().resolve() for one in named.split(os.pathsep) if one.strip()]
+    return [one for one in found if one.is_dir()]
+
+
+def server_files() -> list[str]:
+    """The .h5ad files in those folders, the first few hundred."""
+    files: list[str] = []
+    for folder in server_folders():
+        for path in sorted(folder.rglob("*.h5ad")):
+            files.append(str(path))
+            if len(files) >= LISTED_FILES:
+                return files
+    return files
+
+
+def server_file(text: str) -> Path:
+    """A path that a user typed, once it is known to lie in an allowed folder.
+
+    Raises
+    ------
+    DataError
+        When it leads outside, also by way of ``..`` or a link, or is no .h5ad file.
+    """
+    folders = server_folders()
+    path = Path(text.strip()).expanduser()
+    candidates = [path] if path.is_absolute() else [folder / path for folder in folders]
+    for candidate in candidates:
+        resolved = candidate.resolve()
+        inside = any(resolved.is_relative_to(folder) for folder in folders)
+        if inside and resolved.suffix == ".h5ad" and resolved.is_file():
+            return resolved
+    raise DataError(
+        "this is not an .h5ad file that the app may open",
+        where=text.strip()[:200] or "path",
+        expected="a file inside " + " or ".join(map(str, folders)),
+        remedy="Check the path, or ask whoever runs the server to add the folder to VELOVI_DATA",
+    )

@@ -1,0 +1,69 @@
+"""The sidebar: name of the app and the run that all pages show."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from velovi.figures.theme import FONT
+from velovi.ui.choice import Choice, all_runs, choose_run, chosen_run
+from velovi.ui.services import get_workspace
+from velovi.ui.theme import current_theme
+from velovi.ui.words import STATES
+
+_SVG = '<svg xmlns="http://www.w3.org/2000/svg"'
+_MARK = (
+    '<path d="M6 27 C14 27 14 9 24 9" fill="none" stroke="#0f9b94" stroke-width="3.4" '
+    'stroke-linecap="round"/><path d="M6 33 C19 33 19 20 31 18" fill="none" stroke="#5666d6" '
+    'stroke-width="3.4" stroke-linecap="round"/><path d="M21.5 3.5 L30 8.5 L21.5 14 Z" '
+    'fill="#0f9b94"/><circle cx="6" cy="27" r="2.6" fill="#0f9b94"/>'
+    '<circle cx="6" cy="33" r="2.6" fill="#5666d6"/><circle cx="31" cy="18" r="2.6" '
+    'fill="#5666d6"/>'
+)
+
+
+def mark() -> str:
+    """The app's sign as an SVG picture; nothing has to be fetched for it."""
+    return f'{_SVG} viewBox="0 0 38 40" width="38" height="40">{_MARK}</svg>'
+
+
+def show_logo() -> None:
+    """The wordmark, drawn in the colour of the page's text."""
+    ink = current_theme().ink
+    text = (
+        f'<text x="44" y="28" font-family="{FONT.replace(chr(39), "")}" font-size="20" '
+        f'fill="{ink}" font-weight="650">veloVI <tspan font-weight="350">Explorer</tspan></text>'
+    )
+    wide = f'{_SVG} viewBox="0 0 250 40" width="250" height="40">{_MARK}{text}</svg>'
+    st.logo(wide, size="large", icon_image=mark())
+
+
+def run_label(choice: Choice) -> str:
+    """A run's name, its state, and a word for the demo."""
+    if choice.is_demo:
+        return "Demo (simulated data)"
+    return f"{choice.name} · {STATES[choice.state][0]}"
+
+
+def run_picker(*, prefer_active: bool = False) -> Choice | None:
+    """Let the reader choose the run that all pages show."""
+    runs = all_runs(get_workspace())
+    choice = chosen_run(runs, prefer_active=prefer_active)
+    by_id = {one.run_id: one for one in runs}
+    with st.sidebar:
+        if choice is None:
+            st.caption("No runs yet. Bring a file on the **Data** page to begin.")
+            return None
+        # a widget keeps its own value: set it, so that links and buttons move it as well
+        st.session_state["run_picker"] = choice.run_id
+        st.selectbox(
+            "Run",
+            list(by_id),
+            key="run_picker",
+            format_func=lambda run_id: run_label(by_id[run_id]) if run_id in by_id else run_id,
+            help="All pages show this run. The newest is first; the demo is last.",
+            on_change=lambda: choose_run(st.session_state["run_picker"]),
+        )
+        text, color, icon = STATES[choice.state]
+        if not choice.is_demo:
+            st.badge(text, icon=icon, color=color)  # type: ignore[arg-type]
+    return choice

@@ -1,0 +1,95 @@
+"""Key figures of a result, and what can be downloaded."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from velovi.ui.view import ResultView
+
+log = logging.getLogger(__name__)
+
+
+def median(view: ResultView, column: str) -> float | None:
+    """Median of a cell's number over the cells that have it; None when nobody does."""
+    if column not in view.store.obs:
+        return None
+    values = view.store.obs[column].to_numpy(dtype=float)
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if values.size else None
+
+
+def key_figures(view: ResultView) -> None:
+    """Four numbers that say what the result rests on."""
+    confidence, spread = median(view, "velocity_confidence"), median(view, "directional_difference")
+    cells, genes, sure, unsure = st.columns(4)
+    cells.metric("Cells", f"{view.store.n_cells:,}", help="Cells that the model was trained on.")
+    genes.metric(
+        "Genes in the model",
+        f"{len(view.store.genes):,}",
+        help="Genes whose spliced and unspliced counts carry a velocity signal. The Genes page "
+        "says why the others were left out.",
+    )
+    sure.metric(
+        "Velocity confidence",
+        "–" if confidence is None else f"{confidence:.2f}",
+        help="Median over cells. How well a cell's velocity agrees with its neighbours' "
+        "(correlation): 1 is full agreement, 0 is none. It says that directions are smooth, not "
+        "that they are right.",
+    )
+    unsure.metric(
+        "Direction uncertainty",
+        "–" if spread is None else f"{np.degrees(spread):.0f}°",
+        help="Median over cells. Samples of the model's posterior point in slightly different "
+        "directions. This is the range of angles, in degrees, that holds 90 % of them; smaller "
+        "is surer.",
+    )
+
+
+def downloads(view: ResultView) -> None:
+    """Tables and the whole result; each is made when it is asked for."""
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in view.name)[:60] or "result"
+    with st.container(horizontal=True):
+        st.download_button(
+            "Cells (CSV)", lambda: _csv(view, "cell_table"), f"{name}_cells.csv",
+            "text/csv", on_click="ignore", icon=":material/table:", key="download_cells",
+            help="One row a cell: your annotations and the model's numbers.",
+        )  # fmt: skip
+        st.download_button(
+            "Genes (CSV)", lambda: _csv(view, "gene_table"),
+            f"{name}_genes.csv", "text/csv", on_click="ignore", icon=":material/table:",
+            key="download_genes",
+            help="One row a gene: rates, switch time, quality, or why it was left out.",
+        )  # fmt: skip
+        st.download_button(
+            "Whole result (h5ad)", lambda: result_bytes(view), f"{name}_velovi.h5ad",
+            "application/octet-stream", on_click="ignore", icon=":material/download:",
+            key="download_result",
+            help="Opens in Scanpy, scVelo and CellRank. Large results take a moment to prepare.",
+        )  # fmt: skip
+
+
+def _csv(view: ResultView, table: str) -> bytes:
+    from velovi.runs import export
+
+    make = {"cell_table": export.cell_table, "gene_table": export.gene_table}[table]
+    return make(view.store).to_csv().encode()
+
+
+def result_bytes(view: ResultView) -> bytes:
+    """The result as the bytes of an h5ad file."""
+    from velovi.runs.export import export_h5ad
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "result.h5ad"
+            export_h5ad(Path(view.path), path)
+            return path.read_bytes()
+    except Exception:
+        # the browser shows a failed download; the reason is for the log
+        log.exception("Export of %s failed", view.run_id)
+        raise

@@ -1,0 +1,97 @@
+"""A finished run, opened once and read one column at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from velovi.figures.embedding import Streams
+from velovi.figures.streamlines import arrowheads, streamlines
+from velovi.runs.folder import RunFolder
+from velovi.runs.results import ResultStore
+
+# Distance between arrowheads as a share of the embedding's width
+HEAD_SPACING = 0.11
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def _store(path: str, changed: float) -> ResultStore:
+    from pathlib import Path
+
+    return ResultStore(Path(path))
+
+
+@st.cache_resource(show_spinner=False, max_entries=200)
+def _gene(path: str, changed: float, layer: str, gene: str) -> np.ndarray:
+    column = _store(path, changed).gene(layer, gene)
+    column.flags.writeable = False
+    return column
+
+
+@st.cache_resource(show_spinner=False, max_entries=40)
+def _streams(path: str, changed: float, embedding: str, density: float) -> Streams:
+    grid = _store(path, changed).grid(embedding)
+    lines = streamlines(grid["x"], grid["y"], grid["u"], grid["v"], density=density)
+    spacing = HEAD_SPACING * float(max(np.ptp(grid["x"]), np.ptp(grid["y"])))
+    heads, directions = arrowheads(lines, spacing)
+    return Streams(tuple(lines), np.asarray(heads), np.asarray(directions))
+
+
+@dataclass(frozen=True)
+class ResultView:
+    """A result and its cached columns; keyed by path and time of change, never by arrays."""
+
+    run_id: str
+    name: str
+    path: str
+    changed: float
+
+    @property
+    def store(self) -> ResultStore:
+        """The result store, opened once for all readers."""
+        return _store(self.path, self.changed)
+
+    def gene(self, layer: str, gene: str) -> np.ndarray:
+        """One layer's column for one gene (cells,); read-only."""
+        return _gene(self.path, self.changed, layer, gene)
+
+    def gene_if_there(self, layer: str, gene: str) -> np.ndarray | None:
+        """The same, or None when the result has no such layer."""
+        return self.gene(layer, gene) if layer in self.store.layers else None
+
+    def streams(self, embedding: str, density: float) -> Streams:
+        """Lines of the velocity field; none when the result has no field for this embedding."""
+        try:
+            return _streams(self.path, self.changed, embedding, density)
+        except KeyError:
+            return Streams()
+
+    def labels(self, column: str | None = None) -> pd.Series | None:
+        """A categorical annotation, the main one when left out; None when there is none."""
+        columns = self.store.label_columns
+        column = column or (columns[0] if columns else None)
+        return None if column is None else self.store.obs[column]
+
+    def colors(self, column: str) -> dict[str, str] | None:
+        """The file's own colours as text-to-text, when they are colours a page can draw."""
+        found = self.store.colors(column)
+        if not found or not all(one.startswith("#") and len(one) >= 7 for one in found.values()):
+            return None
+        return {str(name): color[:7] for name, color in found.items()}
+
+    def strata(self) -> np.ndarray | None:
+        """Codes of the main annotation (cells,), for sampling."""
+        labels = self.labels()
+        return None if labels is None else labels.cat.codes.to_numpy()
+
+
+def open_result(run: RunFolder, run_id: str) -> ResultView:
+    """Open a finished run."""
+    marker = run.result_path / "zarr.json"
+    changed = marker.stat().st_mtime if marker.exists() else 0.0
+    view = ResultView(run_id, run.spec().name, str(run.result_path), changed)
+    _ = view.store
+    return view
