@@ -17,9 +17,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", default="cpu", help="where model tests run: cpu, cuda or mps")
 
 
-@pytest.fixture(scope="session")
-def device(request: pytest.FixtureRequest) -> str:
-    return str(request.config.getoption("--device"))
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ["VELOVI_TEST_DEVICE"] = str(config.getoption("--device"))
 
 
 def real_data(name: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -9,10 +11,11 @@ from scvi import settings
 
 from velovi import VELOVI
 
+ACCELERATOR = {"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[os.environ["VELOVI_TEST_DEVICE"]]
 QUIET = {
     "enable_progress_bar": False,
     "enable_model_summary": False,
-    "accelerator": "cpu",
+    "accelerator": ACCELERATOR,
 }
 
 

@@ -19,7 +19,7 @@ from velovi.figures.embedding import (
     embedding_data,
     embedding_figure,
 )
-from velovi.figures.gene import gene_data, phase_band, phase_figure, time_band, time_figure
+from velovi.figures.gene import gene_data, phase_figure, time_band, time_figure
 from velovi.figures.kinetics import fitted_curve
 from velovi.figures.overlay import path
 from velovi.figures.sampling import showing, stratified_sample
@@ -172,15 +172,6 @@ def test_band_follows_mean_and_spread():
     assert len(time_band(np.full(3, np.nan), np.ones(3), None).t) == 0
 
 
-def test_phase_band_encloses_the_fit():
-    data = gene()
-    outline = phase_band(data)
-    assert outline.shape == (2 * len(data.bands["spliced"].t), 2)
-    assert np.isfinite(outline).all()
-    assert (outline >= 0).all()
-    assert phase_band(gene(fitted=None)) is None
-
-
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("n", [0, 1, 60])
 def test_gene_figures_draw_with_and_without_parts(theme, n):
@@ -194,7 +185,7 @@ def test_gene_figures_draw_with_and_without_parts(theme, n):
 
 def test_phase_portrait_names_its_lines():
     names = {trace.name for trace in phase_figure(gene(), LIGHT).data}
-    assert {"induction", "repression", "steady state", "95 % band"} <= names
+    assert {"induction", "repression", "steady state"} <= names
 
 
 def test_gene_values_that_are_not_finite_are_left_out():

@@ -149,7 +149,7 @@ class PreprocessOptions(Options):
     )
     filter_on_r2: bool = option(
         True,
-        "Drop genes without a velocity signal",
+        "Drop genes without signal",
         "Keep only genes whose unspliced counts follow their spliced counts (R2 and slope of the "
         "steady-state line above 0.01).",
     )

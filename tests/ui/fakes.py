@@ -116,6 +116,7 @@ def fake_result(
             "fit_gamma": gamma,
             "fit_t_": switch,
             "fit_scaling": 1.0,
+            "fit_explained": rng.uniform(0.1, 0.9, n_genes),
             "fit_likelihood": rng.uniform(0.1, 0.6, n_genes),
             "velocity_r2": rng.uniform(0.02, 0.9, n_genes),
             "velocity_gamma": gamma / beta,

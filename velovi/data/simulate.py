@@ -260,7 +260,10 @@ def _assemble(
     names = ["Stem", "Progenitor", *fates]
     code = np.select([time < STEM_END, time < TRUNK_END], [0, 1], default=2 + fate)
     obs = pd.DataFrame(
-        {"clusters": pd.Categorical.from_codes(code, categories=pd.Index(names)), "true_time": time},
+        {
+            "clusters": pd.Categorical.from_codes(code, categories=pd.Index(names)),
+            "true_time": time,
+        },
         index=[f"cell_{one}" for one in range(len(time))],
     )
     var = pd.DataFrame(

@@ -164,36 +164,10 @@ def time_band(time: np.ndarray, mean: np.ndarray, sd: np.ndarray | None, bins: i
     return Band(average(t), average(m), average(s))
 
 
-def phase_band(data: GeneData) -> np.ndarray | None:
-    """Outline (points, 2) of the 95 % posterior band around the fit in the phase plane.
-
-    The half-width across the course is that of independent errors in spliced and unspliced.
-    """
-    spliced, unspliced = data.bands.get("spliced"), data.bands.get("unspliced")
-    if spliced is None or unspliced is None or len(spliced.t) < 3:
-        return None
-    path = np.stack([spliced.mean, unspliced.mean], axis=1)  # (bins, 2)
-    spread = np.stack([spliced.sd, unspliced.sd], axis=1)
-    if not spread.any():
-        return None
-    tangent = np.gradient(path, axis=0)
-    length = np.linalg.norm(tangent, axis=1, keepdims=True)
-    tangent = tangent / np.where(length > 0, length, 1.0)
-    normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
-    half = INTERVAL * np.linalg.norm(normal * spread, axis=1, keepdims=True)
-    outline = np.concatenate([path + half * normal, (path - half * normal)[::-1]])
-    return np.maximum(outline, 0.0)
-
-
 def phase_figure(data: GeneData, theme: FigureTheme, *, height: int = 430) -> go.Figure:
     """Unspliced against spliced, with the fitted course and the steady-state line."""
     x_max, y_max = _end(data.spliced), _end(data.unspliced)
     figure = go.Figure(_cell_traces(data, data.spliced, data.unspliced))
-    outline = phase_band(data)
-    if outline is not None:
-        color = translucent(theme.muted, 0.24)
-        figure.add_shape(area_shape(outline, color))
-        figure.add_trace(legend_entry("95 % band", {"color": color, "width": 9}))
     for name, points, line in _phase_lines(data, theme, x_max, y_max):
         figure.add_shape(line_shape(points, line))
         figure.add_trace(legend_entry(name, line))

@@ -17,7 +17,7 @@ from velovi.config import (
 from velovi.runs.folder import RunFolder, RunSpec
 from velovi.runs.workspace import DEMO_RUN_ID, versions
 
-DEMO_CELLS, DEMO_GENES, DEMO_SEED = 2000, 60, 7
+DEMO_CELLS, DEMO_GENES, DEMO_SEED = 1600, 60, 7
 MOST_BYTES = 8 * 2**20
 NAME = "Demo: simulated differentiation"
 

@@ -172,6 +172,7 @@ def assemble(
         statistics = directional_statistics(summary.cosines)
         for column in statistics:
             adata.obs[column] = statistics[column].to_numpy(dtype=np.float32)
+    adata.var["fit_explained"] = _explained(adata)
     report = prepared.report
     adata.uns["velocity_params"] = {"mode": "velovi", "fit_basis": "moments"}
     adata.uns["velovi"] = {
@@ -186,6 +187,15 @@ def assemble(
         "device": str(model.device),
     }
     return adata
+
+
+def _explained(adata: AnnData) -> np.ndarray:
+    """Share of each gene's variance, spliced and unspliced together, that the fit explains."""
+    missed, varied = np.zeros(adata.n_vars), np.zeros(adata.n_vars)
+    for data, fit in (("Ms", "fit_s"), ("Mu", "fit_u")):
+        missed += np.mean((adata.layers[data] - adata.layers[fit]) ** 2, axis=0, dtype=np.float64)
+        varied += adata.layers[data].var(axis=0, dtype=np.float64)
+    return (1 - missed / np.where(varied > 0, varied, 1)).astype(np.float32)
 
 
 def _add_rates(adata: AnnData, model: VELOVI, scaling: np.ndarray) -> None:

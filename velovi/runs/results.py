@@ -7,6 +7,7 @@ few dozen files. The store opens with ``anndata.read_zarr`` in any notebook.
 from __future__ import annotations
 
 import shutil
+import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,10 @@ def write_result(adata: AnnData, path: Path) -> None:
     with anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False):
         group = zarr.open_group(beside, mode="w", zarr_format=3)
         anndata.experimental.write_dispatched(group, "/", adata, callback=write)
-        zarr.consolidate_metadata(beside, zarr_format=3)
+        with warnings.catch_warnings():
+            # zarr-python reads it, and that is who reads this; other readers do without
+            warnings.filterwarnings("ignore", message="Consolidated metadata")
+            zarr.consolidate_metadata(beside, zarr_format=3)
     shutil.rmtree(path, ignore_errors=True)
     beside.rename(path)
 

@@ -12,7 +12,18 @@ from velovi.ui.choice import choose_gene, chosen_gene
 from velovi.ui.view import ResultView
 
 COLUMNS: dict[str, tuple[str, str, str]] = {
-    "fit_likelihood": ("Likelihood", "%.3f", "How well the model explains the gene; high is good."),
+    "fit_explained": (
+        "Explained",
+        "%.2f",
+        "Share of the gene's variation over cells, spliced and unspliced, that the fitted "
+        "dynamics explain: 1 is all of it, 0 no better than a flat line.",
+    ),
+    "fit_likelihood": (
+        "Likelihood",
+        "%.2f",
+        "Mean log-likelihood of the gene's abundances under the model. It is also high for genes "
+        "that are nearly silent, so read it together with the explained share.",
+    ),
     "velocity_r2": (
         "R²",
         "%.2f",
@@ -45,7 +56,7 @@ def gene_table(var: pd.DataFrame) -> pd.DataFrame:
         gamma = table["fit_gamma"].where(table["fit_gamma"] > 0)
         table["half_life"] = np.log(2) / gamma
     table = table[[name for name in COLUMNS if name in table]]
-    for column in ("fit_likelihood", "velocity_r2"):
+    for column in ("fit_explained", "fit_likelihood", "velocity_r2"):
         if column in table and table[column].notna().any():
             return table.sort_values(column, ascending=False, kind="stable")
     return table

@@ -48,7 +48,7 @@ def _number(row: pd.Series, name: str) -> float:
 def gene_numbers(view: ResultView, gene: str) -> None:
     """The gene's key numbers, each with its explanation."""
     row = gene_table(view.store.var).loc[gene]
-    shown = ("fit_likelihood", "velocity_r2", "fit_beta", "half_life", "fit_t_")
+    shown = ("fit_explained", "fit_likelihood", "fit_beta", "half_life", "fit_t_")
     present = [name for name in shown if name in row.index]
     if not present:
         return

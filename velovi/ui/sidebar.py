@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from velovi.figures.theme import FONT
+from velovi.runs.folder import RunState
 from velovi.ui.choice import Choice, all_runs, choose_run, chosen_run
 from velovi.ui.services import get_workspace
 from velovi.ui.theme import current_theme
@@ -38,9 +39,11 @@ def show_logo() -> None:
 
 
 def run_label(choice: Choice) -> str:
-    """A run's name, its state, and a word for the demo."""
+    """A run's name, and its state unless it is simply there to be looked at."""
     if choice.is_demo:
         return "Demo (simulated data)"
+    if choice.state is RunState.DONE:
+        return choice.name
     return f"{choice.name} · {STATES[choice.state][0]}"
 
 
