@@ -172,6 +172,13 @@ def test_band_follows_mean_and_spread():
     assert len(time_band(np.full(3, np.nan), np.ones(3), None).t) == 0
 
 
+def test_band_leaves_out_cells_at_rest():
+    t, mean = np.tile(np.linspace(0, 20, 500), 2), np.repeat([1.0, 0.0], 500)
+    band = time_band(t, mean, None, weights=mean)
+    np.testing.assert_allclose(band.mean, 1)
+    assert len(time_band(t, mean, None, weights=np.zeros(1000)).t) == 0
+
+
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("n", [0, 1, 60])
 def test_gene_figures_draw_with_and_without_parts(theme, n):

@@ -95,6 +95,7 @@ def gene_data(
     colors: Mapping[str, str] | None = None,
     time: np.ndarray | None = None,
     fitted: Mapping[str, tuple[np.ndarray, np.ndarray | None]] | None = None,
+    weights: np.ndarray | None = None,
     curve: FittedCurve | None = None,
     steady_slope: float | None = None,
     limit: int = MOST_POINTS,
@@ -113,6 +114,9 @@ def gene_data(
         Latent time of this gene in each cell (cells,).
     fitted
         Posterior mean and standard deviation (cells,) of ``"spliced"`` and ``"unspliced"``.
+    weights
+        How much a cell counts in the bands (cells,): the probability that the gene is not at
+        rest there, because a gene at rest has no time of its own.
     curve
         The fitted course, from :func:`velovi.figures.kinetics.fitted_curve`.
     steady_slope
@@ -129,7 +133,7 @@ def gene_data(
     bands = {}
     if time is not None:
         for name, (mean, sd) in (fitted or {}).items():
-            bands[name] = time_band(time, mean, sd)
+            bands[name] = time_band(time, mean, sd, weights=weights)
     slope_known = steady_slope is not None and np.isfinite(steady_slope)
     return GeneData(
         gene=gene,
@@ -146,20 +150,38 @@ def gene_data(
     )
 
 
-def time_band(time: np.ndarray, mean: np.ndarray, sd: np.ndarray | None, bins: int = 48) -> Band:
-    """Average the fit over equally wide bins of latent time; empty bins are left out."""
-    known = np.isfinite(time) & np.isfinite(mean)
+def time_band(
+    time: np.ndarray,
+    mean: np.ndarray,
+    sd: np.ndarray | None,
+    *,
+    weights: np.ndarray | None = None,
+    bins: int = 32,
+) -> Band:
+    """Average the fit over bins of latent time that hold equally many cells.
+
+    Parameters
+    ----------
+    time, mean, sd
+        Latent time and the fit's posterior mean and standard deviation, each (cells,).
+    weights
+        How much each cell counts (cells,); all the same when left out.
+    bins
+        How many bins; fewer where many cells share one time.
+    """
+    weights = np.ones(len(time)) if weights is None else np.nan_to_num(weights)
+    known = np.isfinite(time) & np.isfinite(mean) & (weights > 0)
     if not known.any():
         return Band(np.empty(0), np.empty(0), np.empty(0))
-    t, m = np.asarray(time, float)[known], np.asarray(mean, float)[known]
+    t, m, w = (np.asarray(one, float)[known] for one in (time, mean, weights))
     s = np.zeros_like(m) if sd is None else np.nan_to_num(np.asarray(sd, float)[known])
-    edges = np.linspace(t.min(), t.max() + 1e-9, bins + 1)
-    slot = np.clip(np.searchsorted(edges, t, side="right") - 1, 0, bins - 1)
-    count = np.bincount(slot, minlength=bins)
-    full = count > 0
+    edges = np.unique(np.quantile(t, np.linspace(0, 1, bins + 1)))
+    slot = np.clip(np.searchsorted(edges, t, side="right") - 1, 0, max(len(edges) - 2, 0))
+    total = np.bincount(slot, weights=w)
+    full = total > 0
 
     def average(values: np.ndarray) -> np.ndarray:
-        return np.bincount(slot, weights=values, minlength=bins)[full] / count[full]
+        return np.bincount(slot, weights=w * values)[full] / total[full]
 
     return Band(average(t), average(m), average(s))
 

@@ -177,7 +177,8 @@ def assemble(
     adata.uns["velocity_params"] = {"mode": "velovi", "fit_basis": "moments"}
     adata.uns["velovi"] = {
         "result_version": RESULT_VERSION,
-        "spec": json.dumps(spec.to_dict()),
+        # a result may be passed on: it names the file, not the machine's folders
+        "spec": json.dumps({**spec.to_dict(), "source": Path(spec.source).name}),
         "versions": dict(spec.versions),
         "history": pd.DataFrame(history),
         "genes": report.genes,

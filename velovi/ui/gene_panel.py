@@ -27,6 +27,7 @@ def collect_gene(view: ResultView, gene: str) -> GeneData:
         mean = view.gene_if_there(layer, gene)
         if mean is not None:
             fitted[what] = (mean, view.gene_if_there(f"{layer}_sd", gene))
+    at_rest = view.gene_if_there("p_repression_steady", gene)
     return gene_data(
         gene,
         view.store.obs.index,
@@ -36,6 +37,7 @@ def collect_gene(view: ResultView, gene: str) -> GeneData:
         colors=None if labels is None else view.colors(str(labels.name)),
         time=view.gene_if_there("fit_t", gene),
         fitted=fitted,
+        weights=None if at_rest is None else 1 - at_rest,
         curve=fitted_curve(*rates),
         steady_slope=gamma / beta if beta > 0 else None,
     )
@@ -77,7 +79,8 @@ def portrait_panel(data: GeneData) -> None:
         st.markdown(
             "**Over latent time**",
             help="The same cells along this gene's own time, from 0 to 20. Line: the fitted "
-            "mean; shade: the range that holds 95 % of the posterior.",
+            "mean; shade: the range that holds 95 % of the posterior. Cells in which the gene is "
+            "at rest count little: there it has no time of its own.",
         )
         for what in ("spliced", "unspliced"):
             figure = time_figure(data, theme, what=what, height=245)
