@@ -25,7 +25,7 @@ __all__ = [
 _HOMES = {
     "VELOVI": "velovi.model.api",
     "VELOVAE": "velovi.model.module",
-    "preprocess": "velovi.preprocess",
+    "preprocess": "velovi.preprocessing",
     "read": "velovi.data.read",
     "simulate": "velovi.data.simulate",
     "RunOptions": "velovi.config",
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from velovi.errors import VeloviError
     from velovi.model.api import VELOVI
     from velovi.model.module import VELOVAE
-    from velovi.preprocess import preprocess
+    from velovi.preprocessing import preprocess
 
 
 def __getattr__(name: str) -> Any:

@@ -164,7 +164,7 @@ class PreprocessReport:
 
 @dataclass(frozen=True)
 class Preprocessed:
-    """Data for the model and report for the user, from :func:`velovi.preprocess.preprocess`."""
+    """Data for the model and report for the user, from :func:`velovi.preprocessing.preprocess`."""
 
     adata: AnnData
     report: PreprocessReport

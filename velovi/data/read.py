@@ -186,7 +186,7 @@ def validate(adata: AnnData, spliced_layer: str, unspliced_layer: str) -> None:
                 "the layer is missing",
                 where=f"layer {name!r}",
                 expected="one layer of spliced and one of unspliced counts",
-                found=", ".join(map(repr, adata.layers)) or "no layers",
+                found=", ".join(map(repr, filter(None, adata.layers))) or "no layers",
                 remedy="Choose another layer. If there is none: " + MAKE_LAYERS,
             )
         _check_values(name, adata.layers[name])

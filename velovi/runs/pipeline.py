@@ -17,7 +17,7 @@ from velovi import dynamics
 from velovi.config import ModelOptions, TrainOptions
 from velovi.data import Preprocessed
 from velovi.data.read import read
-from velovi.preprocess import preprocess
+from velovi.preprocessing import preprocess
 from velovi.runs.folder import RunFolder, RunSpec
 from velovi.runs.progress import Reporter
 from velovi.runs.results import RESULT_VERSION, write_result

@@ -13,7 +13,7 @@ from velovi.config import PreprocessOptions
 from velovi.data.read import read
 from velovi.data.simulate import simulate
 from velovi.errors import DataError, UnknownNameError
-from velovi.preprocess import (
+from velovi.preprocessing import (
     moment_weights,
     preprocess,
     shared_counts,
@@ -50,7 +50,7 @@ def fingerprint(adata):
     for value in (adata.X, adata.obs, adata.var, list(adata.obs_names), list(adata.var_names)):
         add(value)
     for mapping in (adata.layers, adata.obsm, adata.obsp, adata.varm, adata.uns):
-        for name in mapping:
+        for name in filter(None, mapping):  # anndata 0.13 lists X among the layers, as None
             digest.update(name.encode())
             add(mapping[name])
     return digest.hexdigest()
