@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
+from scvi import settings
 from scvi.data import AnnDataManager
 from scvi.data.fields import LayerField
 from scvi.dataloaders import DataSplitter
@@ -16,10 +18,10 @@ from scvi.model.base import BaseModelClass, UnsupervisedTrainingMixin, VAEMixin
 from scvi.train import TrainingPlan, TrainRunner
 
 from velovi.data.read import validate
-from velovi.errors import DataError, NotTrainedError
-from velovi.model import initial, posterior, summary, uncertainty
+from velovi.errors import DataError, NotTrainedError, UnknownNameError
+from velovi.model import initial, posterior, scores, summary, uncertainty
 from velovi.model.module import SPLICED_KEY, STATES, UNSPLICED_KEY, VELOVAE
-from velovi.model.posterior import Quantity
+from velovi.model.posterior import Mode, Quantity
 from velovi.model.selection import MatrixPair, Selection, check_choice, select
 from velovi.model.training import (
     early_stopping_allowed,
@@ -28,6 +30,8 @@ from velovi.model.training import (
     plan_arguments,
 )
 
+_MODES: tuple[Mode, ...] = ("spliced", "unspliced")
+_SAMPLES_FOR_SCORES = 10
 Indices: TypeAlias = Sequence[int] | np.ndarray | None
 Frame: TypeAlias = np.ndarray | pd.DataFrame
 _NAMED = 10
@@ -483,6 +487,127 @@ class VELOVI(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):
         statistics.index = chosen.cell_names
         return statistics, cosines
 
+    @torch.inference_mode()
+    def get_permutation_scores(
+        self, labels_key: str, adata: AnnData | None = None
+    ) -> tuple[pd.DataFrame, AnnData]:
+        """How much worse the model fits when cells are shuffled within their labels.
+
+        High scores mean that the fit follows the cells' dynamics and not only their averages.
+        Fits are the exact means over state probabilities of ten samples of the cell state. The
+        permutation follows ``scvi.settings.seed`` (0 when it is not set).
+
+        Parameters
+        ----------
+        labels_key
+            Column of ``adata.obs`` with the cell types; cells without one are left out.
+        adata
+            Data with the model's genes; the training data when left out.
+
+        Returns
+        -------
+        scores
+            t statistic of shuffled against real absolute errors, ``(genes, labels)``; NaN, with
+            a warning, for labels of one cell. A gene's score is its largest over labels.
+        shuffled
+            The data with the shuffled layers.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such column.
+        """
+        adata, chosen = self._choose(adata, None, None)
+        labels = _labels(adata, labels_key)
+        rng = np.random.default_rng(settings.seed or 0)
+        data = MatrixPair(*(initial.dense(one) for one in self._layers(adata)))
+        shuffled = MatrixPair(
+            *scores.shuffle_within(data.spliced, data.unspliced, labels.codes, rng)
+        )
+        found, too_small = scores.permutation_statistics(
+            self._fit_error(data, chosen.cells),
+            self._fit_error(shuffled, chosen.cells),
+            labels,
+            adata.var_names,
+            rng,
+        )
+        if too_small:
+            warnings.warn(
+                f"{labels_key}: {', '.join(too_small)} have fewer than two cells and no score.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return found, self._with_layers(adata, shuffled)
+
+    def _layers(self, adata: AnnData) -> tuple[np.ndarray, np.ndarray]:
+        matrices = self._matrices(adata)
+        return matrices.spliced, matrices.unspliced
+
+    def _fit_error(self, data: MatrixPair, cells: np.ndarray) -> np.ndarray:
+        """Absolute error of the fit, spliced and unspliced together, ``(cells, genes)``."""
+        samples = posterior.iterate(
+            self.module,
+            data.minibatches(cells),
+            n_samples=_SAMPLES_FOR_SCORES,
+            draw_states=False,
+        )
+        quantities: dict[str, Quantity] = {mode: posterior.fit(mode) for mode in _MODES}
+        fits = posterior.collect(
+            samples, quantities, n_cells=len(cells), n_samples=_SAMPLES_FOR_SCORES
+        )
+        return sum(np.abs(fits[mode] - getattr(data, mode)) for mode in _MODES)
+
+    def _with_layers(self, adata: AnnData, data: MatrixPair) -> AnnData:
+        """A copy of the data with other spliced and unspliced abundance, registered anew."""
+        registry = self.get_anndata_manager(adata, required=True).data_registry
+        copy = adata.copy()
+        for key, values in ((SPLICED_KEY, data.spliced), (UNSPLICED_KEY, data.unspliced)):
+            copy.layers[registry[key].attr_key] = values
+        return self._validate_anndata(copy)
+
+    @torch.inference_mode()
+    def get_marginal_ll(
+        self,
+        adata: AnnData | None = None,
+        indices: Indices = None,
+        n_mc_samples: int = 1_000,
+        batch_size: int | None = None,
+        return_mean: bool = True,
+        dataloader: Iterator[dict[str, torch.Tensor]] | None = None,
+        data_loader_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> float | torch.Tensor:
+        """Importance-weighted estimate of the data's log-likelihood; higher is better.
+
+        State probabilities are integrated exactly, see
+        :func:`~velovi.model.scores.log_marginal_likelihood`; only the cell state is sampled.
+
+        Parameters
+        ----------
+        adata, indices, batch_size
+            As in :meth:`get_velocity`.
+        n_mc_samples
+            Samples of the cell state; the estimate rises towards the truth with their number.
+        return_mean
+            The mean over cells instead of a value for each.
+        dataloader
+            Minibatches to use instead of ``adata``.
+        data_loader_kwargs, **kwargs
+            Kept for compatibility.
+
+        Returns
+        -------
+        float or torch.Tensor
+            In nats; ``(cells,)`` when not ``return_mean``.
+        """
+        self._require_trained()
+        if dataloader is None:
+            adata, chosen = self._choose(adata, indices, None)
+            dataloader = self._matrices(adata).minibatches(chosen.cells, batch_size)
+        self.module.eval()
+        values = scores.log_marginal_likelihood(self.module, dataloader, n_mc_samples)
+        return float(values.mean()) if return_mean else values
+
     def get_normalized_expression(self, *args: Any, **kwargs: Any) -> None:
         """Not defined for this model: it has no count distribution to normalise.
 
@@ -586,3 +711,14 @@ class VELOVI(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):
         if return_numpy:
             return values
         return pd.DataFrame(values, index=chosen.cell_names, columns=chosen.gene_names)
+
+
+def _labels(adata: AnnData, key: str) -> pd.Categorical:
+    if key not in adata.obs:
+        raise UnknownNameError(
+            f"there is no column {key!r}",
+            where="labels_key",
+            expected="one of " + ", ".join(map(str, adata.obs.columns)),
+            remedy="Name a column of adata.obs with the cell types",
+        )
+    return pd.Categorical(adata.obs[key]).remove_unused_categories()

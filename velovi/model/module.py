@@ -293,6 +293,22 @@ class VELOVAE(BaseModuleClass):
             ),
         )
 
+    def state_log_densities(
+        self, spliced: Tensor, unspliced: Tensor, means: StateMeans
+    ) -> tuple[Tensor, Tensor]:
+        """Log-density of spliced and of unspliced abundance in each state.
+
+        Returns
+        -------
+        tuple of Tensor
+            ``(4, cells, genes)`` each.
+        """
+        noise_unspliced, noise_spliced = self.get_noise()
+        return (
+            _normals(spliced, [state.spliced for state in means], noise_spliced),
+            _normals(unspliced, [state.unspliced for state in means], noise_unspliced),
+        )
+
     def log_likelihood(
         self, spliced: Tensor, unspliced: Tensor, means: StateMeans, states: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -302,11 +318,11 @@ class VELOVAE(BaseModuleClass):
         ``(cells, genes, 4)``.
         """
         logits = states.clamp(_SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY).log()
-        weights = torch.log_softmax(logits, dim=-1).unbind(dim=-1)
-        noise_unspliced, noise_spliced = self.get_noise()
+        weights = torch.log_softmax(logits, dim=-1).movedim(-1, 0)  # (4, cells, genes)
+        in_spliced, in_unspliced = self.state_log_densities(spliced, unspliced, means)
         return (
-            _mixture(spliced, [state.spliced for state in means], noise_spliced, weights),
-            _mixture(unspliced, [state.unspliced for state in means], noise_unspliced, weights),
+            torch.logsumexp(weights + in_spliced, dim=0),
+            torch.logsumexp(weights + in_unspliced, dim=0),
         )
 
     def end_penalty(self, rates: Rates) -> Tensor:
@@ -423,15 +439,11 @@ class VELOVAE(BaseModuleClass):
         return loadings.cpu().numpy()
 
 
-def _mixture(x: Tensor, means: list[Tensor], noise: Tensor, weights: tuple[Tensor, ...]) -> Tensor:
-    """Log-density of a mixture of three normals at ``means`` and one, narrower, at zero."""
-    base = -noise.log() - 0.5 * math.log(2 * math.pi)
-    terms = [
-        weight - 0.5 * ((x - mean) / noise) ** 2
-        for weight, mean in zip(weights[:3], means, strict=True)
-    ]
-    terms.append(weights[3] - 0.5 * (x / (_REST_NOISE * noise)) ** 2 - math.log(_REST_NOISE))
-    return torch.logsumexp(torch.stack(terms), dim=0) + base
+def _normals(x: Tensor, means: list[Tensor], noise: Tensor) -> Tensor:
+    """Log-densities of three normals at ``means`` and of one, narrower, at zero."""
+    terms = [-0.5 * ((x - mean) / noise) ** 2 for mean in means]
+    terms.append(-0.5 * (x / (_REST_NOISE * noise)) ** 2 - math.log(_REST_NOISE))
+    return torch.stack(terms) - noise.log() - 0.5 * math.log(2 * math.pi)
 
 
 def _bounded(unconstrained: Tensor) -> Tensor:
