@@ -126,10 +126,14 @@ def test_directional_uncertainty_has_the_same_form(pair):
         assert 0.5 < ratio < 2
 
 
-def test_float64_agrees_tighter():
+@pytest.mark.parametrize("concentrated", [False, True])
+def test_float64_agrees_tighter(concentrated):
     settings.seed = 3
     known = {"switch_spliced": np.full(6, 0.8), "switch_unspliced": np.full(6, 0.7)}
     reference = ReferenceModule(6, **known).double().eval()
+    if concentrated:  # as after training: nearly all weight on one state
+        with torch.no_grad():
+            reference.decoder.px_pi_decoder.bias[:] = torch.tensor([-8.0, -3, 1, -6] * 6)
     ours = VELOVAE(6, **known).double().eval()
     ours.load_state_dict(reference.state_dict())
     data = torch.rand(30, 12, dtype=torch.float64)

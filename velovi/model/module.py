@@ -27,8 +27,6 @@ from velovi.model.kinetics import Abundance, Rates
 SPLICED_KEY, UNSPLICED_KEY = "X", "U"
 STATES = ("induction", "induction_steady", "repression", "repression_steady")
 MAX_RATE = 50.0
-# torch keeps probabilities this far from 0 and 1 before taking their logarithm
-_SMALLEST_PROBABILITY = torch.finfo(torch.float32).eps
 # in the repression steady state nothing is expressed, so the noise is a tenth of elsewhere
 _REST_NOISE = 0.1
 
@@ -317,7 +315,9 @@ class VELOVAE(BaseModuleClass):
         Each is a mixture of four normal distributions weighted by ``states``
         ``(cells, genes, 4)``.
         """
-        logits = states.clamp(_SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY).log()
+        # as torch's own distributions do before they take a logarithm
+        smallest = torch.finfo(states.dtype).eps
+        logits = states.clamp(smallest, 1 - smallest).log()
         weights = torch.log_softmax(logits, dim=-1).movedim(-1, 0)  # (4, cells, genes)
         in_spliced, in_unspliced = self.state_log_densities(spliced, unspliced, means)
         return (
