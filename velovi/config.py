@@ -168,6 +168,7 @@ class PreprocessOptions(Options):
         low=2,
         high=500,
         unit="cells",
+        advanced=True,
     )
     genes_to_keep: tuple[str, ...] = option(
         (),
@@ -176,7 +177,10 @@ class PreprocessOptions(Options):
         advanced=True,
     )
     compute_umap: bool = option(
-        True, "Compute UMAP", "Add a UMAP when the file brings no two-dimensional embedding."
+        True,
+        "Compute UMAP",
+        "Add a UMAP when the file brings no two-dimensional embedding.",
+        advanced=True,
     )
     seed: int = option(0, "Seed", "Fixes PCA and UMAP.", low=0, high=2**31 - 1, advanced=True)
 
@@ -248,6 +252,7 @@ class TrainOptions(Options):
         "The rest is held out to judge the fit.",
         low=0.1,
         high=1.0,
+        advanced=True,
     )
     accelerator: str = option(
         "auto",
@@ -263,7 +268,9 @@ class TrainOptions(Options):
         high=256,
         advanced=True,
     )
-    seed: int = option(0, "Seed", "The same seed gives the same model.", low=0, high=2**31 - 1)
+    seed: int = option(
+        0, "Seed", "The same seed gives the same model.", low=0, high=2**31 - 1, advanced=True
+    )
 
 
 @dataclass(frozen=True)
@@ -285,6 +292,7 @@ class PosteriorOptions(Options):
         low=0,
         high=1000,
         unit="samples",
+        advanced=True,
     )
     batch_size: int = option(
         512, "Batch size", "Cells at a time.", low=1, high=65_536, unit="cells", advanced=True
