@@ -28,7 +28,6 @@ def body() -> None:
     table, portrait = st.columns([1, 2.7], gap="large")
     with table:
         gene = gene_select(view, key="genes_gene")
-        st.query_params["gene"] = gene
         which = st.segmented_control(
             "Table of genes", ["In the model", "Left out"], default="In the model",
             required=True, key="genes_table_kind", width="stretch",

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from velovi.ui.explore import demo_banner, need_result
+from velovi.ui.explore import demo_banner, need_result, training_note
 from velovi.ui.map_panel import color_controls, look_controls, map_data, show_map
 from velovi.ui.router import page
 from velovi.ui.summary_panel import downloads, key_figures
@@ -14,6 +14,7 @@ def body() -> None:
     view = need_result()
     if view is None:
         return
+    training_note()
     if view.store.embeddings:
         picture, controls = st.columns([3.3, 1], gap="medium")
         with controls:

@@ -19,7 +19,7 @@ from velovi.figures.embedding import (
     embedding_data,
     embedding_figure,
 )
-from velovi.figures.gene import gene_data, phase_figure, time_band, time_figure
+from velovi.figures.gene import course_band, gene_data, phase_figure, time_band, time_figure
 from velovi.figures.kinetics import fitted_curve
 from velovi.figures.overlay import path
 from velovi.figures.sampling import showing, stratified_sample
@@ -235,3 +235,15 @@ def test_unspliced_bars_are_ordered():
     assert data.names == ("B", "A")
     drawn(unspliced_figure(data, LIGHT))
     drawn(unspliced_figure(unspliced_data("x", {}), DARK))
+
+
+def test_course_over_time_is_the_fitted_curve():
+    curve = fitted_curve(1.0, 0.5, 0.3, 8.0)
+    data = gene(60, curve=curve)
+    band = course_band(data, "spliced", 20.0)
+    assert band.t.max() <= 20.0
+    assert (np.diff(band.t) >= 0).all()
+    at_switch = np.argmin(np.abs(band.t - 8.0))
+    assert band.mean[at_switch] == pytest.approx(curve.s_on[-1])
+    assert (band.high >= band.mean).all()
+    assert course_band(gene(60, fitted=None), "spliced", 20.0) is None

@@ -111,8 +111,7 @@ def _run(given: argparse.Namespace) -> int:
     from velovi.runs.workspace import versions
 
     options = options_from(given)
-    if not given.file.is_file():
-        raise DataError("there is no such file", where=str(given.file), remedy="Check the path")
+    _need_file(given.file)
     if (given.out / "spec.json").exists():
         raise StoreError(
             "this folder holds a run already", where=str(given.out), remedy="Choose a new folder"
@@ -128,6 +127,11 @@ def _run(given: argparse.Namespace) -> int:
         print(folder.path)
         return 0
     return _follow(folder.path)
+
+
+def _need_file(path: Path) -> None:
+    if not path.is_file():
+        raise DataError("there is no such file", where=str(path), remedy="Check the path")
 
 
 def _follow(path: Path) -> int:
@@ -188,11 +192,13 @@ def _say_progress(folder: object, said: str) -> str:
 def _check(given: argparse.Namespace) -> int:
     from velovi.data.inspect import inspect_file
 
+    _need_file(given.file)
     summary = inspect_file(given.file)
     print(f"{summary.n_cells} cells, {summary.n_genes} genes")
     print(f"spliced: {summary.spliced_layer}, unspliced: {summary.unspliced_layer}")
     for problem in summary.problems:
         print(f"{problem.level}: {problem.what} {problem.remedy}".rstrip())
+    print("ready to train on" if summary.ready else "not ready: see the errors above")
     return 0 if summary.ready else 1
 
 

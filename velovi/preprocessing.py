@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float], None]
 
 MIN_R2, MIN_GAMMA = 0.01, 0.01
+_CONSTANT = 1e-5
 _GENE_BLOCK = 256
 
 
@@ -304,8 +305,10 @@ def _neighbours(logged: sp.csr_matrix, options: PreprocessOptions) -> AnnData:
 def _min_max(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values (cells, genes) scaled to [0, 1] per gene, with the minima and maxima (genes,)."""
     low, high = values.min(axis=0), values.max(axis=0)
-    span = np.where(high > low, high - low, 1)
-    return ((values - low) / span).astype(np.float32), low, high
+    # rounding makes a constant gene vary in its last digit; blown up to [0, 1] it would look alive
+    varies = high - low > _CONSTANT * np.abs(high)
+    span = np.where(varies, high - low, 1)
+    return np.where(varies, (values - low) / span, 0).astype(np.float32), low, high
 
 
 def _filter_r2(state: _State, weights: sp.csr_matrix, *, apply: bool) -> bool:

@@ -140,5 +140,7 @@ def _journey(page, url: str, trouble: list[str]) -> None:
     _open(page, "Genes", "Which genes say so")
     page.get_by_text("Phase portrait").first.wait_for(timeout=30_000)
     page.locator(".js-plotly-plot").nth(3).wait_for(timeout=30_000)
-    assert "gene=" in page.url
+    page.get_by_role("combobox", name="Gene").click()
+    page.get_by_role("option").nth(2).click()
+    page.wait_for_url("**gene=**", timeout=30_000)
     _no_errors_on(page, trouble)

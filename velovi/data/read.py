@@ -43,8 +43,8 @@ def unreadable_reason(path: Path) -> tuple[str, str] | None:
             return _describe_hdf5(file)
     except PermissionError:
         return "a file this computer may not read", "Change the permissions of the file."
-    except (OSError, RuntimeError, KeyError) as error:
-        return f"a truncated or damaged HDF5 file ({error})", COPY_AGAIN
+    except (OSError, RuntimeError, KeyError):
+        return "a truncated or damaged HDF5 file", COPY_AGAIN
 
 
 def _describe_bytes(start: bytes) -> tuple[str, str]:

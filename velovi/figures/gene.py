@@ -223,27 +223,61 @@ def _phase_lines(
 
 
 def time_figure(data: GeneData, theme: FigureTheme, *, what: str, height: int = 430) -> go.Figure:
-    """Spliced or unspliced against the gene's latent time, with fitted mean and 95 % band."""
+    """Spliced or unspliced against the gene's latent time, with the fitted course and its band."""
     values = data.spliced if what == "spliced" else data.unspliced
     time = data.time if data.time is not None else np.full(len(values), np.nan)
-    top, shapes = _end(values), []
-    band = data.bands.get(what)
-    if band is not None and len(band.t):
-        if band.sd.any():
-            upper, lower = np.stack([band.t, band.high], 1), np.stack([band.t, band.low], 1)
-            outline = np.concatenate([upper, lower[::-1]])
-            shapes.append(area_shape(outline, translucent(theme.muted, 0.28)))
-        mean = np.stack([band.t, band.mean], 1)
-        shapes.append(line_shape(mean, {"color": theme.ink, "width": 2.2}))
-        top = max(top, min(_end(band.high), 1.5 * top))
-    figure = go.Figure(_cell_traces(data, time, values))
     last = max(_end(time), TIME_AXIS)
+    top, shapes = _end(values), []
+    band = course_band(data, what, last)
+    if band is not None and band.sd.any():
+        upper, lower = np.stack([band.t, band.high], 1), np.stack([band.t, band.low], 1)
+        outline = np.concatenate([upper, lower[::-1]])
+        shapes.append(area_shape(outline, translucent(theme.muted, 0.28)))
+        top = max(top, min(_end(band.high), 1.5 * top))
+    shapes += [line_shape(points, look) for points, look in _course_lines(data, theme, what, last)]
+    figure = go.Figure(_cell_traces(data, time, values))
     figure.update_layout(
         **base_layout(theme, height=height, shapes=shapes),
         xaxis=axis(theme, "latent time of the gene", range=[-0.02 * last, 1.02 * last]),
         yaxis=axis(theme, what, range=[-0.04 * top, 1.06 * top]),
     )
     return figure
+
+
+def course_band(data: GeneData, what: str, last: float) -> Band | None:
+    """The fitted course with the posterior spread that cells have at the same time.
+
+    Without a course, the mean fit of the cells takes its place; None when there is neither.
+    """
+    spread, curve = data.bands.get(what), data.curve
+    if spread is None or not len(spread.t):
+        return None
+    if curve is None:
+        return spread
+    on, off = (curve.s_on, curve.s_off) if what == "spliced" else (curve.u_on, curve.u_off)
+    t, mean = np.concatenate([curve.t_on, curve.t_off]), np.concatenate([on, off])
+    seen = t <= last
+    t, mean = t[seen], mean[seen]
+    return Band(t, mean, np.interp(t, spread.t, spread.sd))
+
+
+def _course_lines(
+    data: GeneData, theme: FigureTheme, what: str, last: float
+) -> list[tuple[np.ndarray, dict[str, object]]]:
+    """Points and look of the fitted course, in the phase portrait's colours."""
+    curve, band = data.curve, data.bands.get(what)
+    if curve is None:
+        look: dict[str, object] = {"color": theme.ink, "width": 2.2}
+        return [] if band is None else [(np.stack([band.t, band.mean], 1), look)]
+    on, off = (curve.s_on, curve.s_off) if what == "spliced" else (curve.u_on, curve.u_off)
+    seen = curve.t_off <= last
+    return [
+        (np.stack([curve.t_on, on], 1), {"color": theme.second, "width": 3.0}),
+        (
+            np.stack([curve.t_off[seen], off[seen]], 1),
+            {"color": theme.third, "width": 3.0, "dash": "7px,3px"},
+        ),
+    ]
 
 
 def _cell_traces(data: GeneData, x: np.ndarray, y: np.ndarray) -> list[go.Scattergl]:

@@ -19,16 +19,19 @@ TIME_AXIS = 20.0
 class FittedCurve:
     """A gene's fitted course: unspliced and spliced in induction, then in repression.
 
-    All arrays have the same length (points,).
+    ``t_on`` and ``t_off`` are times on the gene's axis; all arrays have one length (points,).
     """
 
     u_on: np.ndarray
     s_on: np.ndarray
     u_off: np.ndarray
     s_off: np.ndarray
+    t_on: np.ndarray
+    t_off: np.ndarray
 
     def __post_init__(self) -> None:
-        lengths = {len(one) for one in (self.u_on, self.s_on, self.u_off, self.s_off)}
+        parts = (self.u_on, self.s_on, self.u_off, self.s_off, self.t_on, self.t_off)
+        lengths = {len(one) for one in parts}
         if len(lengths) != 1:
             raise OptionError("the parts of a fitted curve differ in length", found=str(lengths))
 
@@ -68,9 +71,10 @@ def fitted_curve(
     rates = np.array([alpha, beta, gamma, switch_time], dtype=float)
     if not np.isfinite(rates).all() or (rates[1:3] <= 0).any() or rates[3] < 0:
         return None
-    u_on, s_on = induction(np.linspace(0.0, switch_time, points), alpha, beta, gamma)
-    u_off, s_off = repression(np.linspace(0.0, t_max, points), u_on[-1], s_on[-1], beta, gamma)
-    return FittedCurve(u_on, s_on, u_off, s_off)
+    t_on, since = np.linspace(0.0, switch_time, points), np.linspace(0.0, t_max, points)
+    u_on, s_on = induction(t_on, alpha, beta, gamma)
+    u_off, s_off = repression(since, u_on[-1], s_on[-1], beta, gamma)
+    return FittedCurve(u_on, s_on, u_off, s_off, t_on, switch_time + since)
 
 
 def induction(

@@ -29,6 +29,22 @@ if TYPE_CHECKING:
     from velovi.model.summary import PosteriorSummary
 
 TIME_AXIS = 20.0
+# annotations of the cells that a result writes
+OUR_COLUMNS = frozenset(
+    (
+        "latent_time",
+        "velocity_length",
+        "velocity_confidence",
+        "velocity_self_transition",
+        "root_cells",
+        "end_points",
+        "directional_variance",
+        "directional_difference",
+        "directional_cosine_sim_variance",
+        "directional_cosine_sim_difference",
+        "directional_cosine_sim_mean",
+    )
+)
 # rough cost of what follows training, in epochs, for the estimate of the time left
 _EPOCHS_AFTER = 12.0
 _WARNINGS_NOT_FOR_USERS = ("lightning", "scvi", "torch", "anndata", "umap", "sklearn", "zarr")
@@ -156,6 +172,7 @@ def assemble(
         del adata.uns[key]
     for key in [key for key in adata.obs if key.startswith("_scvi")]:
         del adata.obs[key]
+    notes = [*prepared.report.notes, *_keep_users_columns(adata)]
     longest = summary.layers["fit_t"].max(axis=0)
     scaling = np.where(longest > 0, TIME_AXIS / np.where(longest > 0, longest, 1), 1.0)
     scaling = scaling.astype(np.float32)
@@ -182,12 +199,22 @@ def assemble(
         "versions": dict(spec.versions),
         "history": pd.DataFrame(history),
         "genes": report.genes,
-        "notes": np.array(report.notes, dtype=object),
+        "notes": np.array(notes, dtype=object),
         "unspliced_fraction": report.unspliced_fraction,
         "n_train_cells": len(model.train_indices),
         "device": str(model.device),
     }
     return adata
+
+
+def _keep_users_columns(adata: AnnData) -> list[str]:
+    """Rename annotations that the file brought under names of ours; returns a note for each."""
+    notes = []
+    for name in [str(one) for one in adata.obs if str(one) in OUR_COLUMNS]:
+        kept = f"{name}_from_file"
+        adata.obs[kept] = adata.obs.pop(name)
+        notes.append(f"The file's own annotation {name!r} is kept as {kept!r}.")
+    return notes
 
 
 def _explained(adata: AnnData) -> np.ndarray:

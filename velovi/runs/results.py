@@ -95,8 +95,8 @@ class ResultStore:
         except (OSError, KeyError, ValueError) as error:
             raise StoreError(
                 "there is no readable result here",
-                where=self.path.parent.name,
-                found=type(error).__name__,
+                where=str(self.path.parent.name),
+                found="a damaged store" if self.path.exists() else "no such folder",
                 remedy="Train again, or choose another run",
             ) from error
         if found != RESULT_VERSION:

@@ -30,7 +30,8 @@ def work(folder: RunFolder) -> str:
         except Cancelled:
             outcome, error = "cancelled", None
         except VeloviError as found:
-            _write_log(folder)
+            with folder.log_path.open("a") as stream:
+                stream.write(f"{found}\n")  # an ordinary mistake needs no traceback
             outcome, error = "failed", found
         except MemoryError:
             _write_log(folder)

@@ -61,9 +61,8 @@ def chosen_run(runs: list[Choice], *, prefer_active: bool = False) -> Choice | N
     """
     by_id = {one.run_id: one for one in runs}
     named = st.query_params.get("run")
-    if named and named not in by_id and st.session_state.get("missing_run") != named:
+    if named and named not in by_id:
         st.session_state["missing_run"] = named
-        st.toast("The run in this link is not here any more.", icon=":material/link_off:")
     wanted = named if named in by_id else st.session_state.get("run_id")
     if wanted in by_id:
         choose_run(wanted)
@@ -78,6 +77,9 @@ def chosen_run(runs: list[Choice], *, prefer_active: bool = False) -> Choice | N
 def choose_gene(gene: str) -> None:
     """Make a gene the one that all pages show."""
     st.session_state["chosen_gene"] = gene
+    # only what the reader chose goes into the address: writing a default there as well would
+    # add a step to the browser's history that the Back button cannot leave
+    st.query_params["gene"] = gene
 
 
 def chosen_gene(genes: list[str], default: str) -> str:
@@ -85,5 +87,7 @@ def chosen_gene(genes: list[str], default: str) -> str:
     named = st.query_params.get("gene")
     if named and "chosen_gene" not in st.session_state:
         st.session_state["chosen_gene"] = named
+        if named not in genes:
+            st.toast(f"{named} is not in this model.", icon=":material/link_off:")
     gene = st.session_state.get("chosen_gene")
     return gene if gene in genes else default

@@ -11,7 +11,7 @@ import streamlit as st
 
 from velovi.figures.dataset import unspliced_data, unspliced_figure
 from velovi.runs.workspace import DEMO_FOLDER, Dataset, Workspace
-from velovi.ui.guard import plain_errors
+from velovi.ui.guard import plain, plain_errors
 from velovi.ui.services import server_file, server_files, server_folders
 from velovi.ui.theme import current_theme, draw
 from velovi.ui.words import ago, embedding_name
@@ -27,7 +27,7 @@ genes:
 - **unspliced**: counts of nascent RNA, with introns
 
 An ordinary count matrix (Cell Ranger, Seurat) has only the first. Both come from the raw reads with
-**STARsolo** (`--soloFeatures Velocyto`), **alevin-fry** (USA mode), **kb-python**
+**STARsolo** (`--soloFeatures Gene Velocyto`), **alevin-fry** (USA mode), **kb-python**
 (`--workflow nac`) or **velocyto**. Clusters in `obs` and a UMAP in `obsm` are used when they are
 there.
 """
@@ -141,7 +141,7 @@ def show_check(summary: DatasetSummary) -> None:
             draw(unspliced_figure(data, current_theme()), "unspliced", alt="Unspliced by group")
     for problem in summary.problems:
         show, icon = LEVELS[problem.level]
-        show(f"**{problem.what}** {problem.remedy}".strip(), icon=icon)
+        show(f"**{plain(problem.what)}** {plain(problem.remedy)}".strip(), icon=icon)
     if not summary.ready:
         with st.expander("What a velocity file needs", expanded=True):
             st.markdown(NEEDS)
@@ -178,7 +178,7 @@ def _roles(summary: DatasetSummary) -> None:
 def delete_file(workspace: Workspace, dataset: Dataset) -> None:
     """A button that asks before it removes a file."""
     with st.popover("Delete", icon=":material/delete:"):
-        st.write(f"Remove **{dataset.name}** from the workspace? Runs made from it stay.")
+        st.write(f"Remove **{plain(dataset.name)}** from the workspace? Runs made from it stay.")
         if st.button("Delete this file", type="primary", key="delete_dataset"):
             workspace.delete_dataset(dataset.dataset_id)
             st.query_params.pop("dataset", None)

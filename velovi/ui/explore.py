@@ -6,6 +6,7 @@ import streamlit as st
 
 from velovi.runs.folder import RunState
 from velovi.ui.choice import Choice
+from velovi.ui.verdict import training_verdict
 from velovi.ui.view import ResultView, open_result
 
 
@@ -30,6 +31,14 @@ def need_result() -> ResultView | None:
         _not_ready(choice)
         return None
     return open_result(choice.run, choice.run_id)
+
+
+def training_note() -> None:
+    """Say so when the model behind a result may not have settled."""
+    choice = current_choice()
+    verdict = training_verdict(choice.run) if choice is not None else None
+    if verdict is not None and not verdict.settled:
+        st.warning(verdict.sentence, icon=":material/flag:")
 
 
 def demo_banner() -> None:

@@ -79,8 +79,9 @@ def portrait_panel(data: GeneData) -> None:
         st.markdown(
             "**Over latent time**",
             help="The same cells along this gene's own time, from 0 to 20. Line: the fitted "
-            "mean; shade: the range that holds 95 % of the posterior. Cells in which the gene is "
-            "at rest count little: there it has no time of its own.",
+            "course, first on, then off, in the colours of the phase portrait; shade: the range "
+            "that holds 95 % of the posterior. A cell in which the gene rests has no time of its "
+            "own; it may stand anywhere along the bottom.",
         )
         for what in ("spliced", "unspliced"):
             figure = time_figure(data, theme, what=what, height=245)

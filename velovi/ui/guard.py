@@ -18,18 +18,18 @@ def sentence(parts: Mapping[str, str | None]) -> str:
     """The parts of an error as Markdown: what is wrong in bold, then what to do."""
     what = (parts.get("what") or "Something went wrong").strip().rstrip(".")
     where = parts.get("where")
-    lines = [f"**{what[:1].upper()}{what[1:]}.**" + (f" ({_plain(where)})" if where else "")]
+    lines = [f"**{what[:1].upper()}{what[1:]}.**" + (f" ({plain(where)})" if where else "")]
     for name in _PARTS:
         value = (parts.get(name) or "").strip().rstrip(".")
         if value:
             prefix = {"expected": "Expected ", "found": "Found "}.get(name, "")
-            lines.append(f"{prefix}{_plain(value)}.")
+            lines.append(f"{prefix}{plain(value)}.")
     return " ".join(lines)
 
 
-def _plain(text: str) -> str:
-    """Text from a file, kept from acting as Markdown."""
-    for sign in "\\`*_[]$<>":
+def plain(text: str) -> str:
+    """Text from a user or a file, kept from acting as Markdown."""
+    for sign in "\\`*_[]$<>:#~":
         text = text.replace(sign, f"\\{sign}")
     return text
 

@@ -7,6 +7,7 @@ import streamlit as st
 from velovi.figures.theme import FONT
 from velovi.runs.folder import RunState
 from velovi.ui.choice import Choice, all_runs, choose_run, chosen_run
+from velovi.ui.guard import plain
 from velovi.ui.services import get_workspace
 from velovi.ui.theme import current_theme
 from velovi.ui.words import STATES
@@ -52,6 +53,12 @@ def run_picker(*, prefer_active: bool = False) -> Choice | None:
     runs = all_runs(get_workspace())
     choice = chosen_run(runs, prefer_active=prefer_active)
     by_id = {one.run_id: one for one in runs}
+    if st.session_state.pop("missing_run", None):
+        st.warning(
+            "The run in this link is not here any more"
+            + (f"; this is **{plain(choice.name)}**." if choice else "."),
+            icon=":material/link_off:",
+        )
     with st.sidebar:
         if choice is None:
             st.caption("No runs yet. Bring a file on the **Data** page to begin.")

@@ -10,9 +10,10 @@ from velovi.errors import VeloviError
 from velovi.figures.training import training_data, training_figure
 from velovi.runs.folder import Progress, RunFolder, RunState
 from velovi.ui.choice import Choice, choose_run
-from velovi.ui.guard import plain_errors, show_error
+from velovi.ui.guard import plain, plain_errors, show_error
 from velovi.ui.services import get_launcher, get_workspace
 from velovi.ui.theme import current_theme, draw
+from velovi.ui.verdict import training_verdict
 from velovi.ui.words import STAGES, STATES, duration
 
 LOG_TAIL = 20_000
@@ -23,7 +24,7 @@ def show_run(choice: Choice) -> None:
     with st.container(border=True, key="run_panel"):
         text, color, icon = STATES[choice.state]
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(choice.name, width="content")
+            st.subheader(plain(choice.name), width="content")
             if not choice.state.active:
                 st.badge(text, icon=icon, color=color)  # type: ignore[arg-type]
         if choice.state.active:
@@ -120,7 +121,7 @@ def loss_curve(run: RunFolder) -> None:
          toolbar=False)  # fmt: skip
     if data.best is not None:
         st.caption(
-            f"{len(data.epochs):,} epochs so far; best held-out loss {data.best[1]:,.1f} at epoch "
+            f"{len(data.epochs):,} epochs; best held-out loss {data.best[1]:,.1f} at epoch "
             f"{data.best[0]:,}."
         )
 
@@ -128,7 +129,12 @@ def loss_curve(run: RunFolder) -> None:
 def _ended(choice: Choice) -> None:
     run, progress = choice.run, choice.run.progress()
     if choice.state == RunState.DONE:
-        st.success("The model is trained and its answer is ready.", icon=":material/check_circle:")
+        verdict = training_verdict(run)
+        if verdict is None or verdict.settled:
+            said = f" {verdict.sentence}" if verdict else ""
+            st.success(f"The answer is ready.{said}", icon=":material/check_circle:")
+        else:
+            st.warning(f"The answer is ready. {verdict.sentence}", icon=":material/flag:")
         if st.button(
             "Explore the result", type="primary", icon=":material/map:", key="explore_result"
         ):
@@ -176,15 +182,18 @@ def runs_table(choices: list[Choice]) -> None:
         name, state, when, view, delete = st.columns(
             [3, 1.2, 1.6, 0.9, 0.9], vertical_alignment="center"
         )
-        name.markdown(f"**{choice.name}**")
+        name.markdown(f"**{plain(choice.name)}**")
         state.badge(text, icon=icon, color=color)  # type: ignore[arg-type]
-        when.caption(_when(choice))
+        when.caption(f"{_when(choice)} · {_size(choice)}")
         if view.button("Show", key=f"show_{choice.run_id}", width="stretch"):
             choose_run(choice.run_id)
             st.query_params.pop("dataset", None)
             st.rerun()
         with delete.popover("Delete", disabled=choice.state.active, width="stretch"):
-            st.write(f"Delete **{choice.name}** and its result?")
+            st.write(
+                f"Delete **{plain(choice.name)}**, started {_when(choice)} ({_size(choice)}), and "
+                "its result?"
+            )
             if st.button("Delete this run", type="primary", key=f"delete_{choice.run_id}"):
                 _delete(choice)
 
@@ -193,6 +202,11 @@ def _when(choice: Choice) -> str:
     from velovi.ui.words import ago
 
     return ago(choice.run.spec().created)
+
+
+def _size(choice: Choice) -> str:
+    epochs = len(choice.run.history())
+    return f"{epochs:,} epoch{'s' * (epochs != 1)}"
 
 
 def _delete(choice: Choice) -> None:

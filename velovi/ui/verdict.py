@@ -1,0 +1,40 @@
+"""How a run's training ended, in words: an answer is only as good as the fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from velovi.errors import StoreError
+from velovi.runs.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether training ended because there was nothing more to gain, and a sentence."""
+
+    settled: bool
+    sentence: str
+
+
+def training_verdict(run: RunFolder) -> Verdict | None:
+    """Say how training ended; None when the folder does not tell."""
+    try:
+        options = run.spec().options.train
+    except StoreError:
+        return None
+    epochs = len(run.history())
+    if not epochs:
+        return None
+    if run.stop_requested:
+        return Verdict(
+            False,
+            f"Training was stopped by hand after {epochs:,} of at most {options.max_epochs:,} "
+            "epochs. The fit may not have settled: directions and uncertainties are provisional.",
+        )
+    if epochs >= options.max_epochs:
+        return Verdict(
+            False,
+            f"Training used all of its {epochs:,} epochs and may not have settled. Train again "
+            "with more before you trust directions and uncertainties.",
+        )
+    return Verdict(True, f"Training settled after {epochs:,} epochs.")
