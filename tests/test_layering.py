@@ -35,11 +35,9 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
 WEB_RUNS = ("folder", "workspace", "results", "launch", "hardware", "export")
 
 
-def imports(path: Path, *, top_only: bool = False) -> set[str]:
-    tree = ast.parse(path.read_text())
-    nodes = tree.body if top_only else list(ast.walk(tree))
+def imports(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in nodes:
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

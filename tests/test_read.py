@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from velovi.data.inspect import inspect_file
 from velovi.data.read import read, validate, without_missing_labels
 from velovi.data.simulate import simulate
 from velovi.errors import DataError
@@ -139,3 +140,29 @@ def test_missing_labels_of_each_kind():
     assert list(clean["codes"].astype(str)) == ["1", "unlabelled", "2"]
     assert clean["number"].isna().sum() == 1
     assert list(clean["whole"]) == ["p", "q", "r"]
+
+
+@pytest.mark.parametrize("kind", ["external storage", "external link", "virtual"])
+def test_a_file_that_reaches_outside_itself_is_refused(tmp_path, kind):
+    """Otherwise an upload could show any file of the server to whoever uploads it."""
+    import h5py
+    from anndata import AnnData
+
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"not for you" * 100)
+    path = tmp_path / "cells.h5ad"
+    AnnData(np.ones((40, 5), dtype=np.float32)).write_h5ad(path)
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["data"] = np.arange(80.0).reshape(40, 2)
+    with h5py.File(path, "a") as file:
+        if kind == "external storage":
+            file.create_dataset("obsm/X_leak", (40, 2), dtype="u1", external=[(str(secret), 0, 80)])
+        elif kind == "external link":
+            file["obsm/X_leak"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "data")
+        else:
+            layout = h5py.VirtualLayout((40, 2), dtype=float)
+            layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "data", (40, 2))
+            file["obsm"].create_virtual_dataset("X_leak", layout)
+    with pytest.raises(DataError, match="X_leak"):
+        read(path)
+    assert not inspect_file(path).ready

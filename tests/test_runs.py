@@ -345,3 +345,46 @@ def test_a_half_written_history_is_read_to_its_last_whole_line(tmp_path):
     with (tmp_path / "history.jsonl").open("a") as stream:
         stream.write('{"epoch": 2')
     assert folder.history() == [{"epoch": 1.0}]
+
+
+def test_the_demo_is_small_complete_and_names_no_machine():
+    from velovi.runs.demo import MOST_BYTES
+    from velovi.runs.workspace import DEMO_FOLDER
+
+    demo = RunFolder(DEMO_FOLDER)
+    assert demo.state() is RunState.DONE
+    assert demo.size() <= MOST_BYTES
+    store = ResultStore(demo.result_path)
+    assert store.embeddings[0] == "X_umap"
+    assert len(store.obs["clusters"].cat.categories) >= 5
+    assert store.obs["true_time"].corr(store.obs["latent_time"], method="spearman") > 0.9
+    assert "/tmp" not in store.details["spec"] + (demo.path / "spec.json").read_text()
+
+
+def test_a_file_with_velocity_and_gaps_of_its_own_goes_through(source, tmp_path):
+    adata = anndata.read_h5ad(source)
+    adata.obs["latent_time"] = np.linspace(0, 1, adata.n_obs)
+    adata.obs["group"] = np.where(np.arange(adata.n_obs) % 2, "odd", "even")
+    adata.obsm["velocity_umap"] = np.zeros((adata.n_obs, 2), dtype=np.float32)
+    adata.obsm["spatial"] = np.random.default_rng(0).random((adata.n_obs, 2))
+    adata.obsm["X_gaps"] = np.full((adata.n_obs, 2), np.nan)
+    adata.write_h5ad(tmp_path / "own.h5ad")
+    out = tmp_path / "run"
+    command = ["run", str(tmp_path / "own.h5ad"), "--out", str(out), "--max-epochs", "1"]
+    small = ["--n-hidden", "16", "--n-neighbors", "10", "--n-pcs", "5", "--threads", "1"]
+    done = subprocess.run([sys.executable, "-m", "velovi", *command, *small], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    store = ResultStore(out / "result.zarr")
+    assert set(store.embeddings) == {"X_umap", "X_pca", "spatial"}
+    assert store.embedded_velocity("spatial").any()
+    assert "group" in store.label_columns
+    kept = store.obs["latent_time_from_file"].to_numpy()
+    np.testing.assert_allclose(kept, np.linspace(0, 1, 150))
+    assert any("latent_time_from_file" in note for note in store.details["notes"])
+
+
+def test_a_nonsense_limit_is_named(workspace, monkeypatch):
+    for text in ("0", "many"):
+        monkeypatch.setenv("VELOVI_RUNS_AT_ONCE", text)
+        with pytest.raises(OptionError, match="VELOVI_RUNS_AT_ONCE"):
+            launch.LocalLauncher(workspace)

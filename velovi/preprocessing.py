@@ -250,7 +250,7 @@ def _check_genes_left(state: _State) -> None:
             where="genes",
             expected="at least 2",
             found=f"{len(state.table)} in the file, of these " + ", then ".join(state.passed),
-            remedy="Lower 'Minimum shared counts', switch off 'Drop genes without a velocity "
+            remedy="Lower 'Minimum shared counts', switch off 'Drop genes without "
             "signal', or name genes to keep; if that does not help, check that the spliced and "
             "unspliced layers are the right ones",
         )

@@ -28,6 +28,13 @@ SPLICED_ALIASES: tuple[str, ...] = (
 """Layer names that quantifiers and authors use; those at one position belong together."""
 
 
+# names under which people keep their cell types, the likeliest first
+USUAL_LABELS = (
+    "clusters", "cluster", "cell_type", "celltype", "cell_types", "celltypes", "cell type",
+    "cell.type", "annotation", "leiden", "louvain", "seurat_clusters",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing to know about a file; an ``error`` means that it cannot be used as it is."""

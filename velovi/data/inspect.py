@@ -14,6 +14,7 @@ import numpy as np
 
 from velovi.data import (
     MIN_CELLS,
+    USUAL_LABELS,
     ColumnInfo,
     DatasetSummary,
     EmbeddingInfo,
@@ -28,10 +29,6 @@ from velovi.data.read import COPY_AGAIN, MAKE_LAYERS, unreadable_reason
 BLOCK = 1_000_000
 """Values read at a time."""
 
-LABELS = (
-    "clusters", "cluster", "cell_type", "celltype", "cell_types", "celltypes", "cell type",
-    "cell.type", "annotation", "leiden", "louvain", "seurat_clusters",
-)  # fmt: skip
 BATCHES = ("batch", "sample", "donor", "replicate", "orig.ident", "library", "patient", "dataset")
 _BARCODE = re.compile(r"^(?P<before>.*?)[ACGT]{10,}x?(?P<after>.*)$")
 _TROUBLE = (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError)
@@ -273,7 +270,7 @@ def _by(shape: tuple[int, ...]) -> str:
 
 def _suggest_label(columns: tuple[ColumnInfo, ...]) -> str | None:
     usable = {one.name.lower(): one for one in columns if one.kind != "numeric"}
-    for name in LABELS:
+    for name in USUAL_LABELS:
         if name in usable and usable[name].n_unique >= 2:
             return usable[name].name
     for one in columns:

@@ -86,6 +86,29 @@ def _describe_hdf5(file: h5py.File) -> tuple[str, str] | None:
             "an HDF5 file without tables of cells (obs) and genes (var)",
             "Save the data as .h5ad with anndata or scanpy.",
         )
+    if (outside := _first_outside_link(file)) is not None:
+        return (
+            f"an HDF5 file that takes {outside!r} from another file",
+            "Save the data into one file: anndata.read_h5ad(...).write_h5ad('whole.h5ad').",
+        )
+    return None
+
+
+def _first_outside_link(group: h5py.Group, path: str = "") -> str | None:
+    """The first part of a file that is kept elsewhere; opening it could read any file here."""
+    for name in group:
+        here = f"{path}/{name}"
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            return here
+        if isinstance(link, h5py.SoftLink):
+            continue  # leads to another place in the same file, which is looked at by itself
+        one = group[name]
+        if isinstance(one, h5py.Dataset):
+            if one.external or one.is_virtual:
+                return here
+        elif (found := _first_outside_link(one, here)) is not None:
+            return found
     return None
 
 
@@ -306,18 +329,21 @@ def unique_names(names: pd.Index) -> pd.Index:
 
 
 def without_missing_labels(obs: pd.DataFrame) -> pd.DataFrame:
-    """A copy whose categorical and text columns say 'unlabelled' where a value is missing."""
+    """A copy whose text columns are categories, 'unlabelled' where a value is missing."""
     import pandas as pd
 
     obs = obs.copy()
-    for name in obs.columns[[not obs[one].notna().all() for one in obs.columns]]:
+    for name in obs.columns:
         column = obs[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
+            if column.notna().all():
+                continue
             names = list(dict.fromkeys([*column.cat.categories.astype(str), UNLABELLED]))
-        elif pd.api.types.is_numeric_dtype(column) or column.dtype.kind in "mM":
+        elif pd.api.types.is_numeric_dtype(column) or column.dtype.kind in "bmM":
             continue
         else:
-            names = [*sorted(set(column.dropna().astype(str)) - {UNLABELLED}), UNLABELLED]
+            names = sorted(set(column.dropna().astype(str)) - {UNLABELLED})
+            names += [] if column.notna().all() else [UNLABELLED]
         text = column.astype(object).where(column.notna(), UNLABELLED).astype(str)
         obs[name] = pd.Categorical(text, categories=names)
     return obs

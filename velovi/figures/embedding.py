@@ -207,17 +207,15 @@ def embedding_figure(
     legend: bool = True,
 ) -> go.Figure:
     """Draw the cells, then the lines of the velocity field, then the names of the groups."""
-    figure = go.Figure()
     traces = category_traces if data.labels is not None else value_traces
-    for trace in traces(data, theme, size, opacity):
-        figure.add_trace(trace)
-    if names and data.labels is not None:
-        for note in _name_notes(data, theme):
-            figure.add_annotation(note)
+    notes = list(_name_notes(data, theme)) if names and data.labels is not None else []
+    # all at once: adding one by one checks all the earlier ones again
+    figure = go.Figure(list(traces(data, theme, size, opacity)))
     x_range, y_range = _ranges(data)
     figure.update_layout(
         **base_layout(theme, height=height, showlegend=legend and data.labels is not None),
         shapes=stream_shapes(data, theme),
+        annotations=notes,
         xaxis=bare_axis(range=x_range),
         yaxis=bare_axis(range=y_range, scaleanchor="x", scaleratio=1),
     )

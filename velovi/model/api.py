@@ -22,7 +22,7 @@ from velovi.errors import DataError, NotTrainedError, UnknownNameError
 from velovi.model import initial, posterior, scores, summary, uncertainty
 from velovi.model.module import SPLICED_KEY, STATES, UNSPLICED_KEY, VELOVAE
 from velovi.model.posterior import Mode, Quantity
-from velovi.model.selection import MatrixPair, Selection, check_choice, select
+from velovi.model.selection import MatrixPair, Selection, check_choice, check_samples, select
 from velovi.model.training import (
     early_stopping_allowed,
     epochs_or_heuristic,
@@ -182,6 +182,8 @@ class VELOVI(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):
         if arguments.get("callbacks") is not None:
             arguments["callbacks"] = list(arguments["callbacks"])  # the trainer appends to it
         wanted = arguments.pop("early_stopping", early_stopping)
+        if splitter.n_val == 0:
+            arguments.pop("check_val_every_n_epoch", None)  # there is nothing to check
         runner = TrainRunner(
             self,
             training_plan=TrainingPlan(
@@ -680,6 +682,7 @@ class VELOVI(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):
         draw_states: bool,
         latent_dim: int | None = None,
     ) -> dict[str, np.ndarray]:
+        check_samples(n_samples)
         samples = posterior.iterate(
             self.module,
             self._matrices(adata).minibatches(chosen.cells, batch_size),

@@ -136,6 +136,12 @@ def _genes(gene_list: Sequence[str], known: pd.Index) -> np.ndarray:
     return positions
 
 
+def check_samples(n_samples: int) -> None:
+    """Raise :class:`OptionError` unless at least one sample was asked for."""
+    if n_samples < 1:
+        raise OptionError("at least one sample is needed", where="n_samples", found=str(n_samples))
+
+
 def check_choice(where: str, value: str, choices: Sequence[str]) -> None:
     """Raise :class:`OptionError` unless ``value`` is one of ``choices``."""
     if value not in choices:

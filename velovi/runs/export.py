@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from velovi.runs.results import ResultStore
+from velovi.runs.results import ResultStore, velocity_key
 
 Progress = Callable[[float], None]
 
 
 def export_h5ad(result_path: Path, out_path: Path, progress: Progress | None = None) -> Path:
-    """Copy a result store into one h5ad file; memory does not grow with the run.
+    """Copy a result store into one h5ad file, its dense layers a few genes at a time.
 
     Parameters
     ----------
@@ -32,6 +32,7 @@ def export_h5ad(result_path: Path, out_path: Path, progress: Progress | None = N
     from anndata.io import read_elem, write_elem
 
     store = zarr.open_group(Path(result_path), mode="r")
+    out_path.parent.mkdir(parents=True, exist_ok=True)
     beside = out_path.with_name(f".{out_path.name}.part")
     dense = [name for name in store["layers"] if isinstance(store[f"layers/{name}"], zarr.Array)]
     anndata.settings.allow_write_nullable_strings = True
@@ -75,8 +76,8 @@ def cell_table(store: ResultStore) -> pd.DataFrame:
     for name in store.embeddings:
         points, arrows = store.embedding(name), store.embedded_velocity(name)
         for axis in range(2):
-            table[f"{name[2:]}_{axis + 1}"] = points[:, axis]
-            table[f"velocity_{name[2:]}_{axis + 1}"] = arrows[:, axis]
+            table[f"{name.removeprefix('X_')}_{axis + 1}"] = points[:, axis]
+            table[f"{velocity_key(name)}_{axis + 1}"] = arrows[:, axis]
     return table.rename_axis("cell")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -295,6 +296,12 @@ class RunFolder:
     def size(self) -> int:
         """Bytes on disk."""
         return sum(one.stat().st_size for one in self.path.rglob("*") if one.is_file())
+
+
+def discard(folder: RunFolder) -> None:
+    """Remove what a cancelled run made; its specification and log stay."""
+    for name in ("model", "result.zarr", ".result.zarr.part"):
+        shutil.rmtree(folder.path / name, ignore_errors=True)
 
 
 def read_json(path: Path) -> Any:

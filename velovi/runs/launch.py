@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from velovi.runs.folder import Owner, RunFolder, RunState
+from velovi.errors import OptionError
+from velovi.runs.folder import Owner, RunFolder, RunState, discard
 from velovi.runs.workspace import Workspace
 
 TERMINATE_AFTER = 15.0
@@ -38,7 +39,7 @@ class LocalLauncher:
 
     def __init__(self, workspace: Workspace, limit: int | None = None) -> None:
         self.workspace = workspace
-        self.limit = limit or int(os.environ.get("VELOVI_RUNS_AT_ONCE", "1"))
+        self.limit = limit or _limit_from_environment()
 
     def submit(self, run: RunFolder) -> None:
         """Start the run, or leave it in the queue when others are busy."""
@@ -52,7 +53,7 @@ class LocalLauncher:
         finished
             A run whose worker calls this just before it ends, and which takes no room any more.
         """
-        with self._locked() as got_it:
+        with self._locked(wait=finished is not None) as got_it:
             if not got_it:
                 return  # somebody else is moving the queue
             reap()
@@ -63,6 +64,8 @@ class LocalLauncher:
                 state = states[run.run_id]
                 if state is RunState.CANCELLING:
                     press_cancel(run)
+                elif state is RunState.CANCELLED and run.model_path.exists():
+                    discard(run)  # its worker was killed before it could tidy up
                 working = state.active and state is not RunState.QUEUED
                 busy += working and (finished is None or run.run_id != finished.run_id)
             for run in reversed(runs):  # the oldest first
@@ -82,14 +85,27 @@ class LocalLauncher:
         self.advance()
 
     @contextmanager
-    def _locked(self) -> Iterator[bool]:
+    def _locked(self, *, wait: bool) -> Iterator[bool]:
+        # a page looks again in a second; a worker that ends has this one chance
         with (self.workspace.root / ".queue.lock").open("w") as stream:
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except OSError:
                 yield False
                 return
             yield True
+
+
+def _limit_from_environment() -> int:
+    text = os.environ.get("VELOVI_RUNS_AT_ONCE", "1")
+    if not text.isdigit() or int(text) < 1:
+        raise OptionError(
+            "this is not a number of runs",
+            where="VELOVI_RUNS_AT_ONCE",
+            expected="a whole number from 1",
+            found=repr(text),
+        )
+    return int(text)
 
 
 def start_worker(run: RunFolder) -> int:

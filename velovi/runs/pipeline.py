@@ -20,7 +20,7 @@ from velovi.data.read import read
 from velovi.preprocessing import preprocess
 from velovi.runs.folder import RunFolder, RunSpec
 from velovi.runs.progress import Reporter
-from velovi.runs.results import RESULT_VERSION, write_result
+from velovi.runs.results import RESULT_VERSION, velocity_key, write_result
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from velovi.model.summary import PosteriorSummary
 
 TIME_AXIS = 20.0
+_SEEDED = ("preprocess", "train", "posterior", "dynamics")
 # annotations of the cells that a result writes
 OUR_COLUMNS = frozenset(
     (
@@ -203,6 +204,8 @@ def assemble(
         "unspliced_fraction": report.unspliced_fraction,
         "n_train_cells": len(model.train_indices),
         "device": str(model.device),
+        "scalers": adata.var[["ms_min", "ms_max", "mu_min", "mu_max"]].copy(),
+        "seeds": {name: getattr(spec.options, name).seed for name in _SEEDED},
     }
     return adata
 
@@ -241,7 +244,7 @@ def _add_rates(adata: AnnData, model: VELOVI, scaling: np.ndarray) -> None:
 def add_dynamics(adata: AnnData, spec: RunSpec, reporter: Reporter) -> None:
     """Add the velocity graph, projections, shared time and confidence to the result."""
     options = spec.options.dynamics
-    embeddings = [name for name in adata.obsm if _is_embedding(adata.obsm[name])]
+    embeddings = [name for name in adata.obsm if _is_embedding(name, adata.obsm[name])]
     reporter.stage("dynamics", of=4 + len(embeddings))
     velocity, expression = adata.layers["velocity"], adata.layers["Ms"]
     distances = adata.obsp["distances"]
@@ -259,25 +262,30 @@ def add_dynamics(adata: AnnData, spec: RunSpec, reporter: Reporter) -> None:
     adata.obs["velocity_confidence"] = dynamics.velocity_confidence(velocity, distances)
     adata.obs["velocity_self_transition"] = graph.self_transition
     reporter.step(2)
+    transition = dynamics.transition_matrix(graph)
     shared = dynamics.shared_latent_time(
-        adata.layers["fit_t"],
-        dynamics.transition_matrix(graph),
-        adata.obsp["connectivities"],
-        seed=options.seed,
+        adata.layers["fit_t"], transition, adata.obsp["connectivities"], seed=options.seed
     )
     adata.obs["latent_time"] = shared.time
     adata.obs["root_cells"], adata.obs["end_points"] = shared.root_cells, shared.end_points
     reporter.step(3)
-    moves = dynamics.transition_matrix(graph, self_transitions=False)
     grids: dict[str, Any] = {}
     for number, name in enumerate(embeddings):
-        vectors = dynamics.project(moves, adata.obsm[name])
-        adata.obsm[f"velocity_{name[2:]}"] = vectors
+        vectors = dynamics.project(transition, adata.obsm[name])
+        adata.obsm[velocity_key(name)] = vectors
         field = dynamics.grid_field(adata.obsm[name][:, :2], vectors[:, :2])
         grids[name] = {key: getattr(field, key) for key in ("x", "y", "u", "v", "mass")}
         reporter.step(4 + number)
     adata.uns["velovi"]["grids"] = grids
 
 
-def _is_embedding(values: Any) -> bool:
-    return isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] >= 2
+def _is_embedding(name: str, values: Any) -> bool:
+    """Whether cells have places there; a projected velocity or one with gaps is no map."""
+    return (
+        not name.startswith("velocity_")
+        and isinstance(values, np.ndarray)
+        and values.ndim == 2
+        and values.shape[1] >= 2
+        and values.dtype.kind in "fiu"
+        and bool(np.isfinite(values).all())
+    )

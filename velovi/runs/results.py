@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 RESULT_VERSION = 1
 CHUNK_VALUES = 2**18  # 1 MB of float32: what one look at a gene has to read and unpack
 SHARD_VALUES = 2**25
+MOST_CATEGORIES = 120  # more cannot be told apart, and drawing them takes seconds
 STATES = ("induction", "induction_steady", "repression", "repression_steady")
+
+
+def velocity_key(embedding: str) -> str:
+    """Where the velocity projected on an embedding lies: ``velocity_umap`` for ``X_umap``."""
+    return "velocity_" + embedding.removeprefix("X_")
 
 
 def genes_per_chunk(n_cells: int, n_genes: int) -> int:
@@ -153,19 +159,21 @@ class ResultStore:
     def embeddings(self) -> list[str]:
         """Names of the embeddings with at least two dimensions, velocity ones left out."""
         known = set(self._group["obsm"])
-        names = [name for name in known if f"velocity_{name[2:]}" in known]
+        names = [name for name in known if velocity_key(name) in known]
         return sorted(names, key=lambda name: (name != "X_umap", name != "X_tsne", name))
 
     @cached_property
     def label_columns(self) -> list[str]:
-        """Categorical annotations, the one with the usual cluster name first."""
-        usual = ("clusters", "cell_type", "celltype", "leiden", "louvain")
+        """Categorical annotations of few enough kinds, those with a usual cluster name first."""
+        from velovi.data import USUAL_LABELS
+
         names = [
             str(column)
             for column in self.obs
             if isinstance(self.obs[column].dtype, pd.CategoricalDtype)
+            and len(self.obs[column].cat.categories) <= MOST_CATEGORIES
         ]
-        return sorted(names, key=lambda name: (*usual, name).index(name))
+        return sorted(names, key=lambda name: (*USUAL_LABELS, name.lower()).index(name.lower()))
 
     @cached_property
     def numeric_columns(self) -> list[str]:
@@ -214,7 +222,7 @@ class ResultStore:
     def embedded_velocity(self, name: str) -> np.ndarray:
         """Velocity projected on an embedding, float32 (cells, 2)."""
         self._need_embedding(name)
-        return np.asarray(self._group["obsm"][f"velocity_{name[2:]}"][:, :2], dtype=np.float32)
+        return np.asarray(self._group["obsm"][velocity_key(name)][:, :2], dtype=np.float32)
 
     def grid(self, name: str) -> dict[str, np.ndarray]:
         """The velocity field on a grid: ``x`` (nx,), ``y`` (ny,), ``u``, ``v``, ``mass`` (ny, nx).

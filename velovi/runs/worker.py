@@ -7,13 +7,12 @@ then the folder's state is "lost".
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 import traceback
 from pathlib import Path
 
 from velovi.errors import Cancelled, VeloviError
-from velovi.runs.folder import RunFolder
+from velovi.runs.folder import RunFolder, discard
 from velovi.runs.progress import Reporter
 
 log = logging.getLogger("velovi.worker")
@@ -39,16 +38,10 @@ def work(folder: RunFolder) -> str:
         except Exception as found:  # noqa: BLE001 - the last line of defence, told in full
             _write_log(folder)
             outcome, error = "failed", _unexpected(found)
-        if outcome != "done":
+        if outcome == "cancelled":
             discard(folder)
         reporter.finish(outcome, error)
     return outcome
-
-
-def discard(folder: RunFolder) -> None:
-    """Remove what an unfinished run made; its specification and log stay."""
-    for name in ("model", "result.zarr", ".result.zarr.part"):
-        shutil.rmtree(folder.path / name, ignore_errors=True)
 
 
 def _write_log(folder: RunFolder) -> None:

@@ -131,7 +131,7 @@ def show_check(summary: DatasetSummary) -> None:
     with bars:
         if summary.unspliced_fraction_by_label:
             st.markdown(
-                f"**Unspliced RNA by {summary.label_column}**",
+                f"**Unspliced RNA by {plain(str(summary.label_column))}**",
                 help="Most droplet experiments lie between 10 and 25 %. A group far outside is "
                 "worth a second look: its counting, or its biology, is unusual.",
             )
@@ -166,7 +166,7 @@ def _roles(summary: DatasetSummary) -> None:
         ("Unspliced counts", summary.unspliced_layer),
         ("Groups of cells", summary.label_column),
     ):
-        lines.append(f"| {what} | {f'`{name}`' if name else 'not found'} |")
+        lines.append(f"| {what} | {plain(name) if name else 'not found'} |")
     maps = ", ".join(embedding_name(one.name) for one in summary.embeddings)
     lines.append(f"| Embeddings | {maps or 'none; a UMAP will be computed'} |")
     used = {summary.spliced_layer, summary.unspliced_layer}

@@ -18,7 +18,7 @@ def sentence(parts: Mapping[str, str | None]) -> str:
     """The parts of an error as Markdown: what is wrong in bold, then what to do."""
     what = (parts.get("what") or "Something went wrong").strip().rstrip(".")
     where = parts.get("where")
-    lines = [f"**{what[:1].upper()}{what[1:]}.**" + (f" ({plain(where)})" if where else "")]
+    lines = [f"**{plain(what[:1].upper() + what[1:])}.**" + (f" ({plain(where)})" if where else "")]
     for name in _PARTS:
         value = (parts.get(name) or "").strip().rstrip(".")
         if value:
