@@ -219,7 +219,7 @@ def embedding_figure(
         xaxis=bare_axis(range=x_range),
         yaxis=bare_axis(range=y_range, scaleanchor="x", scaleratio=1),
     )
-    figure.update_layout(legend={"title": {"text": data.title}, "y": 0.98, "x": 1.0})
+    figure.update_layout(legend={"title": {"text": data.title}, "y": 0.94, "x": 1.0})
     return figure
 
 

@@ -135,6 +135,12 @@ def base_layout(theme: FigureTheme, *, height: int, **extra: Any) -> dict[str, A
             "font": {"color": theme.ink, "size": 13},
             "title": {"font": {"color": theme.muted, "size": 12}},
         },
+        # without a ground of its own, the toolbar does not hide what lies under it
+        "modebar": {
+            "bgcolor": "rgba(0,0,0,0)",
+            "color": theme.muted,
+            "activecolor": theme.ink,
+        },
         "dragmode": "pan",
     }
     return {**layout, **extra}
