@@ -264,3 +264,18 @@ def test_directional_uncertainty_of_other_data_and_few_genes(model):
     assert found.shape == (40, 5)
     assert cosines.shape == (40, 6)
     assert np.isfinite(found.to_numpy()).all()
+
+
+def test_threads_are_at_least_one_and_at_most_the_cores(monkeypatch):
+    from velovi.model import training
+
+    for busy, expected in ((0.0, 4), (50.0, 2), (100.0, 1)):
+        monkeypatch.setattr(training, "usable_cores", lambda: 4)
+        monkeypatch.setattr(training.psutil, "cpu_count", lambda: 4)
+        monkeypatch.setattr(training.psutil, "cpu_percent", lambda interval, busy=busy: busy)
+        assert training.free_cores() == expected
+
+
+def test_no_samples_is_an_error(model):
+    with pytest.raises(OptionError, match="n_samples"):
+        model.get_velocity(n_samples=0)

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
@@ -15,6 +16,7 @@ from scvi.dataloaders import DataSplitter
 from scvi.model._utils import get_max_epochs_heuristic
 
 DEFAULT_LR = 1e-2
+_LOOK_SECONDS = 0.3
 DEFAULT_WEIGHT_DECAY = 1e-2
 
 
@@ -68,12 +70,8 @@ def usable_cores() -> int:
 
 def free_cores() -> int:
     """Cores that this process may use and that nobody keeps busy now, at least one."""
-    cores = usable_cores()
-    try:
-        busy = os.getloadavg()[0]
-    except (AttributeError, OSError):
-        busy = 0.0
-    return max(1, round(cores - busy))
+    busy = psutil.cpu_percent(interval=_LOOK_SECONDS) / 100 * (psutil.cpu_count() or 1)
+    return max(1, round(usable_cores() - busy))
 
 
 def set_threads(threads: int = 0) -> int:
