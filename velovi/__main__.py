@@ -12,10 +12,14 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from velovi import __version__
 from velovi.config import Options, RunOptions
 from velovi.errors import DataError, StoreError, VeloviError
+
+if TYPE_CHECKING:
+    from velovi.runs.folder import RunFolder
 
 POLL_SECONDS = 0.5
 
@@ -166,27 +170,24 @@ def _follow(path: Path) -> int:
     return 1
 
 
-def _say_progress(folder: object, said: str) -> str:
-    from velovi.runs.folder import RunFolder
-
-    assert isinstance(folder, RunFolder)
+def _say_progress(folder: RunFolder, said: str) -> str:
+    """Print a line when there is news; returns what was said last."""
     progress = folder.progress()
     if not progress.stage:
         return said
+    line = f"{progress.stage}: {progress.message}"
     # on training, a line for every tenth epoch is enough
     step = progress.step // 10 * 10 if progress.stage == "train" else 0
-    line = f"{progress.stage}: {progress.message}"
+    news = f"train {step}" if step else line
+    if news == said:
+        return said
     if step:
         history = folder.history()
         loss = history[-1].get("elbo_validation") if history else None
         line += f", epoch {step} of at most {progress.of}"
         line += f", held-out loss {loss:.1f}" if loss is not None else ""
-        key = f"train {step}"
-    else:
-        key = line
-    if key != said:
-        print(line, flush=True)
-    return key
+    print(line, flush=True)
+    return news
 
 
 def _check(given: argparse.Namespace) -> int:

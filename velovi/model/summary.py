@@ -96,7 +96,8 @@ def summarise(
         rows = slice(first, first + size)
         likelihood += batch.pop("log_likelihood").sum(dim=0).cpu().double().numpy()
         for name, value in batch.items():
-            layers.setdefault(name, np.empty((n_cells, module.n_input), dtype=np.float32))
+            if name not in layers:
+                layers[name] = np.empty((n_cells, module.n_input), dtype=np.float32)
             layers[name][rows] = value.cpu().numpy()
         if directional_samples:
             cosines[rows] = directional_cosines(module, tensors, directional_samples)
@@ -125,8 +126,7 @@ def _summarise_batch(
         for state, share in zip(STATES, probabilities.unbind(dim=-1), strict=True):
             _add(sums, f"p_{state}", share)
     means = {name: value / n_samples for name, value in sums.items()}
-    if "velocity" in means:
-        _clip(means, sample)
+    _clip(means, sample)
     for name in WITH_DEVIATION:
         between = squares[name] / n_samples - (sums[name].double() / n_samples) ** 2
         correction = n_samples / max(n_samples - 1, 1)

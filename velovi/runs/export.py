@@ -35,8 +35,8 @@ def export_h5ad(result_path: Path, out_path: Path, progress: Progress | None = N
     out_path.parent.mkdir(parents=True, exist_ok=True)
     beside = out_path.with_name(f".{out_path.name}.part")
     dense = [name for name in store["layers"] if isinstance(store[f"layers/{name}"], zarr.Array)]
-    anndata.settings.allow_write_nullable_strings = True
-    with h5py.File(beside, "w") as out:
+    as_read = anndata.settings.override(allow_write_nullable_strings=True)
+    with as_read, h5py.File(beside, "w") as out:
         out.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         for part in store:
             if part != "layers":

@@ -25,7 +25,6 @@ RESULT_VERSION = 1
 CHUNK_VALUES = 2**18  # 1 MB of float32: what one look at a gene has to read and unpack
 SHARD_VALUES = 2**25
 MOST_CATEGORIES = 120  # more cannot be told apart, and drawing them takes seconds
-STATES = ("induction", "induction_steady", "repression", "repression_steady")
 
 
 def velocity_key(embedding: str) -> str:
