@@ -23,7 +23,10 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
     "data": ({"errors", "config", "data"}, HEAVY | {"streamlit", "plotly"}),
     "preprocessing": ({"errors", "config", "data"}, {"torch", "scvi", "streamlit", "plotly"}),
     "dynamics": ({"errors", "dynamics"}, {"torch", "scvi", "scanpy", "anndata", "streamlit"}),
-    "model": ({"errors", "config", "data", "model"}, {"scanpy", "umap", "streamlit", "plotly"}),
+    "model": (
+        {"errors", "config", "data", "dynamics", "model"},
+        {"scanpy", "umap", "streamlit", "plotly"},
+    ),
     "figures": ({"errors", "figures"}, HEAVY | {"streamlit", "scipy", "anndata", "zarr"}),
     "runs": (
         {"", "errors", "config", "data", "preprocessing", "model", "dynamics", "runs"},

@@ -25,7 +25,7 @@ def model():
 
 def density_by_drawing_states(model, z: torch.Tensor, draws: int) -> float:
     """Log-density of the first cell at ``z``, state probabilities drawn from their prior."""
-    module, matrices = model.module.eval(), model._matrices(model.adata)
+    module, matrices = model.module.eval(), model._cells()
     _, rho, tau = module.decoder(z)
     means = module.get_state_means(module.get_rates(), rho, tau)
     pi = Dirichlet(torch.full((draws, module.n_input, 4), module.dirichlet_concentration)).sample()
@@ -42,7 +42,7 @@ def density_by_drawing_states(model, z: torch.Tensor, draws: int) -> float:
 
 
 def test_state_probabilities_are_integrated_exactly(model):
-    matrices = model._matrices(model.adata)
+    matrices = model._cells()
     s, u = (torch.from_numpy(m[:1]) for m in (matrices.spliced, matrices.unspliced))
     settings.seed = 0
     with torch.inference_mode():
@@ -51,19 +51,24 @@ def test_state_probabilities_are_integrated_exactly(model):
             assert exact == pytest.approx(density_by_drawing_states(model, z, 300_000), abs=0.02)
 
 
-def test_importance_weighting_agrees_with_quadrature(model):
-    matrices = model._matrices(model.adata)
-    s, u = (torch.from_numpy(m[:10]) for m in (matrices.spliced, matrices.unspliced))
+def test_importance_weighting_agrees_with_quadrature(model, monkeypatch):
+    data, module = model._cells(), model.module.eval()
+    s, u = (torch.from_numpy(data.dense(kind)[:10]) for kind in ("spliced", "unspliced"))
     grid = torch.linspace(-7, 7, 4001)
     with torch.inference_mode():
-        density = torch.stack(
-            [scores._log_density(model.module.eval(), s, u, z.expand(10, 1)) for z in grid]
-        )
+        density = torch.stack([scores._log_density(module, s, u, z.expand(10, 1)) for z in grid])
     whole = density + Normal(0.0, 1.0).log_prob(grid)[:, None]
     expected = torch.logsumexp(whole, 0) + math.log(14 / 4000)
+    encode = module.inference
+
+    def wider(*data):  # than the true posterior, so that no weight is huge, whatever was learnt
+        encoded = encode(*data)
+        return {**encoded, "qzv": encoded["qzv"] + 1.0}
+
+    monkeypatch.setattr(module, "inference", wider)
     settings.seed = 0
     found = model.get_marginal_ll(indices=np.arange(10), n_mc_samples=20_000, return_mean=False)
-    np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=0.1)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=0.03)
 
 
 def test_marginal_likelihood_is_above_the_elbo_and_batches_do_not_matter(model):

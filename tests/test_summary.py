@@ -21,7 +21,7 @@ def found(model):
     with torch.inference_mode():
         return summary.summarise(
             model.module,
-            model._matrices(model.adata).minibatches(np.arange(60), 25),
+            model._cells().minibatches(batch_size=25),
             n_cells=60,
             n_samples=400,
             directional_samples=30,
@@ -69,7 +69,7 @@ def test_batches_do_not_matter_and_cosines_are_cosines(model, found):
     with torch.inference_mode():
         whole = summary.summarise(
             model.module,
-            model._matrices(model.adata).minibatches(np.arange(60)),
+            model._cells().minibatches(),
             n_cells=60,
             n_samples=400,
         )

@@ -7,6 +7,10 @@ Every class also derives from the built-in exception a Python user would expect,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+_NAMED = 10
+
 
 class VeloviError(Exception):
     """Something a user can mend.
@@ -60,6 +64,13 @@ class VeloviError(Exception):
 
 def _rebuild(kind: type[VeloviError], parts: dict[str, str]) -> VeloviError:
     return kind(**parts)
+
+
+def first_named(names: Iterable[object]) -> str:
+    """The first ten names and how many more there are, for a message."""
+    listed = [str(name) for name in names]
+    rest = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
+    return ", ".join(listed[:_NAMED]) + rest
 
 
 class DataError(VeloviError, ValueError):

@@ -8,6 +8,7 @@ caller wants is a :data:`Quantity`, a function from one posterior sample to a te
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -79,6 +80,31 @@ class PosteriorSample:
 Quantity = Callable[[PosteriorSample], Tensor]
 
 
+@contextmanager
+def evaluating(module: VELOVAE) -> Iterator[VELOVAE]:
+    """The module in evaluation mode, and back in its own afterwards."""
+    was_training = module.training
+    module.eval()
+    try:
+        yield module
+    finally:
+        module.train(was_training)
+
+
+@contextmanager
+def seeded(seed: int | None, device: torch.device) -> Iterator[None]:
+    """Random numbers from a seed of their own; the global generator goes on as if none was drawn.
+
+    With None they come from the global generator, which ``scvi.settings.seed`` sets.
+    """
+    if seed is None:
+        yield
+        return
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
 def iterate(
     module: VELOVAE,
     minibatches: Minibatches,
@@ -106,9 +132,7 @@ def iterate(
     latent_dim
         Use only this latent dimension for the times.
     """
-    was_training = module.training
-    module.eval()
-    try:
+    with evaluating(module):
         rates, switch_time = module.get_rates(), module.get_switch_time()
         first = 0
         for tensors in minibatches:
@@ -130,8 +154,6 @@ def iterate(
                     number=number,
                 )
             first += data[0].shape[0]
-    finally:
-        module.train(was_training)
 
 
 def _decode(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,11 +14,37 @@ from scvi.module._constants import MODULE_KEYS
 from torch import Tensor
 
 from velovi.model.module import SPLICED_KEY, UNSPLICED_KEY, VELOVAE
-from velovi.model.posterior import Minibatches
+from velovi.model.posterior import Minibatches, evaluating
 
 # a t statistic needs a variance on both sides
 SMALLEST_LABEL = 2
 CELLS_A_LABEL = 200
+
+
+def loss_parts(
+    module: VELOVAE, minibatches: Minibatches, **forward_arguments: Any
+) -> tuple[Tensor, Tensor]:
+    """Reconstruction error and Kullback-Leibler divergence of every cell, each ``(cells,)``.
+
+    Parameters
+    ----------
+    module
+        The model.
+    minibatches
+        The data.
+    **forward_arguments
+        Of the module's forward pass.
+    """
+    parts = []
+    with evaluating(module):
+        for tensors in minibatches:
+            on_device = {key: tensor.to(module.device) for key, tensor in tensors.items()}
+            loss = module(on_device, **forward_arguments)[2]
+            parts.append(
+                (loss.reconstruction_loss["reconstruction_loss"], loss.kl_local["kl_local"])
+            )
+    reconstruction, divergence = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
+    return reconstruction, divergence
 
 
 def log_marginal_likelihood(module: VELOVAE, minibatches: Minibatches, n_samples: int) -> Tensor:
@@ -38,7 +65,7 @@ def log_marginal_likelihood(module: VELOVAE, minibatches: Minibatches, n_samples
     Parameters
     ----------
     module
-        The model, in evaluation mode.
+        The model; put into evaluation mode and back.
     minibatches
         The data.
     n_samples
@@ -49,22 +76,23 @@ def log_marginal_likelihood(module: VELOVAE, minibatches: Minibatches, n_samples
     Tensor
         ``(cells,)``, in nats; higher is better.
     """
-    found = []
-    for tensors in minibatches:
-        spliced, unspliced = (tensors[k].to(module.device) for k in (SPLICED_KEY, UNSPLICED_KEY))
-        encoded = module.inference(spliced, unspliced)
-        mean, variance = encoded[MODULE_KEYS.QZM_KEY], encoded[MODULE_KEYS.QZV_KEY]
-        total: Tensor | None = None
-        for _ in range(n_samples):
-            noise = torch.randn_like(mean)
-            latent = mean + variance.sqrt() * noise
-            weight = 0.5 * (noise**2 - latent**2 + variance.log()).sum(dim=-1)
-            z = module.z_encoder.z_transformation(latent)
-            one = weight + _log_density(module, spliced, unspliced, z)
-            total = one if total is None else torch.logaddexp(total, one)
-        if total is not None:
-            found.append((total - math.log(n_samples)).cpu())
-    return torch.cat(found)
+    with evaluating(module):
+        return torch.cat([_cells_marginal(module, tensors, n_samples) for tensors in minibatches])
+
+
+def _cells_marginal(module: VELOVAE, tensors: Mapping[str, Tensor], n_samples: int) -> Tensor:
+    """The estimate for one minibatch, samples added up as they come; ``(cells,)``."""
+    spliced, unspliced = (tensors[k].to(module.device) for k in (SPLICED_KEY, UNSPLICED_KEY))
+    encoded = module.inference(spliced, unspliced)
+    mean, variance = encoded[MODULE_KEYS.QZM_KEY], encoded[MODULE_KEYS.QZV_KEY]
+    total = torch.full_like(mean[:, 0], -math.inf)
+    for _ in range(n_samples):
+        noise = torch.randn_like(mean)
+        latent = mean + variance.sqrt() * noise
+        weight = 0.5 * (noise**2 - latent**2 + variance.log()).sum(dim=-1)
+        z = module.z_encoder.z_transformation(latent)
+        total = torch.logaddexp(total, weight + _log_density(module, spliced, unspliced, z))
+    return (total - math.log(n_samples)).cpu()
 
 
 def _log_density(module: VELOVAE, spliced: Tensor, unspliced: Tensor, z: Tensor) -> Tensor:

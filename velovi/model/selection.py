@@ -1,22 +1,67 @@
-"""Which cells, genes and samples a posterior method was asked for."""
+"""Which cells, genes and samples a posterior method was asked for, and the cells themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
-from anndata import AnnData
 from torch import Tensor
 
-from velovi.errors import OptionError, UnknownNameError
+from velovi.errors import OptionError, UnknownNameError, first_named
 from velovi.model.initial import dense
 from velovi.model.module import SPLICED_KEY, UNSPLICED_KEY
 
 DEFAULT_BATCH_SIZE = 512
-_NAMED = 10
+Indices: TypeAlias = Sequence[int] | np.ndarray | None
+Genes: TypeAlias = Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class CellData:
+    """Cells as the model sees them.
+
+    Attributes
+    ----------
+    spliced, unspliced
+        Abundance ``(cells, columns)``, dense or sparse, as the user's AnnData holds it.
+    columns
+        Position of each of the model's genes among the columns; None when they are the columns.
+    cell_names, gene_names
+        Names of the cells, and of the genes in the model's order.
+    """
+
+    spliced: Any
+    unspliced: Any
+    columns: np.ndarray | None
+    cell_names: pd.Index
+    gene_names: pd.Index
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return len(self.cell_names)
+
+    def dense(self, kind: str, cells: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """``"spliced"`` or ``"unspliced"`` abundance of some cells, ``(cells, genes)``."""
+        values = dense(getattr(self, kind)[cells])
+        return values if self.columns is None else values[:, self.columns]
+
+    def minibatches(
+        self, cells: np.ndarray | None = None, batch_size: int | None = None
+    ) -> Iterator[dict[str, Tensor]]:
+        """Dense float32 minibatches of the given cells, in order; all cells when left out."""
+        cells = np.arange(self.n_cells) if cells is None else cells
+        size = check_positive("batch_size", batch_size or DEFAULT_BATCH_SIZE)
+        for start in range(0, len(cells), size):
+            rows = cells[start : start + size]
+            yield {
+                SPLICED_KEY: _tensor(self.dense("spliced", rows)),
+                UNSPLICED_KEY: _tensor(self.dense("unspliced", rows)),
+            }
 
 
 @dataclass(frozen=True)
@@ -44,17 +89,17 @@ class Selection:
 
 
 def select(
-    adata: AnnData,
-    indices: Sequence[int] | np.ndarray | None = None,
-    gene_list: Sequence[str] | None = None,
+    data: CellData,
+    indices: Indices = None,
+    gene_list: Genes = None,
     n_samples_overall: int | None = None,
 ) -> Selection:
     """Resolve the arguments that posterior methods share.
 
     Parameters
     ----------
-    adata
-        The data.
+    data
+        The cells to choose from.
     indices
         Positions of cells, or a mask over all cells.
     gene_list
@@ -67,23 +112,19 @@ def select(
     OptionError
         No cell or no gene is left, a position is out of range or the mask has another length.
     UnknownNameError
-        A gene is not in the data; the first ten are named.
+        A gene is not in the model; the first ten are named.
     """
-    cells = _cells(indices, adata.n_obs)
+    cells = resolve_cells(indices, data.n_cells)
     if n_samples_overall is not None:
-        if n_samples_overall < 1:
-            raise OptionError(
-                "at least one sample is needed",
-                where="n_samples_overall",
-                found=str(n_samples_overall),
-            )
+        check_positive("n_samples_overall", n_samples_overall)
         cells = np.random.choice(cells, n_samples_overall)  # noqa: NPY002 - scvi's seed sets it
-    genes = None if gene_list is None else _genes(gene_list, adata.var_names)
-    names = adata.var_names if genes is None else adata.var_names[genes]
-    return Selection(cells, genes, adata.obs_names[cells], names)
+    genes = None if gene_list is None else _genes(gene_list, data.gene_names)
+    names = data.gene_names if genes is None else data.gene_names[genes]
+    return Selection(cells, genes, data.cell_names[cells], names)
 
 
-def _cells(indices: Sequence[int] | np.ndarray | None, n_cells: int) -> np.ndarray:
+def resolve_cells(indices: Indices, n_cells: int) -> np.ndarray:
+    """Positions of the cells asked for, all not negative; see :func:`select`."""
     if indices is None:
         return np.arange(n_cells)
     chosen = np.asarray(indices)
@@ -94,10 +135,17 @@ def _cells(indices: Sequence[int] | np.ndarray | None, n_cells: int) -> np.ndarr
                 where="indices",
                 expected=f"{n_cells} values, one for each cell",
                 found=str(chosen.size),
+                remedy="Make the mask from the same AnnData",
             )
         chosen = np.flatnonzero(chosen)
     if chosen.size == 0:
-        raise OptionError("no cell was asked for", where="indices", expected="at least one cell")
+        raise OptionError(
+            "no cell was asked for",
+            where="indices",
+            expected="at least one cell",
+            found="none",
+            remedy="Leave indices out for all cells",
+        )
     if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
         raise OptionError(
             "these are not positions of cells",
@@ -112,6 +160,7 @@ def _cells(indices: Sequence[int] | np.ndarray | None, n_cells: int) -> np.ndarr
             where="indices",
             expected=f"0 to {n_cells - 1}",
             found=f"{chosen.min()} to {chosen.max()}",
+            remedy="Count positions in the AnnData that is asked about",
         )
     return np.where(chosen < 0, chosen + n_cells, chosen)
 
@@ -121,54 +170,50 @@ def _genes(gene_list: Sequence[str], known: pd.Index) -> np.ndarray:
         gene_list = [gene_list]
     wanted = pd.Index(list(gene_list))
     if len(wanted) == 0:
-        raise OptionError("no gene was asked for", where="gene_list", expected="at least one gene")
+        raise OptionError(
+            "no gene was asked for",
+            where="gene_list",
+            expected="at least one gene",
+            found="none",
+            remedy="Leave gene_list out for all genes",
+        )
     positions = known.get_indexer(wanted)
     missing = wanted[positions < 0]
     if len(missing):
-        shown = ", ".join(map(str, missing[:_NAMED]))
-        rest = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         raise UnknownNameError(
             "these genes are not in the model",
             where="gene_list",
-            found=shown + rest,
-            remedy="model.adata.var_names lists the genes that are",
+            expected="names such as " + ", ".join(map(str, known[:3])),
+            found=first_named(missing),
+            remedy="model.get_var_names() lists the genes that are",
         )
     return positions
 
 
-def check_samples(n_samples: int) -> None:
-    """Raise :class:`OptionError` unless at least one sample was asked for."""
-    if n_samples < 1:
-        raise OptionError("at least one sample is needed", where="n_samples", found=str(n_samples))
+def check_positive(where: str, value: int) -> int:
+    """The value, or :class:`OptionError` when it is not a whole number of at least one."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise OptionError(
+            "at least one is needed",
+            where=where,
+            expected="a whole number, 1 or more",
+            found=repr(value),
+            remedy=f"Set {where} to 1 or more",
+        )
+    return int(value)
 
 
 def check_choice(where: str, value: str, choices: Sequence[str]) -> None:
     """Raise :class:`OptionError` unless ``value`` is one of ``choices``."""
     if value not in choices:
         raise OptionError(
-            f"{value!r} is not a choice", where=where, expected="one of " + ", ".join(choices)
+            f"{value!r} is not a choice",
+            where=where,
+            expected="one of " + ", ".join(choices),
+            found=repr(value),
+            remedy="Check the spelling",
         )
 
 
-@dataclass(frozen=True)
-class MatrixPair:
-    """Spliced and unspliced abundance of all cells, dense or sparse, ``(cells, genes)``."""
-
-    spliced: np.ndarray
-    unspliced: np.ndarray
-
-    def minibatches(
-        self, cells: np.ndarray, batch_size: int | None = None
-    ) -> Iterator[dict[str, Tensor]]:
-        """Dense float32 minibatches of the given cells, in order."""
-        size = batch_size or DEFAULT_BATCH_SIZE
-        for start in range(0, len(cells), size):
-            rows = cells[start : start + size]
-            yield {
-                SPLICED_KEY: _tensor(self.spliced[rows]),
-                UNSPLICED_KEY: _tensor(self.unspliced[rows]),
-            }
-
-
 def _tensor(matrix: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(dense(matrix), dtype=np.float32))
+    return torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32))

@@ -11,12 +11,14 @@ total concentration,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
+from velovi.errors import UnknownNameError
 from velovi.model import dirichlet, posterior, uncertainty
 from velovi.model.module import STATES, VELOVAE
 from velovi.model.posterior import Minibatches, PosteriorSample
@@ -24,7 +26,11 @@ from velovi.model.posterior import Minibatches, PosteriorSample
 
 @dataclass(frozen=True)
 class PosteriorSummary:
-    """Means and standard deviations, by the result store's layer names.
+    """Means, standard deviations and quantiles, by the result store's layer names.
+
+    ``velocity`` and ``velocity_u`` are ds/dt and du/dt, ``fit_t`` the latent time, ``fit_s`` and
+    ``fit_u`` the fitted abundance, ``p_*`` the state probabilities, and names that end in ``_sd``
+    posterior standard deviations.
 
     Attributes
     ----------
@@ -34,16 +40,50 @@ class PosteriorSummary:
         Mean over cells of each gene's log-likelihood, ``(genes,)``.
     cosines
         Directional cosines ``(cells, samples)``; no columns when none were asked for.
+    levels
+        Which quantiles there are, between 0 and 1.
+    quantiles
+        For ``velocity``, ``velocity_u``, ``fit_t``, ``fit_s`` and ``fit_u`` float32
+        ``(levels, cells, genes)``; empty when no level was asked for.
+    cell_names, gene_names
+        Names of rows and columns; numbers when they are not known.
     """
 
     layers: Mapping[str, np.ndarray]
     log_likelihood: np.ndarray
     cosines: np.ndarray
+    levels: tuple[float, ...] = ()
+    quantiles: Mapping[str, np.ndarray] = field(default_factory=dict)
+    cell_names: pd.Index | None = None
+    gene_names: pd.Index | None = None
 
     def __post_init__(self) -> None:
         shapes = {layer.shape for layer in self.layers.values()}
         if len(shapes) != 1 or self.log_likelihood.shape != next(iter(shapes))[1:]:
             raise ValueError(f"layers of one shape expected, found {shapes}")
+        expected = {(len(self.levels), *next(iter(shapes)))} if self.quantiles else set()
+        if {values.shape for values in self.quantiles.values()} != expected:
+            raise ValueError(f"quantiles of shape {expected} expected")
+
+    def table(self, name: str, level: float | None = None) -> pd.DataFrame:
+        """One layer, or one of its quantiles, as a labelled table ``(cells, genes)``.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such layer, or no such quantile of it.
+        """
+        known = self.layers if level is None else self.quantiles
+        if name not in known or (level is not None and level not in self.levels):
+            raise UnknownNameError(
+                f"there is no {name!r}" + ("" if level is None else f" at level {level}"),
+                where="PosteriorSummary.table",
+                expected=", ".join(known) + (f" at {self.levels}" if level is not None else ""),
+                found=repr(name),
+                remedy="Ask get_posterior_summary for it with quantiles=...",
+            )
+        values = known[name] if level is None else known[name][self.levels.index(level)]
+        return pd.DataFrame(values, index=self.cell_names, columns=self.gene_names)
 
 
 def _values(sample: PosteriorSample) -> dict[str, tuple[Tensor, ...]]:
@@ -67,9 +107,11 @@ def summarise(
     n_cells: int,
     n_samples: int = 25,
     directional_samples: int = 0,
+    levels: tuple[float, ...] = (),
+    genes: np.ndarray | None = None,
     on_batch: Callable[[int], None] | None = None,
 ) -> PosteriorSummary:
-    """Summarise the posterior of every cell and gene.
+    """Summarise the posterior of every cell and gene in one pass.
 
     Parameters
     ----------
@@ -80,39 +122,57 @@ def summarise(
     n_cells
         Number of cells in all minibatches.
     n_samples
-        Samples of the cell state for means and standard deviations.
+        Samples of the cell state for means, standard deviations and quantiles.
     directional_samples
         Samples of the velocity for directional cosines.
+    levels
+        Quantiles, between 0 and 1. They are those of drawn samples, state probabilities included,
+        so a minibatch's samples are in memory together.
+    genes
+        Positions of the genes to keep, in the order wanted; all when left out.
     on_batch
         Called with the number of cells done.
     """
+    n_genes = module.n_input if genes is None else len(genes)
     layers: dict[str, np.ndarray] = {}
-    likelihood = np.zeros(module.n_input)
+    quantiles: dict[str, np.ndarray] = {}
+    likelihood = np.zeros(n_genes)
     cosines = np.zeros((n_cells, directional_samples), dtype=np.float32)
     first = 0
     for tensors in minibatches:
-        batch = _summarise_batch(module, tensors, n_samples)
+        columns = None if genes is None else torch.as_tensor(genes, device=module.device)
+        batch, spread = _summarise_batch(module, tensors, n_samples, levels, columns)
         size = len(batch["velocity"])
         rows = slice(first, first + size)
         likelihood += batch.pop("log_likelihood").sum(dim=0).cpu().double().numpy()
         for name, value in batch.items():
             if name not in layers:
-                layers[name] = np.empty((n_cells, module.n_input), dtype=np.float32)
+                layers[name] = np.empty((n_cells, n_genes), dtype=np.float32)
             layers[name][rows] = value.cpu().numpy()
+        for name, value in spread.items():
+            if name not in quantiles:
+                quantiles[name] = np.empty((len(levels), n_cells, n_genes), dtype=np.float32)
+            quantiles[name][:, rows] = value.cpu().numpy()
         if directional_samples:
-            cosines[rows] = directional_cosines(module, tensors, directional_samples)
+            cosines[rows] = directional_cosines(module, tensors, directional_samples, genes=genes)
         first += size
         if on_batch:
             on_batch(first)
-    return PosteriorSummary(layers, likelihood / max(n_cells, 1), cosines)
+    return PosteriorSummary(layers, likelihood / max(n_cells, 1), cosines, levels, quantiles)
 
 
 def _summarise_batch(
-    module: VELOVAE, tensors: Mapping[str, Tensor], n_samples: int
-) -> dict[str, Tensor]:
+    module: VELOVAE,
+    tensors: Mapping[str, Tensor],
+    n_samples: int,
+    levels: tuple[float, ...],
+    columns: Tensor | None,
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Means and deviations, and quantiles, of one minibatch."""
     sums: dict[str, Tensor] = {}
     squares: dict[str, Tensor] = {}
     within: dict[str, Tensor] = {}
+    drawn: dict[str, list[Tensor]] = {}
     for sample in posterior.iterate(module, [tensors], n_samples=n_samples):
         probabilities = dirichlet.mean(sample.concentration)
         total = sample.concentration.sum(dim=-1)
@@ -122,23 +182,41 @@ def _summarise_batch(
             if name in WITH_DEVIATION:
                 _add(squares, name, mean.double() ** 2)
                 _add(within, name, variance)
+            if levels:
+                value, _ = _moments(sample.states, total, values)
+                drawn.setdefault(name, []).append(_pick(value, columns))
         _add(sums, "log_likelihood", posterior.log_likelihood(sample))
         for state, share in zip(STATES, probabilities.unbind(dim=-1), strict=True):
             _add(sums, f"p_{state}", share)
     means = {name: value / n_samples for name, value in sums.items()}
-    _clip(means, sample)
     for name in WITH_DEVIATION:
         between = squares[name] / n_samples - (sums[name].double() / n_samples) ** 2
         correction = n_samples / max(n_samples - 1, 1)
         total_variance = between.clamp(min=0) * correction + within[name] / n_samples
         means[f"{name}_sd"] = total_variance.sqrt().float()
-    return means
+    spread = {name: _quantiles(torch.stack(values), levels) for name, values in drawn.items()}
+    lowest = {"velocity": -sample.spliced, "velocity_u": -sample.unspliced}
+    for name, limit in lowest.items():
+        # a cell cannot lose more in one unit of time than it has
+        means[name] = torch.maximum(means[name], limit)
+        if levels:
+            spread[name] = torch.maximum(spread[name], _pick(limit, columns))
+    return {name: _pick(value, columns) for name, value in means.items()}, spread
 
 
-def _clip(means: dict[str, Tensor], sample: PosteriorSample) -> None:
-    # a cell cannot lose more in one unit of time than it has
-    means["velocity"] = torch.maximum(means["velocity"], -sample.spliced)
-    means["velocity_u"] = torch.maximum(means["velocity_u"], -sample.unspliced)
+def _pick(values: Tensor, columns: Tensor | None) -> Tensor:
+    return values if columns is None else values[..., columns]
+
+
+def _quantiles(samples: Tensor, levels: tuple[float, ...]) -> Tensor:
+    """Quantiles over the first axis, linear between samples, of any number of values."""
+    ordered = samples.sort(dim=0).values
+    place = torch.tensor(levels, dtype=torch.float64) * (len(samples) - 1)
+    below = place.floor().long()
+    above = (below + 1).clamp(max=len(samples) - 1)
+    share = (place - below).to(samples.dtype).view(-1, *[1] * (samples.dim() - 1))
+    share = share.to(samples.device)
+    return torch.lerp(ordered[below], ordered[above], share)
 
 
 def _moments(

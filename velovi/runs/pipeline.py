@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from velovi.model.api import VELOVI
     from velovi.model.summary import PosteriorSummary
 
-TIME_AXIS = 20.0
 _SEEDED = ("preprocess", "train", "posterior", "dynamics")
 # annotations of the cells that a result writes
 OUR_COLUMNS = frozenset(
@@ -136,22 +135,16 @@ def train(
 
 def summarise(model: VELOVI, adata: AnnData, spec: RunSpec, reporter: Reporter) -> PosteriorSummary:
     """Posterior means and deviations of every cell and gene."""
-    import torch
-
-    from velovi.model import summary
-
     options = spec.options.posterior
     reporter.stage("posterior", of=adata.n_obs)
-    torch.manual_seed(options.seed)
-    with torch.inference_mode():
-        return summary.summarise(
-            model.module,
-            model._matrices(adata).minibatches(np.arange(adata.n_obs), options.batch_size),
-            n_cells=adata.n_obs,
-            n_samples=options.n_samples,
-            directional_samples=options.directional_samples,
-            on_batch=reporter.step,
-        )
+    return model.get_posterior_summary(
+        options.n_samples,
+        options.seed,
+        quantiles=(),
+        directional_samples=options.directional_samples,
+        batch_size=options.batch_size,
+        on_batch=reporter.step,
+    )
 
 
 def assemble(
@@ -161,38 +154,13 @@ def assemble(
     spec: RunSpec,
     history: list[dict[str, float]],
 ) -> AnnData:
-    """The result so far as an AnnData with scVelo's keys.
-
-    Time is rescaled gene by gene so that each gene's largest latent time is 20; velocities and
-    rates are divided by the same factor.
-    """
-    from velovi.model.uncertainty import directional_statistics
-
+    """The result so far as an AnnData with scVelo's keys; see ``VELOVI.to_scvelo``."""
     adata = prepared.adata.copy()
     for key in [key for key in adata.uns if key.startswith("_scvi")]:
         del adata.uns[key]
-    for key in [key for key in adata.obs if key.startswith("_scvi")]:
-        del adata.obs[key]
     notes = [*prepared.report.notes, *_keep_users_columns(adata)]
-    longest = summary.layers["fit_t"].max(axis=0)
-    scaling = np.where(longest > 0, TIME_AXIS / np.where(longest > 0, longest, 1), 1.0)
-    scaling = scaling.astype(np.float32)
-    for name, layer in summary.layers.items():
-        if name == "fit_t":
-            adata.layers[name] = layer * scaling
-        elif name.startswith("velocity"):
-            adata.layers[name] = layer / scaling
-        else:
-            adata.layers[name] = layer
-    _add_rates(adata, model, scaling)
-    adata.var["fit_likelihood"] = summary.log_likelihood.astype(np.float32)
-    if summary.cosines.shape[1]:
-        statistics = directional_statistics(summary.cosines)
-        for column in statistics:
-            adata.obs[column] = statistics[column].to_numpy(dtype=np.float32)
-    adata.var["fit_explained"] = _explained(adata)
+    model.add_results(adata, summary)
     report = prepared.report
-    adata.uns["velocity_params"] = {"mode": "velovi", "fit_basis": "moments"}
     adata.uns["velovi"] = {
         "result_version": RESULT_VERSION,
         # a result may be passed on: it names the file, not the machine's folders
@@ -218,27 +186,6 @@ def _keep_users_columns(adata: AnnData) -> list[str]:
         adata.obs[kept] = adata.obs.pop(name)
         notes.append(f"The file's own annotation {name!r} is kept as {kept!r}.")
     return notes
-
-
-def _explained(adata: AnnData) -> np.ndarray:
-    """Share of each gene's variance, spliced and unspliced together, that the fit explains."""
-    missed, varied = np.zeros(adata.n_vars), np.zeros(adata.n_vars)
-    for data, fit in (("Ms", "fit_s"), ("Mu", "fit_u")):
-        missed += np.mean((adata.layers[data] - adata.layers[fit]) ** 2, axis=0, dtype=np.float64)
-        varied += adata.layers[data].var(axis=0, dtype=np.float64)
-    return (1 - missed / np.where(varied > 0, varied, 1)).astype(np.float32)
-
-
-def _add_rates(adata: AnnData, model: VELOVI, scaling: np.ndarray) -> None:
-    rates = model.get_rates()
-    adata.var["fit_alpha"] = rates["alpha"] / scaling
-    adata.var["fit_beta"] = rates["beta"] / scaling
-    adata.var["fit_gamma"] = rates["gamma"] / scaling
-    switch = model.module.get_switch_time().detach().cpu().numpy()
-    adata.var["fit_t_"] = switch * scaling
-    adata.var["fit_scaling"] = np.ones(adata.n_vars, dtype=np.float32)
-    adata.var["time_scaling"] = scaling
-    adata.var["velocity_genes"] = True
 
 
 def add_dynamics(adata: AnnData, spec: RunSpec, reporter: Reporter) -> None:

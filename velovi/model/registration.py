@@ -1,0 +1,490 @@
+"""Data registered with a model, as scvi-tools keeps it: what is where, under which name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import rich
+import torch
+from anndata import AnnData
+from rich.console import Console
+from rich.pretty import pprint
+from rich.table import Table
+from scvi.data import AnnDataManager
+from scvi.data._constants import (
+    _DATA_REGISTRY_KEY,
+    _DR_ATTR_KEY,
+    _DR_ATTR_NAME,
+    _FIELD_REGISTRIES_KEY,
+    _MODEL_NAME_KEY,
+    _SCVI_VERSION_KEY,
+    _SETUP_ARGS_KEY,
+    _STATE_REGISTRY_KEY,
+    _SUMMARY_STATS_KEY,
+)
+from scvi.utils import attrdict
+
+from velovi.errors import DataError, UnknownNameError
+from velovi.model.base import ModelBase, gene_columns
+from velovi.model.saved import read_saved
+
+
+class RegistrationMixin(ModelBase):
+    """The model's data and what is registered of it."""
+
+    @property
+    def adata(self) -> AnnData | None:
+        """The data that the model works on; None for a model loaded without data.
+
+        Setting it registers the new data with the layers the model was made with. Data with the
+        genes in another order, or with more genes, is copied in the model's order.
+
+        Raises
+        ------
+        DataError
+            The new data lacks genes of the model or a layer, or its values are not abundances.
+        """
+        return self._adata
+
+    @adata.setter
+    def adata(self, adata: AnnData) -> None:
+        if adata is None:
+            raise DataError(
+                "the model's data cannot be taken away",
+                where="adata",
+                expected="an AnnData",
+                found="None",
+                remedy="Load the model with adata=False for one without data",
+            )
+        if gene_columns(self._genes, adata) is not None:
+            adata = adata[:, self._genes].copy()
+        self.setup_anndata(adata, **self.registry_[_SETUP_ARGS_KEY])
+        self._adata = adata
+        manager = self._registration(adata)
+        self._register_manager_for_instance(manager)
+        self._adata_manager = manager
+        self.registry_, self.summary_stats = manager.registry, manager.summary_stats
+
+    @property
+    def adata_manager(self) -> AnnDataManager | None:
+        """Registration of :attr:`adata`; None for a model loaded without data."""
+        return self._adata_manager
+
+    @property
+    def registry(self) -> dict[str, Any]:
+        """Layers, genes, arguments and versions that the model was made with."""
+        return self.registry_
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's parameters are."""
+        return self.module.device
+
+    @property
+    def history(self) -> dict[str, pd.DataFrame] | None:
+        """What was logged in training, by name: one row an epoch. None before training.
+
+        ``elbo_train`` and ``elbo_validation`` are negative evidence lower bounds a cell (lower is
+        better); the latter is of the held-out cells.
+        """
+        return self.history_
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the model has been trained."""
+        return self.is_trained_
+
+    @is_trained.setter
+    def is_trained(self, value: bool) -> None:
+        self.is_trained_ = value
+
+    @property
+    def train_indices(self) -> np.ndarray:
+        """Positions of the cells trained on; None before training."""
+        return self.train_indices_
+
+    @train_indices.setter
+    def train_indices(self, value: np.ndarray) -> None:
+        self.train_indices_ = value
+
+    @property
+    def validation_indices(self) -> np.ndarray:
+        """Positions of the cells held out to judge the fit; None before training."""
+        return self.validation_indices_
+
+    @validation_indices.setter
+    def validation_indices(self, value: np.ndarray) -> None:
+        self.validation_indices_ = value
+
+    @property
+    def test_indices(self) -> np.ndarray:
+        """Positions of the cells that training did not see at all; None before training."""
+        return self.test_indices_
+
+    @test_indices.setter
+    def test_indices(self, value: np.ndarray) -> None:
+        self.test_indices_ = value
+
+    @property
+    def run_name(self) -> str:
+        """A name of this model for experiment trackers; made from the time it was created."""
+        return self.run_name_
+
+    @run_name.setter
+    def run_name(self, value: str) -> None:
+        self.run_name_ = value
+
+    @property
+    def run_id(self) -> str:
+        """The experiment tracker's identifier of the training; empty without a tracker."""
+        return self.run_id_
+
+    @run_id.setter
+    def run_id(self, value: str) -> None:
+        self.run_id_ = value
+
+    @property
+    def get_normalized_function_name(self) -> str:
+        """Name of the method for normalised expression, which scvi-tools' helpers look up."""
+        return self.get_normalized_function_name_
+
+    @get_normalized_function_name.setter
+    def get_normalized_function_name(self, value: str) -> None:
+        self.get_normalized_function_name_ = value
+
+    @property
+    def summary_string(self) -> str:
+        """The model's size and whether it is trained, in words."""
+        trained = "Trained" if self.is_trained_ else "Not Trained"
+        return f"{self._model_summary_string}\nTraining status: {trained}"
+
+    def __repr__(self) -> str:
+        return self.summary_string
+
+    def to_device(self, device: str | int | torch.device) -> None:
+        """Move the model's parameters.
+
+        Parameters
+        ----------
+        device
+            ``"cpu"``, ``"cuda:0"``, ``"mps"``, the number of a CUDA device, or a torch device.
+        """
+        self.module.to(device if isinstance(device, torch.device) else torch.device(device))
+
+    @classmethod
+    def register_manager(cls, adata_manager: AnnDataManager) -> None:
+        """Remember a registration, so that a model can be made of its data.
+
+        Parameters
+        ----------
+        adata_manager
+            A registration made in :meth:`setup_anndata`; it replaces an earlier one of the same
+            data.
+        """
+        cls._setup_adata_manager_store[adata_manager.adata_uuid] = adata_manager
+
+    def deregister_manager(self, adata: AnnData | None = None) -> None:
+        """Forget registrations, and with them the data that they keep in memory.
+
+        Parameters
+        ----------
+        adata
+            The data to forget; when left out, all but the model's own.
+
+        Raises
+        ------
+        DataError
+            The data was never set up.
+        """
+        mine = self._per_instance_manager_store.get(self.id, {})
+        stores = (self._setup_adata_manager_store, mine)
+        if adata is not None:
+            forgotten = {self._registration(adata).adata_uuid}
+        else:
+            kept = self._adata_manager.adata_uuid if self._adata_manager else None
+            forgotten = {key for store in stores for key in store} - {kept}
+        for store in stores:
+            for key in forgotten & store.keys():
+                del store[key]
+
+    def get_anndata_manager(self, adata: AnnData, required: bool = False) -> AnnDataManager | None:
+        """Registration of some data with this model.
+
+        Parameters
+        ----------
+        adata
+            The data.
+        required
+            Raise an error instead of returning None when there is none.
+
+        Raises
+        ------
+        DataError
+            There is none and it is required.
+        """
+        if required:
+            return self._own_registration(adata)
+        return super().get_anndata_manager(adata, required=False)
+
+    def data_registry(self, registry_key: str) -> np.ndarray:
+        """One of the model's matrices.
+
+        Parameters
+        ----------
+        registry_key
+            ``"X"`` for spliced or ``"U"`` for unspliced abundance.
+
+        Returns
+        -------
+        numpy.ndarray or scipy.sparse matrix
+            ``(cells, genes)`` of :attr:`adata`.
+
+        Raises
+        ------
+        DataError
+            The model has no data.
+        UnknownNameError
+            There is no such key.
+        """
+        return self.get_from_registry(self._require_data(), registry_key)
+
+    def get_from_registry(self, adata: AnnData, registry_key: str) -> np.ndarray:
+        """One of the matrices of data that is registered with this model.
+
+        Parameters
+        ----------
+        adata
+            The data.
+        registry_key
+            ``"X"`` for spliced or ``"U"`` for unspliced abundance.
+
+        Returns
+        -------
+        numpy.ndarray or scipy.sparse matrix
+            ``(cells, genes)``.
+
+        Raises
+        ------
+        DataError
+            The data is not registered with this model.
+        UnknownNameError
+            There is no such key.
+        """
+        self._field(registry_key)
+        return self._own_registration(adata).get_from_registry(registry_key)
+
+    def get_state_registry(self, registry_key: str) -> attrdict:
+        """Size and gene names of one of the registered matrices.
+
+        Parameters
+        ----------
+        registry_key
+            ``"X"`` for spliced or ``"U"`` for unspliced abundance.
+
+        Returns
+        -------
+        attrdict
+            ``n_obs``, ``n_vars`` and ``column_names``.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such key.
+        """
+        return attrdict(self._field(registry_key)[_STATE_REGISTRY_KEY])
+
+    def get_setup_arg(self, setup_arg: str) -> str:
+        """An argument that :meth:`setup_anndata` was called with.
+
+        Parameters
+        ----------
+        setup_arg
+            ``"spliced_layer"`` or ``"unspliced_layer"``.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such argument.
+        """
+        return _entry(self.registry_[_SETUP_ARGS_KEY], setup_arg, "setup_arg")
+
+    def get_var_names(self, legacy_mudata_format: bool = False) -> np.ndarray:
+        """Names of the model's genes.
+
+        Parameters
+        ----------
+        legacy_mudata_format
+            Kept for compatibility; this model has one kind of variables.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(genes,)``, in the model's order.
+        """
+        return self._genes.to_numpy()
+
+    def transfer_fields(self, adata: AnnData, **kwargs: Any) -> AnnDataManager:
+        """Register other data with this model, with the same layers.
+
+        Posterior methods do not need it: they take any data with the model's genes.
+
+        Parameters
+        ----------
+        adata
+            Data with the model's genes in its order.
+        **kwargs
+            Arguments of scvi-tools' ``AnnDataManager.register_fields``.
+
+        Returns
+        -------
+        AnnDataManager
+            The new registration.
+
+        Raises
+        ------
+        DataError
+            The model has no data, or the genes are others.
+        """
+        own = self._own_registration(self._require_data())
+        if gene_columns(self._genes, adata) is not None:
+            raise DataError(
+                "the genes are in another order",
+                where="adata",
+                expected="the model's genes in its order",
+                found="the same genes and perhaps more, in another order",
+                remedy="Give adata[:, model.get_var_names()].copy()",
+            )
+        manager = own.transfer_fields(adata, **kwargs)
+        self._register_manager_for_instance(manager)
+        return manager
+
+    def update_setup_method_args(self, setup_method_args: dict[str, Any]) -> None:
+        """Change the arguments of :meth:`setup_anndata` that are kept and saved with the model.
+
+        Parameters
+        ----------
+        setup_method_args
+            New values by argument name, such as a layer that was renamed.
+        """
+        self.registry_[_SETUP_ARGS_KEY].update(setup_method_args)
+
+    def view_anndata_setup(
+        self, adata: AnnData | None = None, hide_state_registries: bool = False
+    ) -> None:
+        """Print how some data is registered.
+
+        Parameters
+        ----------
+        adata
+            Registered data; the model's own when left out.
+        hide_state_registries
+            Leave out the details of each matrix.
+
+        Raises
+        ------
+        DataError
+            The data is not registered with this model.
+        """
+        manager = self._own_registration(self._require_data() if adata is None else adata)
+        _print_registry(manager.registry, hide_state_registries)
+
+    def view_registry(self, hide_state_registries: bool = False) -> None:
+        """Print what the model was made with.
+
+        Parameters
+        ----------
+        hide_state_registries
+            Leave out the details of each matrix.
+        """
+        _print_registry(self.registry_, hide_state_registries)
+
+    def view_setup_method_args(self) -> None:
+        """Print the arguments that :meth:`setup_anndata` was called with."""
+        _print_setup_arguments(self.registry_)
+
+    @staticmethod
+    def view_setup_args(dir_path: str, prefix: str | None = None) -> None:
+        """Print the arguments of ``setup_anndata`` of a saved model.
+
+        Parameters
+        ----------
+        dir_path
+            Folder of the saved model.
+        prefix
+            What its file names begin with.
+
+        Raises
+        ------
+        StoreError
+            There is no such model.
+        """
+        _print_setup_arguments(read_saved(dir_path, prefix).registry)
+
+    def _own_registration(self, adata: AnnData) -> AnnDataManager:
+        manager = super().get_anndata_manager(adata, required=False)
+        if manager is None:
+            raise DataError(
+                "the data is not registered with this model",
+                where="adata",
+                expected="the model's own data, or data given to transfer_fields",
+                found="other data",
+                remedy="Call model.transfer_fields(adata), or set model.adata",
+            )
+        return manager
+
+    def _field(self, key: str) -> dict[str, Any]:
+        return _entry(self.registry_[_FIELD_REGISTRIES_KEY], key, "registry_key")
+
+
+def _entry(values: dict[str, Any], key: str, where: str) -> Any:
+    if key not in values:
+        raise UnknownNameError(
+            f"there is no {key!r}",
+            where=where,
+            expected="one of " + ", ".join(map(str, values)),
+            found=repr(key),
+            remedy="Check the spelling",
+        )
+    return values[key]
+
+
+def _print_setup_arguments(registry: dict[str, Any]) -> None:
+    rich.print(f"Setup via `{registry[_MODEL_NAME_KEY]}.setup_anndata` with arguments:")
+    pprint(registry[_SETUP_ARGS_KEY])
+    rich.print()
+
+
+def _print_registry(registry: dict[str, Any], hide_state_registries: bool) -> None:
+    rich.print(f"Anndata setup with scvi-tools version {registry[_SCVI_VERSION_KEY]}.\n")
+    _print_setup_arguments(registry)
+    fields = registry[_FIELD_REGISTRIES_KEY]
+    statistics = {
+        name: value
+        for field in fields.values()
+        for name, value in field[_SUMMARY_STATS_KEY].items()
+    }
+    places = {
+        key: "adata.{}['{}']".format(
+            *(field[_DATA_REGISTRY_KEY][part] for part in (_DR_ATTR_NAME, _DR_ATTR_KEY))
+        )
+        for key, field in fields.items()
+    }
+    console = Console()
+    console.print(_table("Summary Statistics", ("Summary Stat Key", "Value"), statistics))
+    console.print(_table("Data Registry", ("Registry Key", "scvi-tools Location"), places))
+    if hide_state_registries:
+        return
+    for key, field in fields.items():
+        state = {k: v for k, v in field[_STATE_REGISTRY_KEY].items() if k != "column_names"}
+        console.print(_table(f"{key} State Registry", ("Key", "Value"), state))
+
+
+def _table(title: str, heads: tuple[str, str], rows: dict[str, Any]) -> Table:
+    table = Table(title=title)
+    for head in heads:
+        table.add_column(head, justify="center", no_wrap=True, overflow="fold")
+    for key, value in rows.items():
+        table.add_row(str(key), str(value))
+    return table

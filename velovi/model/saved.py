@@ -1,0 +1,247 @@
+"""Saved models as files: reading them, from people one trusts and from others.
+
+A saved model is a folder with ``model.pt``, torch's zip archive around a pickle, and perhaps
+``adata.h5ad``. A pickle may name any function of any installed library and have it called, so a
+model from somebody unknown is read by :class:`_RestrictedUnpickler`, which knows the few names that
+such files need and refuses the rest before anything is called.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import pickle
+import warnings
+import zipfile
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from scvi.data._constants import _FIELD_REGISTRIES_KEY, _MODEL_NAME_KEY, _STATE_REGISTRY_KEY
+from scvi.data._download import _download
+from scvi.model.base._constants import SAVE_KEYS
+
+from velovi.errors import StoreError
+
+# everything that files of scvi-tools 0.16 to 1.5 name, under the names of each version of numpy
+# and pandas that may have written them; none of these runs code that the file brings
+ALLOWED = frozenset(
+    {
+        ("builtins", "bytes"),
+        ("builtins", "dict"),
+        ("builtins", "slice"),
+        ("_codecs", "encode"),
+        ("collections", "OrderedDict"),
+        ("collections", "defaultdict"),
+        ("numpy", "dtype"),
+        ("numpy", "ndarray"),
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "scalar"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy.core.multiarray", "scalar"),
+        ("numpy._core.numeric", "_frombuffer"),
+        ("pandas._libs.internals", "_unpickle_block"),
+        ("pandas.core.frame", "DataFrame"),
+        ("pandas.core.indexes.base", "Index"),
+        ("pandas.core.indexes.base", "_new_Index"),
+        ("pandas.core.indexes.range", "RangeIndex"),
+        ("pandas.core.internals.managers", "BlockManager"),
+        ("pandas.core.arrays.string_", "StringDtype"),
+        ("pandas.core.arrays.string_", "StringArray"),
+        ("torch", "Size"),
+        ("torch", "device"),
+        ("torch._utils", "_rebuild_tensor_v2"),
+    }
+)
+_PYTHON_2 = {"__builtin__": "builtins"}  # protocol 2, which torch writes, says it so
+_NUMPY_1 = {"numpy.core.multiarray": "numpy._core.multiarray"}
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """What ``model.pt`` holds.
+
+    Attributes
+    ----------
+    state
+        The module's parameters by name.
+    genes
+        Names of the genes, in the model's order.
+    attributes
+        Attributes of the model object; ``registry_`` and ``init_params_`` among them.
+    """
+
+    state: dict[str, Any]
+    genes: np.ndarray
+    attributes: dict[str, Any]
+
+    @property
+    def registry(self) -> dict[str, Any]:
+        """Layers, genes, arguments and versions that the model was made with."""
+        return self.attributes["registry_"]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of the constructor, ``**model_kwargs`` among them."""
+        given = self.attributes["init_params_"]
+        extra = {k: v for part in given["kwargs"].values() for k, v in part.items()}
+        return {**given["non_kwargs"], **extra}
+
+
+def read_saved(
+    dir_path: str | Path,
+    prefix: str | None = None,
+    *,
+    trusted: bool = True,
+    device: torch.device | str = "cpu",
+    backup_url: str | None = None,
+) -> SavedModel:
+    """Read ``model.pt``.
+
+    Parameters
+    ----------
+    dir_path
+        The folder.
+    prefix
+        What its file names begin with.
+    trusted
+        Whether to believe the file; otherwise it is refused when it names anything but what
+        :data:`ALLOWED` lists.
+    device
+        Where tensors go.
+    backup_url
+        Where to download the file from when the folder does not have it.
+
+    Raises
+    ------
+    StoreError
+        The file is missing, damaged, no saved model, or refused.
+    """
+    name = f"{prefix or ''}{SAVE_KEYS.MODEL_FNAME}"
+    path = Path(dir_path) / name
+    if backup_url is not None:
+        _fetch(backup_url, path)
+    if not path.is_file():
+        raise StoreError(
+            "there is no saved model",
+            where=str(path),
+            expected=f"a folder with {name}",
+            found=_listing(path.parent),
+            remedy="Check the folder and prefix; models saved before scvi-tools 0.15 are converted "
+            "with convert_legacy_save",
+        )
+    try:
+        content = _load_trusted(path, device) if trusted else _load_restricted(path, device)
+        model = SavedModel(
+            content[SAVE_KEYS.MODEL_STATE_DICT_KEY],
+            np.asarray(content[SAVE_KEYS.VAR_NAMES_KEY]).astype(str),
+            content[SAVE_KEYS.ATTR_DICT_KEY],
+        )
+        _complete(model)
+    except StoreError:
+        raise
+    except Exception as damage:  # whatever a damaged pickle makes of itself
+        raise StoreError(
+            "the file cannot be read as a saved model",
+            where=str(path),
+            expected="model.pt as VELOVI.save wrote it",
+            found=f"{type(damage).__name__}: {str(damage).splitlines()[0] if str(damage) else ''}",
+            remedy="Copy the folder again from where it was saved",
+        ) from damage
+    return model
+
+
+def _complete(model: SavedModel) -> None:
+    """Look up every part, which fails when one is missing, and add what old files lack."""
+    dict(model.state)
+    dict(model.arguments)
+    str(model.registry[_MODEL_NAME_KEY])
+    for field in model.registry[_FIELD_REGISTRIES_KEY].values():
+        field[_STATE_REGISTRY_KEY].setdefault("column_names", model.genes.astype(object))
+
+
+def _fetch(url: str, path: Path) -> None:
+    try:
+        _download(url, str(path.parent), path.name)
+    except (OSError, ValueError) as failure:
+        raise StoreError(
+            "the saved model could not be downloaded",
+            where="backup_url",
+            expected="an address of a model.pt",
+            found=f"{url}: {failure}",
+            remedy="Check the address, or copy the file into the folder",
+        ) from failure
+
+
+def _load_trusted(path: Path, device: torch.device | str) -> dict[str, Any]:
+    return torch.load(path, map_location=device, weights_only=False)
+
+
+def _load_restricted(path: Path, device: torch.device | str) -> dict[str, Any]:
+    # other kinds of file make torch use loaders that do not ask us which names are allowed
+    if not zipfile.is_zipfile(path):
+        raise _refused(path, "a file that is no zip archive")
+    with zipfile.ZipFile(path) as archive:
+        names = [name.split("/", 1)[-1] for name in archive.namelist()]
+    if "data.pkl" not in names or any(
+        name.startswith("code/") or name == "constants.pkl" for name in names
+    ):
+        raise _refused(path, "an archive with a program in it")
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return torch.load(
+                path,
+                map_location=device,
+                weights_only=False,
+                pickle_module=SimpleNamespace(
+                    Unpickler=_RestrictedUnpickler, load=_load_nothing, __name__="restricted"
+                ),
+            )
+    except _ForbiddenNameError as forbidden:
+        raise _refused(path, str(forbidden)) from None
+
+
+def _refused(path: Path, found: str) -> StoreError:
+    return StoreError(
+        "the file was refused, because it could run a program on this machine",
+        where=str(path),
+        expected="parameters, tables and texts only",
+        found=found,
+        remedy="Load it with VELOVI.load if you trust who made it, and save it anew with default "
+        "options",
+    )
+
+
+class _ForbiddenNameError(pickle.UnpicklingError):
+    """A pickle names something that is not on the list."""
+
+
+class _RestrictedUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        module = _PYTHON_2.get(module, module)
+        if (module, name) not in ALLOWED:
+            raise _ForbiddenNameError(f"{module}.{name}")
+        if (module, name) == ("_codecs", "encode"):
+            return _latin_1
+        return getattr(import_module(_NUMPY_1.get(module, module)), name)
+
+
+def _latin_1(text: str, encoding: str) -> bytes:
+    """How protocol 2 writes bytes; any other encoding would import a codec by name."""
+    if encoding != "latin1":
+        raise _ForbiddenNameError(f"the encoding {encoding}")
+    return codecs.latin_1_encode(text)[0]
+
+
+def _load_nothing(file: io.IOBase, **_: Any) -> Any:
+    raise _ForbiddenNameError("a file in torch's old format")
+
+
+def _listing(folder: Path) -> str:
+    if not folder.is_dir():
+        return f"no folder {folder}"
+    return ", ".join(sorted(one.name for one in folder.iterdir())[:10]) or "an empty folder"
