@@ -21,7 +21,11 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), HEAVY | {"streamlit", "plotly", "anndata"}),
     "config": ({"errors"}, HEAVY | {"streamlit", "plotly", "anndata"}),
     "data": ({"errors", "config", "data"}, HEAVY | {"streamlit", "plotly"}),
-    "preprocessing": ({"errors", "config", "data"}, {"torch", "scvi", "streamlit", "plotly"}),
+    "scaling": ({"errors", "data"}, HEAVY | {"streamlit", "plotly"}),
+    "preprocessing": (
+        {"errors", "config", "data", "scaling"},
+        {"torch", "scvi", "streamlit", "plotly"},
+    ),
     "dynamics": ({"errors", "dynamics"}, {"torch", "scvi", "scanpy", "anndata", "streamlit"}),
     "model": (
         {"errors", "config", "data", "dynamics", "model"},

@@ -18,8 +18,8 @@ from velovi.preprocessing import (
     preprocess,
     shared_counts,
     size_factors,
-    steady_state_line,
 )
+from velovi.scaling import preprocess_data, steady_state_line
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"no shared data at {DATA}")
@@ -386,3 +386,31 @@ def test_more_cells_than_exact_neighbours_are_searched_for():
     result = preprocess(simulate(4200, 50, keep_truth=False), QUICK)
     assert result.adata.n_obs == 4200
     assert (np.diff(result.adata.obsp["distances"].indptr) == 29).all()
+
+
+def test_scaling_and_filtering_of_smoothed_layers_as_the_first_package_did(simulated):
+    ready = preprocess(simulated, QUICK).adata
+    smooth = ready.copy()
+    for name, stretch in (("Ms", 7.0), ("Mu", 3.0)):
+        smooth.layers[name] = sp.csr_matrix(ready.layers[name] * stretch + 0.5)
+    before = fingerprint(smooth)
+    found = preprocess_data(smooth)
+    assert fingerprint(smooth) == before
+    np.testing.assert_allclose(
+        found.layers["Ms"], ready[:, found.var_names].layers["Ms"], atol=1e-5
+    )
+    assert (found.var["velocity_r2"] > 0.01).all()
+    assert (found.var["velocity_gamma"] > 0.01).all()
+    everything = preprocess_data(smooth, "Ms", "Mu", min_max_scale=False, filter_on_r2=False)
+    assert everything.shape == smooth.shape
+    np.testing.assert_array_equal(everything.layers["Mu"], smooth.layers["Mu"].toarray())
+    with pytest.raises(DataError, match="layer is missing"):
+        preprocess_data(smooth, "spliced_moments", "Mu")
+
+
+def test_without_a_signal_there_is_a_sentence():
+    noise = np.zeros((40, 3), dtype=np.float32)
+    noise[0] = 1.0
+    flat = anndata.AnnData(layers={"Ms": noise, "Mu": noise * 0})
+    with pytest.raises(DataError, match="no gene has a velocity signal"):
+        preprocess_data(flat)

@@ -18,6 +18,7 @@ __all__ = [
     "VeloviError",
     "__version__",
     "preprocess",
+    "preprocess_data",
     "read",
     "simulate",
 ]
@@ -26,6 +27,7 @@ _HOMES = {
     "VELOVI": "velovi.model.api",
     "VELOVAE": "velovi.model.module",
     "preprocess": "velovi.preprocessing",
+    "preprocess_data": "velovi.scaling",
     "read": "velovi.data.read",
     "simulate": "velovi.data.simulate",
     "RunOptions": "velovi.config",
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from velovi.model.api import VELOVI
     from velovi.model.module import VELOVAE
     from velovi.preprocessing import preprocess
+    from velovi.scaling import preprocess_data
 
 
 def __getattr__(name: str) -> Any:

@@ -29,14 +29,13 @@ from velovi.data.read import (
     without_missing_labels,
 )
 from velovi.errors import DataError
+from velovi.scaling import MIN_GAMMA, filter_signal, min_max, steady_state_line
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 Progress = Callable[[str, float], None]
 
-MIN_R2, MIN_GAMMA = 0.01, 0.01
-_CONSTANT = 1e-5
 _GENE_BLOCK = 256
 
 
@@ -159,31 +158,6 @@ def moment_weights(connectivities: sp.spmatrix) -> sp.csr_matrix:
     return sp.csr_matrix(sp.diags(share) @ pattern, dtype=np.float32)
 
 
-def steady_state_line(spliced: np.ndarray, unspliced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Slope and R2 of ``unspliced = gamma * spliced``, fitted on the most expressing cells.
-
-    Parameters
-    ----------
-    spliced, unspliced
-        Smoothed expression, (cells, genes).
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        ``gamma`` and ``r2``, each (genes,); R2 is over all cells and 0 where unspliced is constant.
-    """
-    s, u = spliced.astype(np.float64), unspliced.astype(np.float64)
-    level = s / np.maximum(s.max(axis=0), 1e-3) + u / np.maximum(u.max(axis=0), 1e-3)
-    extreme = level >= np.percentile(level, 95, axis=0)
-    top, square = (extreme * s * u).sum(axis=0), (extreme * s * s).sum(axis=0)
-    gamma = np.divide(top, square, out=np.zeros_like(top), where=square > 0)
-    residual = ((u - gamma * s) ** 2).sum(axis=0)
-    spread = ((u - u.mean(axis=0)) ** 2).sum(axis=0)
-    r2 = np.zeros_like(spread)
-    np.divide(spread - residual, spread, out=r2, where=spread > 0)
-    return gamma, r2
-
-
 def _start(adata: AnnData, names: pd.Index, options: PreprocessOptions) -> _State:
     notes = [
         f"{kind} names occurred more than once and were made unique with -1, -2, ..."
@@ -302,15 +276,6 @@ def _neighbours(logged: sp.csr_matrix, options: PreprocessOptions) -> AnnData:
     return graph
 
 
-def _min_max(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values (cells, genes) scaled to [0, 1] per gene, with the minima and maxima (genes,)."""
-    low, high = values.min(axis=0), values.max(axis=0)
-    # rounding makes a constant gene vary in its last digit; blown up to [0, 1] it would look alive
-    varies = high - low > _CONSTANT * np.abs(high)
-    span = np.where(varies, high - low, 1)
-    return np.where(varies, (values - low) / span, 0).astype(np.float32), low, high
-
-
 def _filter_r2(state: _State, weights: sp.csr_matrix, *, apply: bool) -> bool:
     """Fit the steady-state line of each gene and drop those without one; True for the fallback."""
     n_genes = len(state.columns)
@@ -318,27 +283,24 @@ def _filter_r2(state: _State, weights: sp.csr_matrix, *, apply: bool) -> bool:
     spliced, unspliced = state.scaled("spliced").tocsc(), state.scaled("unspliced").tocsc()
     for start in range(0, n_genes, _GENE_BLOCK):  # a block at a time is dense, never all genes
         block = slice(start, start + _GENE_BLOCK)
-        s, _, s_max = _min_max(weights @ spliced[:, block].toarray())
-        u, _, u_max = _min_max(weights @ unspliced[:, block].toarray())
+        s, _, s_max = min_max(weights @ spliced[:, block].toarray())
+        u, _, u_max = min_max(weights @ unspliced[:, block].toarray())
         gamma[block], r2[block] = steady_state_line(s, u)
         seen[block] = (s_max > 0) & (u_max > 0)
     rows = state.table.index[state.columns]
     state.table.loc[rows, "gamma"], state.table.loc[rows, "r2"] = gamma, r2
     if not apply:
         return False
-    good, limit = seen & (gamma > MIN_GAMMA) & (r2 > MIN_R2), MIN_R2
-    fallback = int(good.sum()) < 2
-    if fallback:
-        limit = float(np.percentile(r2, 80))
+    signal = filter_signal(gamma, r2, seen)
+    if signal.fallback:
         state.notes.append(
-            f"WARNING: only {int(good.sum())} of {n_genes} genes showed a velocity signal, so the "
-            f"filter was relaxed to the best fifth of the genes (R2 above {limit:.3g}). Results "
-            "may mean little: check the unspliced counts."
+            f"WARNING: only {signal.n_strict} of {n_genes} genes showed a velocity signal, so the "
+            f"filter was relaxed to the best fifth of the genes (R2 above {signal.limit:.3g}). "
+            "Results may mean little: check the unspliced counts."
         )
-        good = seen & (r2 > limit)
-    reasons = [_r2_reason(*one, limit) for one in zip(seen, gamma, r2, strict=True)]
-    state.drop("with a velocity signal", good, reasons)
-    return fallback
+    reasons = [_r2_reason(*one, signal.limit) for one in zip(seen, gamma, r2, strict=True)]
+    state.drop("with a velocity signal", signal.keep, reasons)
+    return signal.fallback
 
 
 def _r2_reason(seen: bool, gamma: float, r2: float, limit: float) -> str:
@@ -360,7 +322,7 @@ def _assemble(adata: AnnData, state: _State, graph: AnnData, weights: sp.csr_mat
     layers = {"spliced": state.spliced, "unspliced": state.unspliced}
     for name, source in (("Ms", "spliced"), ("Mu", "unspliced")):
         smooth = weights @ state.scaled(source).toarray()  # (cells, kept genes)
-        layers[name], var[f"{name.lower()}_min"], var[f"{name.lower()}_max"] = _min_max(smooth)
+        layers[name], var[f"{name.lower()}_min"], var[f"{name.lower()}_max"] = min_max(smooth)
     var["velocity_gamma"], var["velocity_r2"] = rows["gamma"], rows["r2"]
     var["shared_counts"] = rows["shared_counts"]
     logged, obsp = state.scaled("x").log1p(), dict(graph.obsp)

@@ -429,6 +429,7 @@ class VELOVAE(BaseModuleClass):
                 "loadings exist only for a linear decoder",
                 where="linear_decoder",
                 expected="a model made with linear_decoder=True",
+                found="a model made without",
                 remedy="Make and train such a model",
             )
         layer = self.decoder.rho_first_decoder.fc_layers[0]
@@ -465,5 +466,9 @@ def _check_choices(latent_distribution: str, batch_norm: str, layer_norm: str) -
     ):
         if value not in choices:
             raise OptionError(
-                f"{value!r} is not a choice", where=name, expected="one of " + ", ".join(choices)
+                f"{value!r} is not a choice",
+                where=name,
+                expected="one of " + ", ".join(choices),
+                found=repr(value),
+                remedy="Check the spelling",
             )

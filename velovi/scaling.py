@@ -1,0 +1,164 @@
+"""Smoothed layers scaled to [0, 1], and the line that tells which genes have a signal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from velovi.data.read import validate
+from velovi.errors import DataError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+MIN_R2, MIN_GAMMA = 0.01, 0.01
+_CONSTANT = 1e-5
+_FALLBACK_PERCENTILE = 80
+_FEWEST = 2
+
+
+def min_max(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values (cells, genes) scaled to [0, 1] per gene, with the minima and maxima (genes,)."""
+    low, high = values.min(axis=0), values.max(axis=0)
+    # rounding makes a constant gene vary in its last digit; blown up to [0, 1] it would look alive
+    varies = high - low > _CONSTANT * np.abs(high)
+    span = np.where(varies, high - low, 1)
+    return np.where(varies, (values - low) / span, 0).astype(np.float32), low, high
+
+
+def steady_state_line(spliced: np.ndarray, unspliced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Slope and R2 of ``unspliced = gamma * spliced``, fitted on the most expressing cells.
+
+    Parameters
+    ----------
+    spliced, unspliced
+        Smoothed expression, (cells, genes).
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        ``gamma`` and ``r2``, each (genes,); R2 is over all cells and 0 where unspliced is constant.
+    """
+    s, u = spliced.astype(np.float64), unspliced.astype(np.float64)
+    level = s / np.maximum(s.max(axis=0), 1e-3) + u / np.maximum(u.max(axis=0), 1e-3)
+    extreme = level >= np.percentile(level, 95, axis=0)
+    top, square = (extreme * s * u).sum(axis=0), (extreme * s * s).sum(axis=0)
+    gamma = np.divide(top, square, out=np.zeros_like(top), where=square > 0)
+    residual = ((u - gamma * s) ** 2).sum(axis=0)
+    spread = ((u - u.mean(axis=0)) ** 2).sum(axis=0)
+    r2 = np.zeros_like(spread)
+    np.divide(spread - residual, spread, out=r2, where=spread > 0)
+    return gamma, r2
+
+
+@dataclass(frozen=True)
+class SignalFilter:
+    """Which genes follow their steady-state line well enough.
+
+    Attributes
+    ----------
+    keep
+        (genes,) bool.
+    limit
+        R2 that a gene had to pass.
+    n_strict
+        How many genes pass the usual limits; fewer than two make the filter fall back to the best
+        fifth by R2.
+    """
+
+    keep: np.ndarray
+    limit: float
+    n_strict: int
+
+    @property
+    def fallback(self) -> bool:
+        """Whether the usual limits left too few genes and were relaxed."""
+        return self.n_strict < _FEWEST
+
+
+def filter_signal(gamma: np.ndarray, r2: np.ndarray, seen: np.ndarray) -> SignalFilter:
+    """Keep genes with ``gamma`` and ``r2`` above 0.01, or the best fifth when hardly any has them.
+
+    Parameters
+    ----------
+    gamma, r2
+        From :func:`steady_state_line`, (genes,).
+    seen
+        (genes,) bool, whether a gene has both spliced and unspliced counts.
+    """
+    strict = seen & (gamma > MIN_GAMMA) & (r2 > MIN_R2)
+    n_strict = int(strict.sum())
+    if n_strict >= _FEWEST:
+        return SignalFilter(strict, MIN_R2, n_strict)
+    limit = float(np.percentile(r2, _FALLBACK_PERCENTILE))
+    return SignalFilter(seen & (r2 > limit), limit, n_strict)
+
+
+def preprocess_data(
+    adata: AnnData,
+    spliced_layer: str | None = "Ms",
+    unspliced_layer: str | None = "Mu",
+    min_max_scale: bool = True,
+    filter_on_r2: bool = True,
+) -> AnnData:
+    """Scale smoothed layers and keep genes with a signal, as the first ``velovi`` package did.
+
+    It starts from smoothed layers, such as ``scvelo.pp.moments`` writes. :func:`velovi.preprocess`
+    starts from counts and reports what it dropped and why.
+
+    Parameters
+    ----------
+    adata
+        Data with smoothed spliced and unspliced abundance, (cells, genes). It is not changed.
+    spliced_layer, unspliced_layer
+        Names of the layers; None stands for ``Ms`` and ``Mu``.
+    min_max_scale
+        Scale both layers to [0, 1] per gene.
+    filter_on_r2
+        Keep genes whose steady-state line has a slope and an R2 above 0.01; when fewer than two
+        have, the best fifth by R2.
+
+    Returns
+    -------
+    AnnData
+        A copy with the genes kept; var ``velocity_gamma`` and ``velocity_r2`` when filtered.
+
+    Raises
+    ------
+    DataError
+        A layer is missing or holds values that are no abundances, or no gene is left.
+
+    Examples
+    --------
+    >>> adata = preprocess_data(adata)
+    >>> VELOVI.setup_anndata(adata, spliced_layer="Ms", unspliced_layer="Mu")
+    """
+    names = (spliced_layer or "Ms", unspliced_layer or "Mu")
+    validate(adata, *names)
+    spliced, unspliced = (_dense(adata.layers[name]) for name in names)
+    if min_max_scale:
+        spliced, unspliced = min_max(spliced)[0], min_max(unspliced)[0]
+    result = adata.copy()
+    for name, values in zip(names, (spliced, unspliced), strict=True):
+        result.layers[name] = values
+    if not filter_on_r2:
+        return result
+    gamma, r2 = steady_state_line(spliced, unspliced)
+    result.var["velocity_gamma"], result.var["velocity_r2"] = gamma, r2
+    seen = (spliced.max(axis=0) > 0) & (unspliced.max(axis=0) > 0)
+    keep = filter_signal(gamma, r2, seen).keep
+    if not keep.any():
+        raise DataError(
+            "no gene has a velocity signal",
+            where="adata",
+            expected="genes whose unspliced abundance follows the spliced",
+            found=f"none of {adata.n_vars}",
+            remedy="Check the layers, or set filter_on_r2=False",
+        )
+    return result[:, keep].copy()
+
+
+def _dense(matrix: Any) -> np.ndarray:
+    return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
