@@ -11,6 +11,8 @@ from __future__ import annotations
 import codecs
 import io
 import pickle
+import shutil
+import urllib.request
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -22,7 +24,6 @@ from typing import Any
 import numpy as np
 import torch
 from scvi.data._constants import _FIELD_REGISTRIES_KEY, _MODEL_NAME_KEY, _STATE_REGISTRY_KEY
-from scvi.data._download import _download
 from scvi.model.base._constants import SAVE_KEYS
 
 from velovi.errors import StoreError
@@ -57,6 +58,7 @@ ALLOWED = frozenset(
         ("torch._utils", "_rebuild_tensor_v2"),
     }
 )
+_DOWNLOAD_SECONDS = 60
 _PYTHON_2 = {"__builtin__": "builtins"}  # protocol 2, which torch writes, says it so
 _NUMPY_1 = {"numpy.core.multiarray": "numpy._core.multiarray"}
 
@@ -165,13 +167,27 @@ def _complete(model: SavedModel) -> None:
 
 
 def _fetch(url: str, path: Path) -> None:
+    """Download to a name beside the file's, so that half a file is never taken for a whole one."""
+    if path.exists():
+        return
+    part = path.with_name(f".{path.name}.part")
     try:
-        _download(url, str(path.parent), path.name)
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("only http and https addresses are opened")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        request = urllib.request.Request(url, headers={"User-Agent": "velovi"})
+        with (
+            urllib.request.urlopen(request, timeout=_DOWNLOAD_SECONDS) as answer,
+            part.open("wb") as file,
+        ):
+            shutil.copyfileobj(answer, file)
+        part.rename(path)
     except (OSError, ValueError) as failure:
+        part.unlink(missing_ok=True)
         raise StoreError(
             "the saved model could not be downloaded",
             where="backup_url",
-            expected="an address of a model.pt",
+            expected="an http or https address of a model.pt",
             found=f"{url}: {failure}",
             remedy="Check the address, or copy the file into the folder",
         ) from failure
