@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-# a laptop's worth of threads: more than the free cores is many times slower
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+# more threads than free cores is many times slower; numba's count becomes torch's too
+for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -184,7 +184,7 @@ def _summarise_batch(
                 _add(within, name, variance)
             if levels:
                 value, _ = _moments(sample.states, total, values)
-                drawn.setdefault(name, []).append(_pick(value, columns))
+                drawn.setdefault(name, []).append(_pick(_clipped(value, name, sample), columns))
         _add(sums, "log_likelihood", posterior.log_likelihood(sample))
         for state, share in zip(STATES, probabilities.unbind(dim=-1), strict=True):
             _add(sums, f"p_{state}", share)
@@ -195,13 +195,14 @@ def _summarise_batch(
         total_variance = between.clamp(min=0) * correction + within[name] / n_samples
         means[f"{name}_sd"] = total_variance.sqrt().float()
     spread = {name: _quantiles(torch.stack(values), levels) for name, values in drawn.items()}
-    lowest = {"velocity": -sample.spliced, "velocity_u": -sample.unspliced}
-    for name, limit in lowest.items():
-        # a cell cannot lose more in one unit of time than it has
-        means[name] = torch.maximum(means[name], limit)
-        if levels:
-            spread[name] = torch.maximum(spread[name], _pick(limit, columns))
-    return {name: _pick(value, columns) for name, value in means.items()}, spread
+    means = {name: _pick(_clipped(one, name, sample), columns) for name, one in means.items()}
+    return means, spread
+
+
+def _clipped(values: Tensor, name: str, sample: PosteriorSample) -> Tensor:
+    """A cell cannot lose more in one unit of time than it has."""
+    lowest = {"velocity": sample.spliced, "velocity_u": sample.unspliced}.get(name)
+    return values if lowest is None else torch.maximum(values, -lowest)
 
 
 def _pick(values: Tensor, columns: Tensor | None) -> Tensor:
