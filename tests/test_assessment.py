@@ -212,8 +212,11 @@ def test_options_train_and_survive_saving(name, tmp_path):
 
 
 def test_loadings_are_the_effect_of_each_dimension():
-    module = trained_model(scaled_data(), linear_decoder=True, epochs=2).module.cpu().eval()
-    loadings = module.get_loadings()
+    model = trained_model(scaled_data(), linear_decoder=True, epochs=2)
+    model.to_device("cpu")
+    module, table = model.module.eval(), model.get_loadings()
+    assert list(table.index) == list(model.adata.var_names)
+    loadings = table.to_numpy()
     assert loadings.shape == (12, 10)
     zero = torch.zeros(1, 10)
     for dimension in range(3):

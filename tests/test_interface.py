@@ -32,7 +32,7 @@ METHODS = {
 }  # fmt: skip
 BEYOND = {
     "get_extrinsic_uncertainty", "get_velocity_coherence", "get_posterior_summary", "to_scvelo",
-    "add_results", "load_untrusted",
+    "add_results", "load_untrusted", "get_loadings",
 }  # fmt: skip
 
 

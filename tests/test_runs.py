@@ -148,6 +148,34 @@ def test_the_saved_model_gives_the_results_rates(finished):
     np.testing.assert_allclose(adata.var["fit_alpha"], model.get_rates()["alpha"] / scaling, 1e-5)
 
 
+def test_a_trained_model_is_applied_to_other_cells(finished, tmp_path):
+    model = anndata.read_zarr(finished.result_path)
+    others = simulate(90, 20, seed=1)[:, ::-1].copy()
+    others.write_h5ad(tmp_path / "others.h5ad")
+    out = tmp_path / "applied"
+    saved = ["--saved-model", str(finished.model_path), "--n-neighbors", "10", "--n-pcs", "5"]
+    command = [sys.executable, "-m", "velovi", "run", str(tmp_path / "others.h5ad"), *saved]
+    done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    applied = anndata.read_zarr(RunFolder(out).result_path)
+    assert applied.n_obs == 90
+    assert set(applied.var_names) == set(model.var_names)
+    assert len(RunFolder(out).history()) == 3
+    # rates are the model's own, in units of each result's time
+    for name in ("fit_beta", "fit_gamma"):
+        mine, other = (one.var[name] * one.var["time_scaling"] for one in (applied, model))
+        np.testing.assert_allclose(mine, other[applied.var_names], rtol=1e-5)
+    assert str(tmp_path.parent) not in str(applied.uns["velovi"]["spec"])
+    (finished.model_path / "evil").mkdir(exist_ok=True)
+    (finished.model_path / "evil" / "model.pt").write_bytes(b"no model")
+    command[command.index(str(finished.model_path))] = str(finished.model_path / "evil")
+    refused = subprocess.run(
+        [*command, "--out", str(tmp_path / "b")], capture_output=True, text=True
+    )
+    assert refused.returncode != 0
+    assert "refused" in refused.stdout + refused.stderr
+
+
 def test_one_gene_is_read_as_it_was_written(finished):
     store, adata = ResultStore(finished.result_path), anndata.read_zarr(finished.result_path)
     assert store.genes == list(adata.var_names)

@@ -260,6 +260,13 @@ class TrainOptions(Options):
         "auto takes a graphics card when there is one.",
         choices=("auto", "cpu", "gpu", "mps"),
     )
+    saved_model: str = option(
+        "",
+        "Use a trained model",
+        "Folder of a saved veloVI model to apply instead of training one. Its genes have to be in "
+        "the file. Models of strangers are safe to open: nothing in them is run.",
+        advanced=True,
+    )
     threads: int = option(
         0,
         "CPU threads",

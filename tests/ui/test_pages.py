@@ -146,6 +146,20 @@ def test_server_paths_stay_inside_the_allowed_folders(tmp_path, monkeypatch):
             services.server_file(bad)
 
 
+def test_saved_models_are_opened_from_allowed_folders_only(tmp_path, workspace, monkeypatch):
+    allowed, outside = tmp_path / "allowed", tmp_path / "outside"
+    mine = workspace.runs_path / "one" / "model"
+    for folder in (allowed / "good", outside / "bad", mine):
+        folder.mkdir(parents=True)
+        (folder / "model.pt").touch()
+    monkeypatch.setenv("VELOVI_DATA", str(allowed))
+    assert services.server_model("good", workspace) == allowed / "good"
+    assert services.server_model(str(mine), workspace) == mine
+    for bad in ("../outside/bad", str(outside / "bad"), "none", "", str(allowed)):
+        with pytest.raises(DataError, match=r"model\.pt"):
+            services.server_model(bad, workspace)
+
+
 SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})

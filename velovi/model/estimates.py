@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 
@@ -309,6 +310,26 @@ class EstimatesMixin(ModelBase):
         rates = self.module.get_rates()
         names = ("beta", "gamma", "alpha", "alpha_1", "lambda_alpha")
         return {name: getattr(rates, name).cpu().numpy() for name in names}
+
+    def get_loadings(self) -> pd.DataFrame:
+        """Effect of each latent dimension on the logit of each gene's induction time.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``(genes, latent)``; columns ``Z_0``, ``Z_1`` and so on.
+
+        Raises
+        ------
+        NotTrainedError
+            The model has not been trained.
+        OptionError
+            The model was not made with ``linear_decoder=True``.
+        """
+        self._require_trained()
+        loadings = self.module.get_loadings()
+        names = [f"Z_{number}" for number in range(loadings.shape[1])]
+        return pd.DataFrame(loadings, index=self._genes, columns=names)
 
     def _check_latent_dimension(self, dimension: int | None) -> None:
         if dimension is not None and not 0 <= dimension < self.module.n_latent:

@@ -161,7 +161,8 @@ class OutputsMixin(ModelBase):
         Parameters
         ----------
         adata
-            Receives the results; has the summary's cells and genes, and layers ``Ms`` and ``Mu``.
+            Receives the results; has the summary's cells and genes in its order, and layers ``Ms``
+            and ``Mu``.
         found
             From :meth:`get_posterior_summary`.
         """
@@ -186,12 +187,13 @@ class OutputsMixin(ModelBase):
         adata.uns["velocity_params"] = {"mode": "velovi", "fit_basis": "moments"}
 
     def _add_rates(self, var: pd.DataFrame, stretch: np.ndarray) -> None:
+        order = self._genes.get_indexer(var.index)
         with torch.inference_mode():
             rates = self.module.get_rates()
             switch = self.module.get_switch_time().cpu().numpy()
         for name in ("alpha", "beta", "gamma"):
-            var[f"fit_{name}"] = getattr(rates, name).cpu().numpy() / stretch
-        var["fit_t_"] = switch * stretch
+            var[f"fit_{name}"] = getattr(rates, name).cpu().numpy()[order] / stretch
+        var["fit_t_"] = switch[order] * stretch
         var["fit_scaling"] = np.ones(len(var), dtype=np.float32)
         var["time_scaling"] = stretch
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from velovi import dynamics
-from velovi.config import ModelOptions, TrainOptions
+from velovi.config import ModelOptions, PreprocessOptions, RunOptions, TrainOptions
 from velovi.data import Preprocessed
 from velovi.data.read import read
 from velovi.preprocessing import preprocess
@@ -67,12 +68,16 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
     reporter.stage("preprocess", of=100)
     prepared = preprocess(
         counts,
-        options.preprocess,
+        for_saved_model(options),
         progress=lambda message, share: reporter.step(int(100 * share), message=message),
     )
     del counts
     _quiet()
-    model = train(prepared.adata, options.model, options.train, folder, reporter)
+    if options.train.saved_model:
+        model = apply_saved(prepared.adata, options.train, folder, reporter)
+        prepared = only_genes(prepared, model.get_var_names())
+    else:
+        model = train(prepared.adata, options.model, options.train, folder, reporter)
     model.save(str(folder.model_path), overwrite=True)
     summary = summarise(model, prepared.adata, spec, reporter)
     result = assemble(prepared, summary, model, spec, folder.history())
@@ -80,6 +85,16 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
     add_dynamics(result, spec, reporter)
     reporter.stage("write")
     write_result(result, folder.result_path)
+
+
+def for_saved_model(options: RunOptions) -> PreprocessOptions:
+    """Preprocessing options; a saved model's genes are kept whatever the filters say."""
+    if not options.train.saved_model:
+        return options.preprocess
+    from velovi.model.saved import read_saved
+
+    genes = read_saved(options.train.saved_model, trusted=False).genes
+    return replace(options.preprocess, genes_to_keep=tuple(genes))
 
 
 def _quiet() -> None:
@@ -133,6 +148,40 @@ def train(
     return model
 
 
+def only_genes(prepared: Preprocessed, genes: np.ndarray) -> Preprocessed:
+    """The same cells with these genes only, and the others' reason in the report."""
+    table = prepared.report.genes.copy()
+    lost = table["kept"] & ~table.index.isin(genes)
+    table.loc[lost, "reason"] = "not among the trained model's genes"
+    table.loc[lost, "kept"] = False
+    kept = table.index[table["kept"]]
+    report = replace(prepared.report, genes=table, n_genes_kept=len(kept))
+    return Preprocessed(prepared.adata[:, kept].copy(), report)
+
+
+def apply_saved(
+    adata: AnnData, options: TrainOptions, folder: RunFolder, reporter: Reporter
+) -> VELOVI:
+    """A saved model with this data, and the history of its training as ``history.jsonl``."""
+    reporter.stage("train", of=1, message="Opening the trained model")
+    from velovi.model.api import VELOVI
+    from velovi.model.training import set_threads
+
+    set_threads(options.threads)
+    model = VELOVI.load_untrusted(options.saved_model, adata=adata, accelerator=options.accelerator)
+    history = model.history or {}
+    curves = {
+        name: np.asarray(history[name], dtype=float).ravel()
+        for name in ("elbo_train", "elbo_validation")
+        if name in history
+    }
+    for number, values in enumerate(zip(*curves.values(), strict=False), start=1):
+        record = {"epoch": float(number), "seconds": 0.0, **dict(zip(curves, values, strict=True))}
+        folder.append_history({name: float(value) for name, value in record.items()})
+    reporter.note_device(str(model.device))
+    return model
+
+
 def summarise(model: VELOVI, adata: AnnData, spec: RunSpec, reporter: Reporter) -> PosteriorSummary:
     """Posterior means and deviations of every cell and gene."""
     options = spec.options.posterior
@@ -140,6 +189,8 @@ def summarise(model: VELOVI, adata: AnnData, spec: RunSpec, reporter: Reporter) 
     return model.get_posterior_summary(
         options.n_samples,
         options.seed,
+        adata=adata,
+        gene_list=list(adata.var_names),
         quantiles=(),
         directional_samples=options.directional_samples,
         batch_size=options.batch_size,
@@ -163,8 +214,7 @@ def assemble(
     report = prepared.report
     adata.uns["velovi"] = {
         "result_version": RESULT_VERSION,
-        # a result may be passed on: it names the file, not the machine's folders
-        "spec": json.dumps({**spec.to_dict(), "source": Path(spec.source).name}),
+        "spec": json.dumps(_without_folders(spec)),
         "versions": dict(spec.versions),
         "history": pd.DataFrame(history),
         "genes": report.genes,
@@ -176,6 +226,14 @@ def assemble(
         "seeds": {name: getattr(spec.options, name).seed for name in _SEEDED},
     }
     return adata
+
+
+def _without_folders(spec: RunSpec) -> dict[str, Any]:
+    """A result may be passed on: it names files, not the machine's folders."""
+    told = spec.to_dict()
+    told["source"] = Path(spec.source).name
+    told["options"]["train"]["saved_model"] = Path(spec.options.train.saved_model).name
+    return told
 
 
 def _keep_users_columns(adata: AnnData) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from velovi.runs.workspace import Dataset, Workspace
@@ -9,7 +11,7 @@ from velovi.ui.choice import choose_run
 from velovi.ui.data_panel import trainable
 from velovi.ui.forms import Defaults, options_form
 from velovi.ui.guard import plain_errors
-from velovi.ui.services import get_hardware, get_launcher
+from velovi.ui.services import get_hardware, get_launcher, server_model
 from velovi.ui.words import ago
 
 
@@ -37,6 +39,9 @@ def new_run(workspace: Workspace) -> None:
         form = f"options_{dataset.dataset_id}"
         options = options_form(form, Defaults.from_summary(summary))
         if options is not None:
+            if options.train.saved_model:
+                model = server_model(options.train.saved_model, workspace)
+                options = replace(options, train=replace(options.train, saved_model=str(model)))
             run = workspace.create_run(dataset, options)
             get_launcher().submit(run)
             choose_run(run.run_id)

@@ -81,16 +81,40 @@ def server_file(text: str) -> Path:
         When it leads outside, also by way of ``..`` or a link, or is no .h5ad file.
     """
     folders = server_folders()
-    path = Path(text.strip()).expanduser()
-    candidates = [path] if path.is_absolute() else [folder / path for folder in folders]
-    for candidate in candidates:
-        resolved = candidate.resolve()
-        inside = any(resolved.is_relative_to(folder) for folder in folders)
-        if inside and resolved.suffix == ".h5ad" and resolved.is_file():
-            return resolved
+    for candidate in _allowed(text, folders):
+        if candidate.suffix == ".h5ad" and candidate.is_file():
+            return candidate
     raise DataError(
         "this is not an .h5ad file that the app may open",
         where=text.strip()[:200] or "path",
         expected="a file inside " + " or ".join(map(str, folders)),
         remedy="Check the path, or ask whoever runs the server to add the folder to VELOVI_DATA",
     )
+
+
+def server_model(text: str, workspace: Workspace) -> Path:
+    """Folder of a saved model that a user typed, once it is known to lie in an allowed folder.
+
+    Raises
+    ------
+    DataError
+        When it leads outside the allowed folders and the workspace's runs, or holds no model.
+    """
+    folders = [*server_folders(), workspace.runs_path]
+    for candidate in _allowed(text, folders):
+        if (candidate / "model.pt").is_file():
+            return candidate
+    raise DataError(
+        "this is not a saved model that the app may open",
+        where=text.strip()[:200] or "path",
+        expected="a folder with model.pt inside " + " or ".join(map(str, folders)),
+        remedy="Check the path, or ask whoever runs the server to add the folder to VELOVI_DATA",
+    )
+
+
+def _allowed(text: str, folders: list[Path]) -> list[Path]:
+    """What a typed path may mean, links followed, inside the folders."""
+    path = Path(text.strip()).expanduser()
+    candidates = [path] if path.is_absolute() else [folder / path for folder in folders]
+    resolved = [one.resolve() for one in candidates]
+    return [one for one in resolved if any(one.is_relative_to(folder) for folder in folders)]
