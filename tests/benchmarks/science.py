@@ -183,7 +183,10 @@ ROWS = {
     "mse_spliced": ("median over genes of the mean squared error, spliced (lower)", "{:.5f}"),
     "mse_unspliced": ("the same, unspliced (lower)", "{:.5f}"),
     "confidence": ("median velocity confidence (higher)", "{:.3f}"),
-    "velocity_correlation": ("median over genes, correlation with true velocity (higher)", "{:.3f}"),
+    "velocity_correlation": (
+        "median over genes, correlation with true velocity (higher)",
+        "{:.3f}",
+    ),
     "time_spearman": ("Spearman of shared with true time (higher)", "{:.3f}"),
     "log10_cosine_variance": ("median log10 variance of directional cosines", "{:.2f}"),
     "epochs": ("epochs until training stopped", "{:.0f}"),
@@ -203,7 +206,9 @@ def tables(results: list[dict[str, Any]]) -> Iterator[str]:
         yield "|---" * (len(heads) + 1) + "|"
         for key, (label, form) in ROWS.items():
             if key in whole[0]:
-                yield _row(label, [_find(whole, k, s).get(key) for k in MODELS for s in seeds], form)
+                yield _row(
+                    label, [_find(whole, k, s).get(key) for k in MODELS for s in seeds], form
+                )
         for edge in whole[0].get("cbdir", ()):
             values = [_find(whole, k, s).get("cbdir", {}).get(edge) for k in MODELS for s in seeds]
             yield _row(f"CBDir {edge} (higher)", values, "{:.3f}")

@@ -21,7 +21,8 @@ from scvi.nn import Encoder, FCLayers
 from torch import Tensor, nn
 
 from velovi.errors import OptionError
-from velovi.model import dirichlet, kinetics
+from velovi.model import dirichlet, fused, kinetics
+from velovi.model.fused import DataTerms, GeneInputs
 from velovi.model.kinetics import Abundance, Rates
 
 SPLICED_KEY, UNSPLICED_KEY = "X", "U"
@@ -169,6 +170,9 @@ class VELOVAE(BaseModuleClass):
     time_dep_transcription_rate
         Let transcription approach ``alpha_1`` at rate ``lambda_alpha``.
     """
+
+    # evaluate the loss in one compiled pass where that is possible, and not in tensor operations
+    fused: bool = True
 
     def __init__(
         self,
@@ -394,25 +398,70 @@ class VELOVAE(BaseModuleClass):
         """Negative evidence lower bound of a minibatch, and the penalty at the switch."""
         mean = inference_outputs[MODULE_KEYS.QZM_KEY]
         variance = inference_outputs[MODULE_KEYS.QZV_KEY]
-        concentration = generative_outputs["px_pi_alpha"]
-        rates: Rates = generative_outputs["rates"]
-        means = self.get_state_means(
-            rates, generative_outputs["px_rho"], generative_outputs["px_tau"]
-        )
-        log_spliced, log_unspliced = self.log_likelihood(
-            tensors[SPLICED_KEY], tensors[UNSPLICED_KEY], means, generative_outputs["px_pi"]
-        )
-        reconstruction = -(log_spliced + log_unspliced).sum(dim=-1)
         divergence_z = 0.5 * (variance + mean**2 - 1 - variance.log()).sum(dim=-1)
-        divergence_states = dirichlet.divergence_from_symmetric(
-            concentration, self.dirichlet_concentration
-        ).sum(dim=-1)
-        local = (reconstruction + kl_weight * divergence_z + divergence_states).mean()
+        terms = self._data_terms(
+            tensors[SPLICED_KEY],
+            tensors[UNSPLICED_KEY],
+            concentration=generative_outputs["px_pi_alpha"],
+            states=generative_outputs["px_pi"],
+            rho=generative_outputs["px_rho"],
+            tau=generative_outputs["px_tau"],
+            rates=generative_outputs["rates"],
+        )
         penalty = self.penalty_scale * (1 - kl_weight) * generative_outputs["end_penalty"]
         return LossOutput(
-            loss=local + penalty,
-            reconstruction_loss=reconstruction,
-            kl_local=divergence_z + divergence_states,
+            loss=terms.mean + kl_weight * divergence_z.mean() + penalty,
+            reconstruction_loss=terms.reconstruction,
+            kl_local=divergence_z + terms.divergence,
+        )
+
+    def _data_terms(
+        self,
+        spliced: Tensor,
+        unspliced: Tensor,
+        *,
+        concentration: Tensor,
+        states: Tensor,
+        rho: Tensor,
+        tau: Tensor,
+        rates: Rates,
+    ) -> DataTerms:
+        """What the loss has for every cell and gene, by the fused pass where that is possible."""
+        if self.fused and not rates.time_dependent and fused.covers(spliced, unspliced, rho):
+            return fused.data_terms(
+                spliced,
+                unspliced,
+                concentration,
+                states,
+                rho,
+                tau,
+                self._gene_inputs(rates),
+                t_max=self.t_max,
+                prior=self.dirichlet_concentration,
+            )
+        log_spliced, log_unspliced = self.log_likelihood(
+            spliced, unspliced, self.get_state_means(rates, rho, tau), states
+        )
+        reconstruction = -(log_spliced + log_unspliced).sum(dim=-1)
+        divergence = dirichlet.divergence_from_symmetric(
+            concentration, self.dirichlet_concentration
+        ).sum(dim=-1)
+        return DataTerms((reconstruction + divergence).mean(), reconstruction, divergence)
+
+    def _gene_inputs(self, rates: Rates) -> GeneInputs:
+        switch_time = self.get_switch_time()
+        at_switch = kinetics.induction(rates, switch_time)
+        steady = kinetics.steady_state(rates)
+        return GeneInputs(
+            rates.alpha,
+            rates.beta,
+            rates.gamma,
+            switch_time,
+            steady.unspliced,
+            steady.spliced,
+            at_switch.unspliced,
+            at_switch.spliced,
+            *self.get_noise(),
         )
 
     @torch.no_grad()
