@@ -171,8 +171,10 @@ class VELOVAE(BaseModuleClass):
         Let transcription approach ``alpha_1`` at rate ``lambda_alpha``.
     """
 
-    # evaluate the loss in one compiled pass where that is possible, and not in tensor operations
+    # Where they can, one compiled pass evaluates the loss, and a compiled sampler draws the state
+    # probabilities. Without the second, draws are torch's: the reference's, number by number.
     fused: bool = True
+    compiled_draws: bool = True
 
     def __init__(
         self,
@@ -379,7 +381,7 @@ class VELOVAE(BaseModuleClass):
         concentration, rho, tau = self.decoder(z, latent_dim=latent_dim)
         rates = self.get_rates()
         return {
-            "px_pi": dirichlet.sample(concentration),
+            "px_pi": dirichlet.sample(concentration, compiled=self.compiled_draws),
             "px_pi_alpha": concentration,
             "px_rho": rho,
             "px_tau": tau,

@@ -74,6 +74,7 @@ _exp_core = fitted(np.exp, -0.3475, 0.3475, 6)
 @compiled
 def exp(x):  # type: ignore[no-untyped-def]
     """``exp(x)``; 1.6e-38 below -87, 1.7e38 above 88, and NaN for NaN."""
+    x = number(x)
     x = _SMALLEST_EXPONENT if x < _SMALLEST_EXPONENT else x
     x = _LARGEST_EXPONENT if x > _LARGEST_EXPONENT else x
     shifted = x * _PER_BIT + _TO_INTEGER
