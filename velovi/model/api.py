@@ -15,7 +15,7 @@ from scvi.data import AnnDataManager
 from scvi.data.fields import LayerField
 from scvi.dataloaders import DataSplitter
 from scvi.model.base import BaseModelClass, UnsupervisedTrainingMixin, VAEMixin
-from scvi.train import TrainingPlan, TrainRunner
+from scvi.train import TrainRunner
 
 from velovi.data.read import validate
 from velovi.errors import DataError, NotTrainedError, UnknownNameError
@@ -24,6 +24,7 @@ from velovi.model.module import SPLICED_KEY, STATES, UNSPLICED_KEY, VELOVAE
 from velovi.model.posterior import Mode, Quantity
 from velovi.model.selection import MatrixPair, Selection, check_choice, check_samples, select
 from velovi.model.training import (
+    Plan,
     early_stopping_allowed,
     epochs_or_heuristic,
     mend_last_batch,
@@ -186,9 +187,7 @@ class VELOVI(VAEMixin, UnsupervisedTrainingMixin, BaseModelClass):
             arguments.pop("check_val_every_n_epoch", None)  # there is nothing to check
         runner = TrainRunner(
             self,
-            training_plan=TrainingPlan(
-                self.module, **plan_arguments(lr, weight_decay, plan_kwargs)
-            ),
+            training_plan=Plan(self.module, **plan_arguments(lr, weight_decay, plan_kwargs)),
             data_splitter=splitter,
             max_epochs=epochs_or_heuristic(max_epochs, self.adata.n_obs),
             accelerator=accelerator,
