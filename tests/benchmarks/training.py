@@ -48,7 +48,7 @@ def simulated(cells: int, genes: int, seed: int = 0) -> AnnData:
     """Cells along the closed-form dynamics with noise, scaled to [0, 1] for each gene."""
     rng = np.random.default_rng(seed)
     alpha, beta, gamma = (rng.lognormal(mean, 0.3, genes) for mean in (0.0, -0.5, -1.0))
-    time, switch = rng.uniform(0, 20, (cells, 1)), rng.uniform(4, 12, genes)
+    since, switch = rng.uniform(0, 20, (cells, 1)), rng.uniform(4, 12, genes)
 
     def after(on: np.ndarray, off: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mixed = alpha / (gamma - beta)
@@ -59,7 +59,7 @@ def simulated(cells: int, genes: int, seed: int = 0) -> AnnData:
         fallen = beta * u / (gamma - beta) * (np.exp(-beta * off) - np.exp(-gamma * off))
         return u * np.exp(-beta * off), s * np.exp(-gamma * off) + fallen
 
-    u, s = after(np.minimum(time, switch), np.maximum(time - switch, 0))
+    u, s = after(np.minimum(since, switch), np.maximum(since - switch, 0))
     noisy = [np.maximum(x * rng.normal(1, 0.1, x.shape), 0) for x in (s, u)]
     scaled = [((x - x.min(0)) / np.ptp(x, axis=0)).astype(np.float32) for x in noisy]
     return AnnData(np.zeros_like(scaled[0]), layers=dict(zip(("Ms", "Mu"), scaled, strict=True)))

@@ -31,7 +31,7 @@ from velovi.model.blocks import over_blocks
 from velovi.model.gamma_slope import slope, slope_row
 from velovi.model.special import compiled, exp, fitted, log, number
 
-CHUNK = 128
+CHUNK = 240
 
 
 def covers(concentration: Tensor) -> bool:

@@ -22,7 +22,7 @@ from velovi.model.special import gamma_functions, number
 from velovi.model.terms import clamped, induction, mixture, repression
 
 # Genes at a time: the work space of a chunk, 44 rows, stays in a core's nearest cache.
-CHUNK = 128
+CHUNK = 240
 _GENE_INPUTS = 10
 
 

@@ -104,8 +104,9 @@ def slope(row, share, offset, log_x):  # type: ignore[no-untyped-def]
     nearest = min(max(at, number(0)), number(_LAST_COLUMN))
     column = np.int32(nearest)
     beyond = at - number(column)  # outside 0..1 at the ends, where R is linear
-    corner = row * np.int32(_COLUMNS) + column
-    this = TABLE[corner] + beyond * (TABLE[corner + 1] - TABLE[corner])
-    after = corner + np.int32(_COLUMNS)
-    following = TABLE[after] + beyond * (TABLE[after + 1] - TABLE[after])
+    # unsigned, or every look-up would first ask whether it counts from the end
+    corner = np.uint32(np.int32(row * np.int32(_COLUMNS)) + column)
+    this = TABLE[corner] + beyond * (TABLE[np.uint32(corner + np.uint32(1))] - TABLE[corner])
+    after = np.uint32(corner + np.uint32(_COLUMNS))
+    following = TABLE[after] + beyond * (TABLE[np.uint32(after + np.uint32(1))] - TABLE[after])
     return (this + share * (following - this)) / (_ONE + exp(y))
