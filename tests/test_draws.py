@@ -7,6 +7,7 @@ import numba
 import numpy as np
 import pytest
 import torch
+from modelling import QUIET, made_model, scaled_data, trained_model
 from scipy import special, stats
 from torch.distributions import Dirichlet
 
@@ -160,3 +161,15 @@ def test_torch_draws_what_the_compiled_sampler_does_not_cover():
         found = dirichlet.sample(concentration, compiled=True)
         torch.manual_seed(0)
         assert torch.equal(found, dirichlet.sample(concentration))
+
+
+def test_one_seed_one_trained_model():
+    models = [trained_model(scaled_data(), epochs=3) for _ in range(2)]
+    weights = [model.module.state_dict() for model in models]
+    for name, value in weights[0].items():
+        assert torch.equal(value, weights[1][name]), name
+    plain = made_model(scaled_data())
+    plain.module.compiled_draws = False
+    plain.train(max_epochs=3, **QUIET)
+    other = plain.module.state_dict()
+    assert any(not torch.equal(value, other[name]) for name, value in weights[0].items())

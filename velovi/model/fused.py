@@ -21,7 +21,7 @@ from velovi.model.blocks import CELLS_PER_BLOCK, over_blocks
 from velovi.model.special import gamma_functions, number
 from velovi.model.terms import clamped, induction, mixture, repression
 
-# Genes at a time: the work space of a chunk, 44 rows, stays in a core's nearest cache.
+# Genes at a time: the work space of a chunk, 42 rows of them, stays in a core's nearest cache.
 CHUNK = 240
 _GENE_INPUTS = 10
 
@@ -57,9 +57,23 @@ class DataTerms(NamedTuple):
     divergence: Tensor
 
 
-def covers(*tensors: Tensor) -> bool:
-    """Whether the pass can take these: ``(cells, genes, ...)`` in float32 on the CPU."""
-    return all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
+def covers(concentration: Tensor, *matrices: Tensor) -> bool:
+    """Whether the pass can take these: float32 on the CPU, one minibatch without further axes.
+
+    Parameters
+    ----------
+    concentration
+        ``(cells, genes, 4)``.
+    *matrices
+        ``(cells, genes)``.
+    """
+    return (
+        concentration.dim() == 3
+        and all(t.dim() == 2 for t in matrices)
+        and all(
+            t.device.type == "cpu" and t.dtype == torch.float32 for t in (concentration, *matrices)
+        )
+    )
 
 
 def data_terms(

@@ -343,7 +343,8 @@ class VELOVAE(BaseModuleClass):
         rates: Rates,
     ) -> DataTerms:
         """What the loss has for every cell and gene, by the fused pass where that is possible."""
-        if self.fused and not rates.time_dependent and fused.covers(spliced, unspliced, rho):
+        covered = fused.covers(concentration, rho, tau, spliced, unspliced)
+        if self.fused and covered and not rates.time_dependent:
             return fused.data_terms(
                 spliced,
                 unspliced,
