@@ -11,8 +11,9 @@ from velovi.model import fused
 from velovi.model.fused import GeneInputs
 from velovi.model.module import VELOVAE
 from velovi.model.special import exp, gamma_functions, log
+from velovi.model.workspace import CHUNK
 
-GENES = {"one gene": 1, "a chunk and a rest": fused.CHUNK + 5, "two chunks": 2 * fused.CHUNK}
+GENES = {"one gene": 1, "a chunk and a rest": CHUNK + 5, "two chunks": 2 * CHUNK}
 
 
 def made_module(n_genes: int, **kwargs: object) -> VELOVAE:

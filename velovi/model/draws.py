@@ -30,8 +30,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from velovi.model.blocks import over_blocks
 from velovi.model.gamma_slope import slope, slope_row
 from velovi.model.special import compiled, exp, fitted, log, number
-
-CHUNK = 240
+from velovi.model.workspace import CHUNK, load_states, store_states
 
 
 def covers(concentration: Tensor) -> bool:
@@ -111,11 +110,12 @@ _cosine = fitted(lambda q: np.cos(np.pi * np.sqrt(q)), 0.0, 0.25, 5)
 def _normals(for_radius, for_angle):  # type: ignore[no-untyped-def]
     """Two normal numbers from two uniform ones (Box and Muller 1958)."""
     radius = np.sqrt(-_TWO * log(for_radius))
-    side = _ONE if for_angle < _HALF else -_ONE
-    turn = for_angle - (number(0.25) if for_angle < _HALF else number(0.75))  # half turns / 2
-    turn = _TWO * turn
-    square = turn * turn
-    return radius * turn * _sine(square), radius * side * _cosine(square)
+    # an angle of the right half of the circle, in half turns, and which half it is
+    right = for_angle < _HALF
+    angle = _TWO * (for_angle - (number(0.25) if right else number(0.75)))
+    side = _ONE if right else -_ONE
+    square = angle * angle
+    return radius * angle * _sine(square), radius * side * _cosine(square)
 
 
 @compiled
@@ -147,12 +147,21 @@ def _mirrored(total_shape, log_total):  # type: ignore[no-untyped-def]
     return image, (share if root > _ZERO else _ZERO)
 
 
-# rows of the work space, as in velovi.model.fused
+# rows of the work space
 _SHAPE, _LOG_GAMMA, _REJECTED, _STATES, _SLOPES = (k * CHUNK for k in (0, 4, 8, 12, 16))
 _UNIFORMS = 20 * CHUNK
 _PAIRS = 6  # of uniform numbers for the four gamma variables of a gene
 _ROWS = 32
 _SMALLEST_SHAPE = number(1e-10)
+
+
+@_loop
+def _bound_shapes(work, n):  # type: ignore[no-untyped-def]
+    """Keep shapes so far from zero that slopes stay finite; a missing number stays missing."""
+    for k in range(4):
+        for i in range(n):
+            at = _SHAPE + k * CHUNK + i
+            work[at] = _SMALLEST_SHAPE if work[at] < _SMALLEST_SHAPE else work[at]
 
 
 @_loop
@@ -245,21 +254,15 @@ def _draw(start, stop, concentration, states, slopes, key, key_again):  # type: 
     for cell in range(start, stop):
         for first in range(0, n_genes, CHUNK):
             n = min(CHUNK, n_genes - first)
-            for k in range(4):
-                for i in range(n):
-                    shape = concentration[cell, first + i, k]
-                    work[_SHAPE + k * CHUNK + i] = (
-                        _SMALLEST_SHAPE if shape < _SMALLEST_SHAPE else shape
-                    )
+            load_states(work, _SHAPE, concentration[cell, first : first + n], n)
+            _bound_shapes(work, n)
             place = cell * n_genes + first
             _fill_uniforms(work, n, key, place)
             _propose(work, n)
             _propose_again(work, n, key_again, place)
             _normalise(work, n)
-            for k in range(4):
-                for i in range(n):
-                    states[cell, first + i, k] = work[_STATES + k * CHUNK + i]
-                    slopes[cell, first + i, k] = work[_SLOPES + k * CHUNK + i]
+            store_states(work, _STATES, states[cell, first : first + n], n)
+            store_states(work, _SLOPES, slopes[cell, first : first + n], n)
 
 
 @_loop

@@ -20,9 +20,8 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from velovi.model.blocks import CELLS_PER_BLOCK, over_blocks
 from velovi.model.special import gamma_functions, number
 from velovi.model.terms import clamped, induction, mixture, repression
+from velovi.model.workspace import CHUNK, load_states, store_states
 
-# Genes at a time: the work space of a chunk, 42 rows of them, stays in a core's nearest cache.
-CHUNK = 240
 _GENE_INPUTS = 10
 
 
@@ -167,9 +166,7 @@ class _DataTerms(torch.autograd.Function):
         return (*gradients, None, None, None, None)
 
 
-# rows of the work space, each CHUNK long: one array and fixed distances, because LLVM gives up on
-# a loop over this many arrays that might overlap
-_GENES = 0
+# rows of the work space; those of every gene come first, in the order of GeneInputs
 _BY_GENE = _GENE_INPUTS * CHUNK
 _SPLICED, _UNSPLICED, _RHO, _TAU = (k * CHUNK for k in range(20, 24))
 _CONCENTRATION, _STATES = 24 * CHUNK, 28 * CHUNK
@@ -181,25 +178,6 @@ _ZERO, _ONE = number(0), number(1)
 _loop = numba.njit(
     nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"}
 )
-
-
-@_loop
-def _load_states(work, row, states, n):  # type: ignore[no-untyped-def]
-    """From ``(genes, 4)`` to four rows of the work space."""
-    for i in range(n):
-        work[row + i] = states[i, 0]
-        work[row + CHUNK + i] = states[i, 1]
-        work[row + 2 * CHUNK + i] = states[i, 2]
-        work[row + 3 * CHUNK + i] = states[i, 3]
-
-
-@_loop
-def _store_states(work, row, states, n):  # type: ignore[no-untyped-def]
-    for i in range(n):
-        states[i, 0] = work[row + i]
-        states[i, 1] = work[row + CHUNK + i]
-        states[i, 2] = work[row + 2 * CHUNK + i]
-        states[i, 3] = work[row + 3 * CHUNK + i]
 
 
 @_loop
@@ -336,14 +314,14 @@ def _data_terms(  # type: ignore[no-untyped-def]
             work[_UNSPLICED : _UNSPLICED + n] = unspliced[cell, first:last]
             work[_RHO : _RHO + n] = rho[cell, first:last]
             work[_TAU : _TAU + n] = tau[cell, first:last]
-            _load_states(work, _CONCENTRATION, concentration[cell, first:last], n)
-            _load_states(work, _STATES, states[cell, first:last], n)
+            load_states(work, _CONCENTRATION, concentration[cell, first:last], n)
+            load_states(work, _STATES, states[cell, first:last], n)
             sums[0, cell] -= _likelihood_terms(work, n, t_max, scale)
             sums[1, cell] += _divergence_terms(work, n, prior, constant, scale)
             by_rho[cell, first:last] = work[_BY_RHO : _BY_RHO + n]
             by_tau[cell, first:last] = work[_BY_TAU : _BY_TAU + n]
-            _store_states(work, _BY_CONCENTRATION, by_concentration[cell, first:last], n)
-            _store_states(work, _BY_STATES, by_states[cell, first:last], n)
+            store_states(work, _BY_CONCENTRATION, by_concentration[cell, first:last], n)
+            store_states(work, _BY_STATES, by_states[cell, first:last], n)
         for k in range(_GENE_INPUTS):
             at = _BY_GENE + k * CHUNK
             for i in range(n):
