@@ -10,7 +10,7 @@ from scvi.data import AnnDataManager
 from scvi.data._constants import _SCVI_UUID_KEY
 from scvi.data.fields import LayerField
 from scvi.dataloaders import DataSplitter
-from scvi.train import TrainingPlan, TrainRunner
+from scvi.train import TrainRunner
 
 from velovi.data.read import validate
 from velovi.errors import DataError
@@ -24,6 +24,7 @@ from velovi.model.outputs import OutputsMixin
 from velovi.model.registration import RegistrationMixin
 from velovi.model.saving import SavingMixin
 from velovi.model.training import (
+    Plan,
     early_stopping_allowed,
     epochs_or_heuristic,
     mend_last_batch,
@@ -216,9 +217,7 @@ class VELOVI(
             arguments.pop("check_val_every_n_epoch", None)  # there is nothing to check
         runner = TrainRunner(
             self,
-            training_plan=TrainingPlan(
-                self.module, **plan_arguments(lr, weight_decay, plan_kwargs)
-            ),
+            training_plan=Plan(self.module, **plan_arguments(lr, weight_decay, plan_kwargs)),
             data_splitter=splitter,
             max_epochs=epochs_or_heuristic(max_epochs, adata.n_obs),
             accelerator=accelerator,

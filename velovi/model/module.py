@@ -17,11 +17,13 @@ import torch
 import torch.nn.functional as F
 from scvi.module._constants import MODULE_KEYS
 from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
-from scvi.nn import Encoder, FCLayers
+from scvi.nn import Encoder
 from torch import Tensor, nn
 
 from velovi.errors import OptionError
-from velovi.model import dirichlet, kinetics
+from velovi.model import dirichlet, fused, kinetics
+from velovi.model.decoder import DecoderVELOVI
+from velovi.model.fused import DataTerms, GeneInputs
 from velovi.model.kinetics import Abundance, Rates
 
 SPLICED_KEY, UNSPLICED_KEY = "X", "U"
@@ -31,93 +33,6 @@ MAX_RATE = 50.0
 _REST_NOISE = 0.1
 
 Where = Literal["encoder", "decoder", "none", "both"]
-
-
-class DecoderVELOVI(nn.Module):
-    """From the cell state to each gene's state probabilities and times.
-
-    Parameters
-    ----------
-    n_input
-        Latent dimensions.
-    n_output
-        Genes.
-    n_layers, n_hidden
-        Depth and width of the networks.
-    use_batch_norm, use_layer_norm
-        Normalisation in the hidden layers.
-    linear_decoder
-        Make the logit of induction time a linear function of the cell state.
-    """
-
-    def __init__(
-        self,
-        n_input: int,
-        n_output: int,
-        n_layers: int = 1,
-        n_hidden: int = 128,
-        use_batch_norm: bool = True,
-        use_layer_norm: bool = False,
-        linear_decoder: bool = False,
-    ) -> None:
-        super().__init__()
-        self.n_output = n_output
-        self.linear_decoder = linear_decoder
-        shared: dict[str, Any] = {
-            "n_in": n_input,
-            "n_hidden": n_hidden,
-            "dropout_rate": 0.0,
-            "use_batch_norm": use_batch_norm,
-            "activation_fn": nn.ReLU,
-        }
-        self.rho_first_decoder = FCLayers(
-            n_out=n_output if linear_decoder else n_hidden,
-            n_layers=1 if linear_decoder else n_layers,
-            use_layer_norm=use_layer_norm and not linear_decoder,
-            use_activation=not linear_decoder,
-            bias=not linear_decoder,
-            **shared,
-        )
-        self.pi_first_decoder = FCLayers(
-            n_out=n_hidden, n_layers=n_layers, use_layer_norm=use_layer_norm, **shared
-        )
-        self.px_pi_decoder = nn.Linear(n_hidden, 4 * n_output)
-        self.px_rho_decoder = nn.Sequential(nn.Linear(n_hidden, n_output), nn.Sigmoid())
-        self.px_tau_decoder = nn.Sequential(nn.Linear(n_hidden, n_output), nn.Sigmoid())
-        self.linear_scaling_tau = nn.Parameter(torch.zeros(n_output))
-        self.linear_scaling_tau_intercept = nn.Parameter(torch.zeros(n_output))
-
-    def forward(self, z: Tensor, latent_dim: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Decode cell states.
-
-        Parameters
-        ----------
-        z
-            Cell states ``(cells, latent)``.
-        latent_dim
-            Use only this latent dimension for the times.
-
-        Returns
-        -------
-        tuple of Tensor
-            Dirichlet concentrations ``(cells, genes, 4)``, induction time and repression time as
-            shares of their intervals, both ``(cells, genes)`` in (0, 1).
-        """
-        for_time = z
-        if latent_dim is not None:
-            mask = torch.zeros_like(z)
-            mask[..., latent_dim] = 1
-            for_time = z * mask
-        hidden = self.rho_first_decoder(for_time)
-        if self.linear_decoder:
-            rho = torch.sigmoid(hidden)
-            tau = 1 - torch.sigmoid(
-                hidden * self.linear_scaling_tau.exp() + self.linear_scaling_tau_intercept
-            )
-        else:
-            rho, tau = self.px_rho_decoder(hidden), self.px_tau_decoder(hidden)
-        concentration = F.softplus(self.px_pi_decoder(self.pi_first_decoder(z)))
-        return concentration.view(z.shape[0], self.n_output, 4), rho, tau
 
 
 class StateMeans(NamedTuple):
@@ -165,10 +80,15 @@ class VELOVAE(BaseModuleClass):
     dirichlet_concentration
         Prior concentration of the state probabilities.
     linear_decoder
-        See :class:`DecoderVELOVI`.
+        See :class:`~velovi.model.decoder.DecoderVELOVI`.
     time_dep_transcription_rate
         Let transcription approach ``alpha_1`` at rate ``lambda_alpha``.
     """
+
+    # Where they can, one compiled pass evaluates the loss, and a compiled sampler draws the state
+    # probabilities. Without the second, draws are torch's: the reference's, number by number.
+    fused: bool = True
+    compiled_draws: bool = True
 
     def __init__(
         self,
@@ -375,7 +295,7 @@ class VELOVAE(BaseModuleClass):
         concentration, rho, tau = self.decoder(z, latent_dim=latent_dim)
         rates = self.get_rates()
         return {
-            "px_pi": dirichlet.sample(concentration),
+            "px_pi": dirichlet.sample(concentration, compiled=self.compiled_draws),
             "px_pi_alpha": concentration,
             "px_rho": rho,
             "px_tau": tau,
@@ -394,25 +314,71 @@ class VELOVAE(BaseModuleClass):
         """Negative evidence lower bound of a minibatch, and the penalty at the switch."""
         mean = inference_outputs[MODULE_KEYS.QZM_KEY]
         variance = inference_outputs[MODULE_KEYS.QZV_KEY]
-        concentration = generative_outputs["px_pi_alpha"]
-        rates: Rates = generative_outputs["rates"]
-        means = self.get_state_means(
-            rates, generative_outputs["px_rho"], generative_outputs["px_tau"]
-        )
-        log_spliced, log_unspliced = self.log_likelihood(
-            tensors[SPLICED_KEY], tensors[UNSPLICED_KEY], means, generative_outputs["px_pi"]
-        )
-        reconstruction = -(log_spliced + log_unspliced).sum(dim=-1)
         divergence_z = 0.5 * (variance + mean**2 - 1 - variance.log()).sum(dim=-1)
-        divergence_states = dirichlet.divergence_from_symmetric(
-            concentration, self.dirichlet_concentration
-        ).sum(dim=-1)
-        local = (reconstruction + kl_weight * divergence_z + divergence_states).mean()
+        terms = self._data_terms(
+            tensors[SPLICED_KEY],
+            tensors[UNSPLICED_KEY],
+            concentration=generative_outputs["px_pi_alpha"],
+            states=generative_outputs["px_pi"],
+            rho=generative_outputs["px_rho"],
+            tau=generative_outputs["px_tau"],
+            rates=generative_outputs["rates"],
+        )
         penalty = self.penalty_scale * (1 - kl_weight) * generative_outputs["end_penalty"]
         return LossOutput(
-            loss=local + penalty,
-            reconstruction_loss=reconstruction,
-            kl_local=divergence_z + divergence_states,
+            loss=terms.mean + kl_weight * divergence_z.mean() + penalty,
+            reconstruction_loss=terms.reconstruction,
+            kl_local=divergence_z + terms.divergence,
+        )
+
+    def _data_terms(
+        self,
+        spliced: Tensor,
+        unspliced: Tensor,
+        *,
+        concentration: Tensor,
+        states: Tensor,
+        rho: Tensor,
+        tau: Tensor,
+        rates: Rates,
+    ) -> DataTerms:
+        """What the loss has for every cell and gene, by the fused pass where that is possible."""
+        covered = fused.covers(concentration, rho, tau, spliced, unspliced)
+        if self.fused and covered and not rates.time_dependent:
+            return fused.data_terms(
+                spliced,
+                unspliced,
+                concentration,
+                states,
+                rho,
+                tau,
+                self._gene_inputs(rates),
+                t_max=self.t_max,
+                prior=self.dirichlet_concentration,
+            )
+        log_spliced, log_unspliced = self.log_likelihood(
+            spliced, unspliced, self.get_state_means(rates, rho, tau), states
+        )
+        reconstruction = -(log_spliced + log_unspliced).sum(dim=-1)
+        divergence = dirichlet.divergence_from_symmetric(
+            concentration, self.dirichlet_concentration
+        ).sum(dim=-1)
+        return DataTerms((reconstruction + divergence).mean(), reconstruction, divergence)
+
+    def _gene_inputs(self, rates: Rates) -> GeneInputs:
+        switch_time = self.get_switch_time()
+        at_switch = kinetics.induction(rates, switch_time)
+        steady = kinetics.steady_state(rates)
+        return GeneInputs(
+            rates.alpha,
+            rates.beta,
+            rates.gamma,
+            switch_time,
+            steady.unspliced,
+            steady.spliced,
+            at_switch.unspliced,
+            at_switch.spliced,
+            *self.get_noise(),
         )
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import psutil
@@ -14,10 +14,22 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from scvi.dataloaders import DataSplitter
 from scvi.model._utils import get_max_epochs_heuristic
+from scvi.train import TrainingPlan
 
 DEFAULT_LR = 1e-2
 _LOOK_SECONDS = 0.3
 DEFAULT_WEIGHT_DECAY = 1e-2
+
+
+class Plan(TrainingPlan):
+    """scvi-tools' training plan with optimisers that update all weights in one operation."""
+
+    def _optimizer_creator_fn(
+        self, optimizer_cls: type[torch.optim.Optimizer]
+    ) -> Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]:
+        return lambda parameters: optimizer_cls(  # type: ignore[call-arg]
+            parameters, lr=self.lr, eps=self.eps, weight_decay=self.weight_decay, fused=True
+        )
 
 
 def plan_arguments(lr: float, weight_decay: float, given: dict[str, Any] | None) -> dict[str, Any]:
