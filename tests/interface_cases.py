@@ -23,6 +23,8 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 from torch.distributions import Dirichlet, Normal
 
+from velovi import VELOVAE
+
 STATES = ["induction", "induction_steady", "repression", "repression_steady"]
 
 
@@ -43,6 +45,7 @@ def without_chance() -> Iterator[None]:
         mock.patch.object(Dirichlet, "rsample", dirichlet),
         mock.patch.object(Dirichlet, "sample", dirichlet),
         mock.patch.object(torch, "randn_like", torch.zeros_like),
+        mock.patch.object(VELOVAE, "compiled_draws", False),
     ):
         yield
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import mpmath
 import numba
 import numpy as np
@@ -12,6 +15,7 @@ from scipy import special, stats
 from torch.distributions import Dirichlet
 
 from velovi.model import dirichlet, draws, gamma_slope
+from velovi.model import special as compiled_parts
 
 SHAPES = (1e-3, 0.03, 0.25, 0.8, 1.0, 3.0, 50.0)
 
@@ -173,3 +177,28 @@ def test_one_seed_one_trained_model():
     plain.train(max_epochs=3, **QUIET)
     other = plain.module.state_dict()
     assert any(not torch.equal(value, other[name]) for name, value in weights[0].items())
+
+
+def test_a_change_of_what_is_built_in_makes_kept_code_stale(monkeypatch):
+    def loop(x):
+        return x
+
+    kept = compiled_parts.compiled_loop("nsz")(loop)._cache._cache_file._source_stamp
+    assert compiled_parts.compiled_loop("nsz")(loop)._cache._cache_file._source_stamp == kept
+    for name in ("compiled_parts.py", "terms.py", "gamma_slope.py", "workspace.py"):
+        real = compiled_parts._stamp
+        monkeypatch.setattr(
+            special, "_stamp", lambda one, name=name: (0.0, 0) if one == name else real(one)
+        )
+        assert compiled_parts.compiled_loop("nsz")(loop)._cache._cache_file._source_stamp != kept
+        monkeypatch.setattr(special, "_stamp", real)
+
+
+def test_compiled_code_builds_in_no_other_file():
+    used = set()
+    for name in ("fused.py", "draws.py", *compiled_parts._INLINED):
+        tree = ast.parse((Path(compiled_parts.__file__).with_name(name)).read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("velovi.model."):
+                used.add(str(node.module).rsplit(".")[-1] + ".py")
+    assert used - {"blocks.py"} == set(compiled_parts._INLINED)

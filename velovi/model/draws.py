@@ -21,7 +21,6 @@ threads nor blocks change them; the key comes from torch's global generator.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,7 +28,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from velovi.model.blocks import over_blocks
 from velovi.model.gamma_slope import slope, slope_row
-from velovi.model.special import compiled, exp, fitted, log, number
+from velovi.model.special import compiled, compiled_loop, exp, fitted, log, number
 from velovi.model.workspace import CHUNK, load_states, store_states
 
 
@@ -77,7 +76,7 @@ class _Draw(torch.autograd.Function):
         return by_concentration
 
 
-_loop = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+_loop = compiled_loop("contract", "nsz")
 
 _ZERO, _ONE, _TWO, _HALF, _THIRD = number(0), number(1), number(2), number(0.5), number(1 / 3)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from velovi.model.blocks import CELLS_PER_BLOCK, over_blocks
-from velovi.model.special import gamma_functions, number
+from velovi.model.special import compiled_loop, gamma_functions, number
 from velovi.model.terms import clamped, induction, mixture, repression
 from velovi.model.workspace import CHUNK, load_states, store_states
 
@@ -175,9 +174,7 @@ _BY_CONCENTRATION, _BY_STATES = 34 * CHUNK, 38 * CHUNK
 _ROWS = 42
 _ZERO, _ONE = number(0), number(1)
 
-_loop = numba.njit(
-    nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"}
-)
+_loop = compiled_loop("contract", "nsz", "reassoc")
 
 
 @_loop

@@ -4,15 +4,13 @@ LLVM keeps a loop scalar as soon as it calls the mathematics library. Here expon
 logarithm are bit tricks and a polynomial, and the gamma function with its first two logarithmic
 derivatives is one shifted asymptotic series, so that loops over genes run eight wide. Errors are
 a few units in the last place of float32.
-
-Numba caches a compiled loop by the file that holds it: after a change here the ``__pycache__``
-folder beside this file must go.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -24,6 +22,37 @@ from numpy.typing import NDArray
 compiled = numba.njit(
     nogil=True, error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True
 )
+
+# what gets built into the loops of other files
+_INLINED = ("special.py", "terms.py", "gamma_slope.py", "workspace.py")
+
+
+def compiled_loop(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a loop and keep it on disk for as long as nothing that is built into it changes.
+
+    Numba looks at the file of the loop alone and would go on with old code after a change here.
+
+    Parameters
+    ----------
+    *fastmath
+        What the compiler may assume of numbers, in LLVM's words.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        dispatcher = numba.njit(
+            nogil=True, cache=True, error_model="numpy", fastmath=set(fastmath)
+        )(function)
+        kept = dispatcher._cache._cache_file
+        kept._source_stamp = (kept._source_stamp, *map(_stamp, _INLINED))
+        return dispatcher
+
+    return decorate
+
+
+def _stamp(name: str) -> tuple[float, int]:
+    found = Path(__file__).with_name(name).stat()
+    return found.st_mtime, found.st_size
+
 
 number = np.float32
 _ONE, _TWO, _HALF = number(1), number(2), number(0.5)
