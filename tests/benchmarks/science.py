@@ -9,7 +9,7 @@ same split and their own defaults; what is measured goes through their own metho
 implementation of the metrics. ``report`` prints the tables as Markdown.
 
 With ``--thin 0.25`` that share of all molecules is taken away at random before preparation, and
-training ends after ``--epochs`` (100 unless told), the same for both models and all shares.
+training ends after ``--epochs`` (50 unless told), the same for both models and all shares.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 MODELS = {"reference": Reference, "ours": VELOVI}
 SOURCES = ("pancreas", "simulated")
 THINNED = (0.0, 0.25, 0.5, 0.75)
-THINNED_EPOCHS = 100
+THINNED_EPOCHS = 50
 SAMPLES, FIT_SAMPLES, DIRECTIONS = 25, 20, 50
 
 
