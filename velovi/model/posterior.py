@@ -116,7 +116,8 @@ def iterate(
     """Posterior samples, minibatch by minibatch.
 
     Each minibatch is encoded once. Random numbers come from torch's global generator, in the
-    order (minibatch, sample, cell state, state probabilities).
+    order (minibatch, sample, cell state, state probabilities); the compiled sampler of state
+    probabilities takes two of them as its keys.
 
     Parameters
     ----------
@@ -168,8 +169,11 @@ def _decode(
     for number in range(n_samples):
         z = encoded[MODULE_KEYS.Z_KEY] if number == 0 else module.draw_cell_state(mean, variance)
         concentration, rho, tau = module.decoder(z, latent_dim=latent_dim)
-        choose = dirichlet.sample if draw_states else dirichlet.mean
-        yield choose(concentration), concentration, rho, tau
+        if draw_states:
+            states = dirichlet.sample(concentration, compiled=module.compiled_draws)
+        else:
+            states = dirichlet.mean(concentration)
+        yield states, concentration, rho, tau
 
 
 # Quantities. Each takes a sample and gives (cells, genes) unless it says otherwise.
