@@ -158,6 +158,22 @@ def test_extreme_concentrations_stay_finite():
     assert torch.isfinite(grid.grad).all()
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e37, -1.0, 0.0])
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_a_bad_number_among_good_ones_stays_where_it_is(bad, place):
+    concentration = torch.ones(20, 30, 4)
+    concentration[7, 11, place] = bad
+    concentration.requires_grad_()
+    states = draws.sample(concentration)
+    (states**2).sum().backward()
+    good = torch.ones(20, 30, dtype=bool)
+    good[7, 11] = False
+    assert torch.isfinite(states[good]).all()
+    assert torch.isfinite(concentration.grad[good]).all()
+    if np.isnan(bad):
+        assert torch.isnan(states[7, 11]).any()
+
+
 def test_torch_draws_what_the_compiled_sampler_does_not_cover():
     double = torch.ones(3, 2, 4, dtype=torch.float64)
     for concentration in (double, torch.ones(2, 4)):

@@ -181,3 +181,40 @@ def test_frames_carry_the_names_of_the_data_asked_about():
     fresh = made_model(scaled_data())
     assert fresh.history is None
     assert fresh.train_indices is None
+
+
+def test_data_changed_behind_the_models_back_is_still_read_rightly():
+    model = trained_model(scaled_data(), epochs=1)
+    expected = model.get_latent_representation()
+    model.adata._inplace_subset_var(model.adata.var_names[::-1])
+    np.testing.assert_allclose(model.get_latent_representation(), expected, rtol=1e-4)
+    model.adata._inplace_subset_var(model.adata.var_names[2:])
+    with pytest.raises(velovi.VeloviError, match="gene11"):
+        model.get_velocity()
+
+
+def test_genes_of_one_name_are_refused():
+    twice = scaled_data()
+    twice.var_names = ["gene0", "gene0", *twice.var_names[2:]]
+    with pytest.raises(velovi.VeloviError, match="var_names_make_unique"):
+        VELOVI.setup_anndata(twice, spliced_layer="Ms", unspliced_layer="Mu")
+
+
+def test_a_renamed_layer_can_be_told(tmp_path):
+    model = trained_model(scaled_data(), epochs=1)
+    model.update_setup_method_args({"spliced_layer": "smooth"})
+    renamed = scaled_data(seed=3)
+    renamed.layers["smooth"] = renamed.layers.pop("Ms")
+    assert model.get_velocity(adata=renamed).shape == (120, 12)
+
+
+def test_loops_compile_without_a_place_to_keep_them(monkeypatch):
+    from velovi import compiling
+
+    def refuse(*_, cache=False, **options):
+        if cache:
+            raise RuntimeError("no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(compiling.numba, "njit", refuse)
+    assert compiling.kept_loop()(len)("abc") == 3

@@ -26,14 +26,18 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "config", "data", "scaling"},
         {"torch", "scvi", "streamlit", "plotly"},
     ),
-    "dynamics": ({"errors", "dynamics"}, {"torch", "scvi", "scanpy", "anndata", "streamlit"}),
+    "compiling": (set(), HEAVY - {"numba"} | {"streamlit", "plotly", "anndata"}),
+    "dynamics": (
+        {"errors", "compiling", "dynamics"},
+        {"torch", "scvi", "scanpy", "anndata", "streamlit"},
+    ),
     "model": (
-        {"errors", "config", "data", "dynamics", "model"},
+        {"errors", "config", "data", "compiling", "dynamics", "model"},
         {"scanpy", "umap", "streamlit", "plotly"},
     ),
     "figures": ({"errors", "figures"}, HEAVY | {"streamlit", "scipy", "anndata", "zarr"}),
     "runs": (
-        {"", "errors", "config", "data", "preprocessing", "model", "dynamics", "runs"},
+        {"", "errors", "config", "data", "preprocessing", "scaling", "model", "dynamics", "runs"},
         {"streamlit", "plotly"},
     ),
     "ui": ({"", "errors", "config", "figures", "runs", "data", "ui"}, HEAVY),

@@ -19,7 +19,7 @@ from velovi.preprocessing import (
     shared_counts,
     size_factors,
 )
-from velovi.scaling import preprocess_data, steady_state_line
+from velovi.scaling import SCALERS, min_max, on_scale, preprocess_data, steady_state_line
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"no shared data at {DATA}")
@@ -406,6 +406,19 @@ def test_scaling_and_filtering_of_smoothed_layers_as_the_first_package_did(simul
     np.testing.assert_array_equal(everything.layers["Mu"], smooth.layers["Mu"].toarray())
     with pytest.raises(DataError, match="layer is missing"):
         preprocess_data(smooth, "spliced_moments", "Mu")
+
+
+def test_a_part_of_the_cells_on_the_scale_of_all_has_the_values_of_all(simulated):
+    whole = preprocess(simulated, QUICK).adata
+    part = whole[:50].copy()
+    for layer, name in (("Ms", "ms"), ("Mu", "mu")):
+        low, high = (whole.var[f"{name}_{end}"].to_numpy() for end in ("min", "max"))
+        smooth = part.layers[layer] * (high - low) + low
+        part.layers[layer], part.var[f"{name}_min"], part.var[f"{name}_max"] = min_max(smooth)
+    found = on_scale(part, whole.var[list(SCALERS)])
+    for layer in ("Ms", "Mu"):
+        np.testing.assert_allclose(found.layers[layer], whole.layers[layer][:50], atol=1e-5)
+    assert not np.allclose(part.layers["Ms"], whole.layers["Ms"][:50])
 
 
 def test_without_a_signal_there_is_a_sentence():

@@ -153,7 +153,8 @@ def test_a_trained_model_is_applied_to_other_cells(finished, tmp_path):
     others = simulate(90, 20, seed=1)[:, ::-1].copy()
     others.write_h5ad(tmp_path / "others.h5ad")
     out = tmp_path / "applied"
-    saved = ["--saved-model", str(finished.model_path), "--n-neighbors", "10", "--n-pcs", "5"]
+    relative = os.path.relpath(finished.model_path)
+    saved = ["--saved-model", relative, "--n-neighbors", "10", "--n-pcs", "5"]
     command = [sys.executable, "-m", "velovi", "run", str(tmp_path / "others.h5ad"), *saved]
     done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -165,10 +166,12 @@ def test_a_trained_model_is_applied_to_other_cells(finished, tmp_path):
     for name in ("fit_beta", "fit_gamma"):
         mine, other = (one.var[name] * one.var["time_scaling"] for one in (applied, model))
         np.testing.assert_allclose(mine, other[applied.var_names], rtol=1e-5)
+    np.testing.assert_allclose(applied.var["ms_max"], model.var["ms_max"][applied.var_names])
+    assert not any("scaled" in note for note in applied.uns["velovi"]["notes"])
     assert str(tmp_path.parent) not in str(applied.uns["velovi"]["spec"])
-    (finished.model_path / "evil").mkdir(exist_ok=True)
-    (finished.model_path / "evil" / "model.pt").write_bytes(b"no model")
-    command[command.index(str(finished.model_path))] = str(finished.model_path / "evil")
+    (tmp_path / "evil").mkdir()
+    (tmp_path / "evil" / "model.pt").write_bytes(b"no model")
+    command[command.index(relative)] = str(tmp_path / "evil")
     refused = subprocess.run(
         [*command, "--out", str(tmp_path / "b")], capture_output=True, text=True
     )

@@ -74,15 +74,15 @@ def test_importance_weighting_agrees_with_quadrature(wider):
     whole = density + Normal(0.0, 1.0).log_prob(grid)[:, None]
     expected = torch.logsumexp(whole, 0) + math.log(14 / 4000)
     settings.seed = 0
-    found = model.get_marginal_ll(indices=np.arange(10), n_mc_samples=20_000, return_mean=False)
-    np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=0.03)
+    found = model.get_marginal_ll(indices=np.arange(10), n_mc_samples=8_000, return_mean=False)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=0.1)
 
 
 def test_marginal_likelihood_is_above_the_elbo_and_batches_do_not_matter(wider):
     settings.seed = 0
-    whole = wider.get_marginal_ll(n_mc_samples=3000)
-    parts = wider.get_marginal_ll(n_mc_samples=3000, batch_size=7)
-    assert whole == pytest.approx(parts, abs=0.05)
+    whole = wider.get_marginal_ll(n_mc_samples=1000)
+    parts = wider.get_marginal_ll(n_mc_samples=1000, batch_size=25)
+    assert whole == pytest.approx(parts, abs=0.08)
     assert whole > float(wider.get_elbo())
 
 

@@ -105,6 +105,8 @@ def options_from(given: argparse.Namespace) -> RunOptions:
         }
         if given.seed is not None and "seed" in kind.info():
             chosen.setdefault("seed", given.seed)
+        if chosen.get("saved_model"):
+            chosen["saved_model"] = str(Path(chosen["saved_model"]).resolve())
         values[stage] = kind.from_dict(chosen)
     return RunOptions(**values)  # type: ignore[arg-type]
 

@@ -264,7 +264,8 @@ class TrainOptions(Options):
         "",
         "Use a trained model",
         "Folder of a saved veloVI model to apply instead of training one. Its genes have to be in "
-        "the file. Models of strangers are safe to open: nothing in them is run.",
+        "the file, and the cells should be of the same kind. Nothing that the folder brings is "
+        "run.",
         advanced=True,
     )
     threads: int = option(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from velovi.data.read import validate
+from velovi.data.read import dense, validate
 from velovi.errors import DataError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
 MIN_R2, MIN_GAMMA = 0.01, 0.01
@@ -26,6 +27,32 @@ def min_max(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     varies = high - low > _CONSTANT * np.abs(high)
     span = np.where(varies, high - low, 1)
     return np.where(varies, (values - low) / span, 0).astype(np.float32), low, high
+
+
+SCALERS = ("ms_min", "ms_max", "mu_min", "mu_max")
+
+
+def on_scale(adata: AnnData, scalers: pd.DataFrame) -> AnnData:
+    """A copy with ``Ms`` and ``Mu`` on the scale of other data, such as a model was trained on.
+
+    Parameters
+    ----------
+    adata
+        Prepared data; var holds its own minima and maxima as ``ms_min``, ``ms_max``, ``mu_min``
+        and ``mu_max``.
+    scalers
+        Those of the other data, by gene.
+    """
+    result = adata.copy()
+    theirs = scalers.loc[adata.var_names]
+    for layer, name in (("Ms", "ms"), ("Mu", "mu")):
+        low, high = (adata.var[f"{name}_{end}"].to_numpy(float) for end in ("min", "max"))
+        smooth = dense(adata.layers[layer]) * (high - low) + low
+        low, high = (theirs[f"{name}_{end}"].to_numpy(float) for end in ("min", "max"))
+        scaled = (smooth - low) / np.where(high > low, high - low, 1)
+        result.layers[layer] = np.maximum(scaled, 0).astype(np.float32)
+    result.var[list(SCALERS)] = theirs[list(SCALERS)].to_numpy()
+    return result
 
 
 def steady_state_line(spliced: np.ndarray, unspliced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,8 +163,8 @@ def preprocess_data(
     >>> VELOVI.setup_anndata(adata, spliced_layer="Ms", unspliced_layer="Mu")
     """
     names = (spliced_layer or "Ms", unspliced_layer or "Mu")
-    validate(adata, *names)
-    spliced, unspliced = (_dense(adata.layers[name]) for name in names)
+    validate(adata, *names, smoothed=True)
+    spliced, unspliced = (dense(adata.layers[name]) for name in names)
     if min_max_scale:
         spliced, unspliced = min_max(spliced)[0], min_max(unspliced)[0]
     result = adata.copy()
@@ -158,7 +185,3 @@ def preprocess_data(
             remedy="Check the layers, or set filter_on_r2=False",
         )
     return result[:, keep].copy()
-
-
-def _dense(matrix: Any) -> np.ndarray:
-    return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix)

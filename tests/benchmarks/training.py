@@ -17,13 +17,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
 from anndata import AnnData
 from lightning.pytorch.callbacks import Callback
 from scvi import settings
 from scvi.external import VELOVI as Reference
 
+from tests.benchmarks.cells import simulated
 from velovi import VELOVI
 
 QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
@@ -42,27 +42,6 @@ class Clock(Callback):
         if self._last:
             self.seconds.append(now - self._last)
         self._last = now
-
-
-def simulated(cells: int, genes: int, seed: int = 0) -> AnnData:
-    """Cells along the closed-form dynamics with noise, scaled to [0, 1] for each gene."""
-    rng = np.random.default_rng(seed)
-    alpha, beta, gamma = (rng.lognormal(mean, 0.3, genes) for mean in (0.0, -0.5, -1.0))
-    since, switch = rng.uniform(0, 20, (cells, 1)), rng.uniform(4, 12, genes)
-
-    def after(on: np.ndarray, off: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mixed = alpha / (gamma - beta)
-        u = alpha / beta * (1 - np.exp(-beta * on))
-        s = alpha / gamma * (1 - np.exp(-gamma * on)) + mixed * (
-            np.exp(-gamma * on) - np.exp(-beta * on)
-        )
-        fallen = beta * u / (gamma - beta) * (np.exp(-beta * off) - np.exp(-gamma * off))
-        return u * np.exp(-beta * off), s * np.exp(-gamma * off) + fallen
-
-    u, s = after(np.minimum(since, switch), np.maximum(since - switch, 0))
-    noisy = [np.maximum(x * rng.normal(1, 0.1, x.shape), 0) for x in (s, u)]
-    scaled = [((x - x.min(0)) / np.ptp(x, axis=0)).astype(np.float32) for x in noisy]
-    return AnnData(np.zeros_like(scaled[0]), layers=dict(zip(("Ms", "Mu"), scaled, strict=True)))
 
 
 def epochs(kind: type, adata: AnnData, n: int) -> list[float]:

@@ -181,8 +181,22 @@ READERS: dict[str, Callable[[Path], AnnData]] = {".h5ad": _read_h5ad}
 """How each ending of a file name is read; further formats are added here."""
 
 
-def validate(adata: AnnData, spliced_layer: str, unspliced_layer: str) -> None:
+SMOOTH_LAYERS = "Smooth counts with velovi.preprocess or scvelo.pp.moments, which write Ms and Mu"
+
+
+def validate(
+    adata: AnnData, spliced_layer: str, unspliced_layer: str, *, smoothed: bool = False
+) -> None:
     """Check that both layers hold finite numbers that are not negative.
+
+    Parameters
+    ----------
+    adata
+        The data.
+    spliced_layer, unspliced_layer
+        Names of the layers.
+    smoothed
+        Whether they are to hold smoothed abundance rather than counts, for the words of an error.
 
     Raises
     ------
@@ -208,11 +222,18 @@ def validate(adata: AnnData, spliced_layer: str, unspliced_layer: str) -> None:
             raise DataError(
                 "the layer is missing",
                 where=f"layer {name!r}",
-                expected="one layer of spliced and one of unspliced counts",
+                expected="one layer of spliced and one of unspliced "
+                + ("abundance" if smoothed else "counts"),
                 found=", ".join(map(repr, filter(None, adata.layers))) or "no layers",
-                remedy="Choose another layer. If there is none: " + MAKE_LAYERS,
+                remedy="Choose another layer. If there is none: "
+                + (SMOOTH_LAYERS if smoothed else MAKE_LAYERS),
             )
-        _check_values(name, adata.layers[name])
+        _check_values(name, adata.layers[name], smoothed)
+
+
+def dense(matrix: Any) -> np.ndarray:
+    """A plain array of a dense or sparse matrix."""
+    return np.asarray(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
 
 
 def require_cells(n_cells: int) -> None:
@@ -240,7 +261,7 @@ def marked(names: pd.Index, wanted: tuple[str, ...]) -> np.ndarray:
     return names.isin(wanted)
 
 
-def _check_values(name: str, matrix: Any) -> None:
+def _check_values(name: str, matrix: Any, smoothed: bool) -> None:
     """Raise DataError when values of the (cells, genes) matrix are NaN, infinite or negative."""
     import scipy.sparse as sp
 
@@ -271,11 +292,13 @@ def _check_values(name: str, matrix: Any) -> None:
     if cells:
         found = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
         raise DataError(
-            "the layer has values that cannot be counts",
+            "the layer has values that cannot be " + ("abundances" if smoothed else "counts"),
             where=f"layer {name!r}",
             expected="finite numbers, 0 or more",
             found=f"{found} values in {len(cells):,} cells and {len(genes):,} genes",
-            remedy="Use the counts as the quantifier wrote them, not scaled or corrected values",
+            remedy=SMOOTH_LAYERS
+            if smoothed
+            else "Use the counts as the quantifier wrote them, not scaled or corrected values",
         )
 
 

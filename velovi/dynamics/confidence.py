@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from velovi.compiling import kept_loop
 from velovi.dynamics._blocks import over_cells
 from velovi.dynamics._inputs import as_matrix, as_square
 from velovi.dynamics.graph import NOISE, _centre
@@ -115,7 +115,7 @@ def _unit(vectors: NDArray[np.float32], norm: NDArray[np.float64]) -> NDArray[np
     return (vectors * inverse[:, None]).astype(np.float32)
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+@kept_loop(fastmath={"reassoc", "contract", "nsz"})
 def _mean_cosine(start, stop, unit, indptr, indices, group, mean, number):  # type: ignore[no-untyped-def]
     for i in range(start, stop):
         total, n = 0.0, 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from velovi.compiling import kept_loop
 from velovi.dynamics._blocks import over_cells
 from velovi.dynamics._inputs import as_matrix, as_square, at_least
 from velovi.errors import DataError
@@ -164,7 +164,7 @@ def _half(
     return sparse.csr_matrix((values[keep], columns[keep], before[starts]), shape=(cells, cells))
 
 
-@numba.njit(nogil=True, cache=True)
+@kept_loop()
 def _collect(cell, indptr, indices, depth, seen, found):  # type: ignore[no-untyped-def]
     """Write the cells within ``depth`` steps of ``cell``, itself left out; give their number."""
     seen[cell] = cell
@@ -190,7 +190,7 @@ def _collect(cell, indptr, indices, depth, seen, found):  # type: ignore[no-unty
     return total
 
 
-@numba.njit(nogil=True, cache=True)
+@kept_loop()
 def _choose(found, total, wanted, seed, cell):  # type: ignore[no-untyped-def]
     """Move a random choice of ``wanted`` entries to the front (Fisher-Yates, SplitMix64).
 
@@ -207,7 +207,7 @@ def _choose(found, total, wanted, seed, cell):  # type: ignore[no-untyped-def]
         found[k], found[pick] = found[pick], found[k]
 
 
-@numba.njit(nogil=True, cache=True)
+@kept_loop()
 def _count(start, stop, indptr, indices, depth, most, norm, counts):  # type: ignore[no-untyped-def]
     """counts[i + 1] = number of cells that cell i will be compared with."""
     seen = np.full(indptr.size - 1, -1, np.int32)
@@ -219,7 +219,7 @@ def _count(start, stop, indptr, indices, depth, most, norm, counts):  # type: ig
         counts[cell + 1] = min(total, most) if most > 0 else total
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+@kept_loop(fastmath={"reassoc", "contract", "nsz"})
 def _cosine(x, v, i, j, shift, norm):  # type: ignore[no-untyped-def]
     """Cosine of v[i] with x[j] - x[i] - shift; 0 where that displacement vanishes."""
     genes = x.shape[1]
@@ -239,7 +239,7 @@ def _cosine(x, v, i, j, shift, norm):  # type: ignore[no-untyped-def]
     return np.float32(min(1.0, max(-1.0, dot / (np.sqrt(square) * norm))))
 
 
-@numba.njit(nogil=True, cache=True)
+@kept_loop()
 def _cosines(  # type: ignore[no-untyped-def]
     start, stop, indptr, indices, depth, most, seed, x, mean, v, norm, starts, columns, values
 ):

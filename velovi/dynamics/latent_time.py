@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
@@ -18,6 +17,7 @@ from scipy.sparse import csgraph
 from scipy.sparse import linalg as sparse_linalg
 from scipy.stats import rankdata
 
+from velovi.compiling import kept_loop
 from velovi.dynamics._inputs import as_matrix, as_square
 from velovi.errors import DataError, OptionError
 
@@ -264,7 +264,7 @@ def _average(
     return np.divide(numerator, denominator, out=tau.copy(), where=good), denominator
 
 
-@numba.njit(nogil=True, cache=True)
+@kept_loop()
 def _add_readings(  # type: ignore[no-untyped-def]
     bins, weights, tau, centre, robust, numerator, denominator
 ):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from velovi.compiling import kept_loop
 from velovi.dynamics._blocks import over_cells
 from velovi.dynamics._inputs import as_matrix, as_square, at_least
 from velovi.errors import DataError
@@ -101,7 +101,7 @@ def project(
     return vectors.astype(np.float32)
 
 
-@numba.njit(nogil=True, cache=True)
+@kept_loop()
 def _project(start, stop, indptr, indices, data, y, vectors):  # type: ignore[no-untyped-def]
     dims = y.shape[1]
     step, drift, all_steps = np.empty(dims), np.empty(dims), np.empty(dims)

@@ -16,7 +16,7 @@ from velovi.data.read import validate
 from velovi.errors import DataError
 from velovi.model import initial
 from velovi.model.assessment import AssessmentMixin
-from velovi.model.base import SavedSetup
+from velovi.model.base import SavedSetup, gene_columns
 from velovi.model.estimates import EstimatesMixin
 from velovi.model.latent import LatentMixin
 from velovi.model.module import SPLICED_KEY, UNSPLICED_KEY, VELOVAE
@@ -130,8 +130,8 @@ class VELOVI(
         Raises
         ------
         DataError
-            A layer is missing, or holds negative, infinite or missing numbers, or ``adata`` is a
-            view.
+            A layer is missing, or holds negative, infinite or missing numbers, genes have one
+            name, or ``adata`` is a view.
         """
         arguments = cls._get_setup_method_args(**locals())
         if adata.is_view:
@@ -142,7 +142,8 @@ class VELOVI(
                 found=f"a view of {adata.n_obs} cells and {adata.n_vars} genes",
                 remedy="Call adata = adata.copy() first",
             )
-        validate(adata, spliced_layer, unspliced_layer)
+        validate(adata, spliced_layer, unspliced_layer, smoothed=True)
+        gene_columns(adata.var_names.astype(str), adata)
         known = cls._setup_adata_manager_store.get(adata.uns.get(_SCVI_UUID_KEY))
         if known is not None and known.adata is not adata:
             del adata.uns[_SCVI_UUID_KEY]

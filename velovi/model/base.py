@@ -12,8 +12,6 @@ import torch
 from anndata import AnnData
 from scvi.data import AnnDataManager
 from scvi.data._constants import (
-    _DATA_REGISTRY_KEY,
-    _DR_ATTR_KEY,
     _FIELD_REGISTRIES_KEY,
     _SCVI_UUID_KEY,
     _SETUP_ARGS_KEY,
@@ -24,7 +22,7 @@ from scvi.model.base import BaseModelClass
 from velovi.data.read import validate
 from velovi.errors import DataError, NotTrainedError, first_named
 from velovi.model import posterior
-from velovi.model.module import SPLICED_KEY, UNSPLICED_KEY, VELOVAE
+from velovi.model.module import SPLICED_KEY, VELOVAE
 from velovi.model.posterior import Quantity
 from velovi.model.selection import CellData, Genes, Indices, Selection, check_positive, select
 
@@ -81,21 +79,16 @@ class ModelBase(BaseModelClass):
     @property
     def _layers(self) -> tuple[str, str]:
         """Names of the spliced and the unspliced layer."""
-        fields = self.registry_[_FIELD_REGISTRIES_KEY]
-        spliced, unspliced = (
-            str(fields[key][_DATA_REGISTRY_KEY][_DR_ATTR_KEY])
-            for key in (SPLICED_KEY, UNSPLICED_KEY)
-        )
-        return spliced, unspliced
+        given = self.registry_[_SETUP_ARGS_KEY]
+        return given["spliced_layer"], given["unspliced_layer"]
 
     def _cells(self, adata: AnnData | None = None) -> CellData:
         """Cells of the given data, or of the model's own; nothing is registered or copied."""
-        if adata is None or adata is self._adata:
-            adata = self._require_data()
-            columns = None
-        else:
-            columns = gene_columns(self._genes, adata)
-            validate(adata, *self._layers)
+        own = adata is None or adata is self._adata
+        adata = self._require_data() if adata is None else adata
+        columns = gene_columns(self._genes, adata)
+        if not own:  # that was looked at when it was set up
+            validate(adata, *self._layers, smoothed=True)
         spliced, unspliced = (adata.layers[name] for name in self._layers)
         return CellData(spliced, unspliced, columns, adata.obs_names, self._genes)
 
@@ -179,7 +172,7 @@ def gene_columns(genes: pd.Index, adata: AnnData) -> np.ndarray | None:
         A gene of the model is missing, or the data names one more than once.
     """
     names = adata.var_names.astype(str)
-    if genes.equals(names):
+    if genes.equals(names) and names.is_unique:
         return None
     missing = genes.difference(names, sort=False)
     twice = names[names.duplicated()].intersection(genes)

@@ -332,11 +332,11 @@ class EstimatesMixin(ModelBase):
         return pd.DataFrame(loadings, index=self._genes, columns=names)
 
     def _check_latent_dimension(self, dimension: int | None) -> None:
-        if dimension is not None and not 0 <= dimension < self.module.n_latent:
+        if dimension is not None and dimension not in range(self.module.n_latent):
             raise OptionError(
                 "there is no such latent dimension",
                 where="restrict_to_latent_dim",
                 expected=f"0 to {self.module.n_latent - 1}",
-                found=str(dimension),
+                found=repr(dimension),
                 remedy="Choose one of the model's latent dimensions",
             )

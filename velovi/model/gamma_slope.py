@@ -92,7 +92,8 @@ TABLE = _tabulated()
 def slope_row(shape):  # type: ignore[no-untyped-def]
     """Where a shape lies in the table: its row, the share of the next one, ``log(a + 1/2)``."""
     at = _SCALE * shape / (shape + _ONE)
-    row = min(np.int32(at), _LAST_ROW)
+    # a missing number becomes a huge negative integer; its share keeps it missing
+    row = max(min(np.int32(at), _LAST_ROW), np.int32(0))
     return row, at - number(row), log(shape + _HALF)
 
 
@@ -102,7 +103,7 @@ def slope(row, share, offset, log_x):  # type: ignore[no-untyped-def]
     y = log_x - offset
     at = (y - _FIRST_COLUMN) * _DENSITY
     nearest = min(max(at, number(0)), number(_LAST_COLUMN))
-    column = np.int32(nearest)
+    column = max(min(np.int32(nearest), _LAST_COLUMN), np.int32(0))
     beyond = at - number(column)  # outside 0..1 at the ends, where R is linear
     # unsigned, or every look-up would first ask whether it counts from the end
     corner = np.uint32(np.int32(row * np.int32(_COLUMNS)) + column)

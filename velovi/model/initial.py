@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
+
+from velovi.data.read import dense
 
 # a gene without unspliced counts would start at log(0); this is far below any scaled count
 _SMALLEST_START = 1e-4
 _LARGEST_START = 10.0
-_CELLS_AT_A_TIME = 64
+_GENES_AT_A_TIME = 64
 
 
 class UpperEnd(NamedTuple):
@@ -31,19 +32,14 @@ def upper_end(spliced: np.ndarray, unspliced: np.ndarray) -> UpperEnd:
     n_cells, n_genes = unspliced.shape
     first = int(n_cells * 0.99)
     upper = UpperEnd(np.empty(n_genes), np.empty(n_genes))
-    for start in range(0, n_genes, _CELLS_AT_A_TIME):
-        columns = slice(start, start + _CELLS_AT_A_TIME)
+    for start in range(0, n_genes, _GENES_AT_A_TIME):
+        columns = slice(start, start + _GENES_AT_A_TIME)
         u, s = dense(unspliced[:, columns]), dense(spliced[:, columns])
         # a full sort settles ties in the reference's way and is cheap on a few columns
         top = np.argsort(u, axis=0)[first:]
         upper.unspliced[columns] = np.median(np.take_along_axis(u, top, axis=0), axis=0)
         upper.spliced[columns] = np.median(np.take_along_axis(s, top, axis=0), axis=0)
     return upper
-
-
-def dense(matrix: Any) -> np.ndarray:
-    """A plain array of a dense or sparse matrix."""
-    return np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix)
 
 
 def softplus_inverse(x: np.ndarray) -> np.ndarray:

@@ -341,6 +341,15 @@ class LatentMixin(ModelBase):
         if dataloader is None:
             data = self._cells(adata)
             return data.minibatches(select(data, indices).cells, batch_size)
+        dataloader = list(dataloader) if isinstance(dataloader, list | tuple) else dataloader
+        if dataloader == []:
+            raise OptionError(
+                "there is no minibatch",
+                where="dataloader",
+                expected="at least one minibatch",
+                found="none",
+                remedy="Leave dataloader out to use adata",
+            )
         if adata is not None or indices is not None:
             raise OptionError(
                 "minibatches and data were given",

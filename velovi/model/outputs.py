@@ -9,10 +9,10 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
+from velovi.data.read import dense
 from velovi.errors import OptionError
 from velovi.model import summary
 from velovi.model.base import ModelBase
-from velovi.model.initial import dense
 from velovi.model.posterior import seeded
 from velovi.model.selection import Genes, Indices, check_positive
 from velovi.model.summary import PosteriorSummary
@@ -84,7 +84,7 @@ class OutputsMixin(ModelBase):
         >>> found.table("velocity"), found.table("velocity", level=0.95)
         """
         check_positive("n_samples", n_samples)
-        levels = tuple(float(level) for level in quantiles)
+        levels = tuple(np.atleast_1d(np.asarray(quantiles, dtype=float)).tolist())
         if not all(0 <= level <= 1 for level in levels):
             raise OptionError(
                 "a quantile is out of range",

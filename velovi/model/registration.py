@@ -19,6 +19,7 @@ from scvi.data._constants import (
     _DR_ATTR_NAME,
     _FIELD_REGISTRIES_KEY,
     _MODEL_NAME_KEY,
+    _SCVI_UUID_KEY,
     _SCVI_VERSION_KEY,
     _SETUP_ARGS_KEY,
     _STATE_REGISTRY_KEY,
@@ -58,7 +59,7 @@ class RegistrationMixin(ModelBase):
                 found="None",
                 remedy="Load the model with adata=False for one without data",
             )
-        if gene_columns(self._genes, adata) is not None:
+        if adata.is_view or gene_columns(self._genes, adata) is not None:
             adata = adata[:, self._genes].copy()
         self.setup_anndata(adata, **self.registry_[_SETUP_ARGS_KEY])
         self._adata = adata
@@ -201,7 +202,17 @@ class RegistrationMixin(ModelBase):
         mine = self._per_instance_manager_store.get(self.id, {})
         stores = (self._setup_adata_manager_store, mine)
         if adata is not None:
-            forgotten = {self._registration(adata).adata_uuid}
+            identity = adata.uns.get(_SCVI_UUID_KEY)
+            managers = [store[identity] for store in stores if identity in store]
+            if not any(manager.adata is adata for manager in managers):
+                raise DataError(
+                    "the data was never set up",
+                    where="adata",
+                    expected="data given to setup_anndata or transfer_fields",
+                    found="other data",
+                    remedy="There is nothing to forget",
+                )
+            forgotten = {identity}
         else:
             kept = self._adata_manager.adata_uuid if self._adata_manager else None
             forgotten = {key for store in stores for key in store} - {kept}

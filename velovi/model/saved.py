@@ -1,9 +1,10 @@
 """Saved models as files: reading them, from people one trusts and from others.
 
 A saved model is a folder with ``model.pt``, torch's zip archive around a pickle, and perhaps
-``adata.h5ad``. A pickle may name any function of any installed library and have it called, so a
-model from somebody unknown is read by :class:`_RestrictedUnpickler`, which knows the few names that
-such files need and refuses the rest before anything is called.
+``adata.h5ad``. A pickle may name any function of any installed library and have it called, and
+set the attributes of whatever it names, so a model from somebody unknown is read by
+:class:`_RestrictedUnpickler`, which knows the few names and objects that such files need and
+refuses the rest before anything is called or changed.
 """
 
 from __future__ import annotations
@@ -14,22 +15,29 @@ import pickle
 import shutil
 import urllib.request
 import warnings
-import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import torch
-from scvi.data._constants import _FIELD_REGISTRIES_KEY, _MODEL_NAME_KEY, _STATE_REGISTRY_KEY
+from scvi.data._constants import (
+    _FIELD_REGISTRIES_KEY,
+    _MODEL_NAME_KEY,
+    _SETUP_ARGS_KEY,
+    _STATE_REGISTRY_KEY,
+)
 from scvi.model.base._constants import SAVE_KEYS
 
 from velovi.errors import StoreError
 
 # everything that files of scvi-tools 0.16 to 1.5 name, under the names of each version of numpy
-# and pandas that may have written them; none of these runs code that the file brings
+# and pandas that may have written them
 ALLOWED = frozenset(
     {
         ("builtins", "bytes"),
@@ -44,21 +52,28 @@ ALLOWED = frozenset(
         ("numpy._core.multiarray", "scalar"),
         ("numpy.core.multiarray", "_reconstruct"),
         ("numpy.core.multiarray", "scalar"),
-        ("numpy._core.numeric", "_frombuffer"),
         ("pandas._libs.internals", "_unpickle_block"),
         ("pandas.core.frame", "DataFrame"),
         ("pandas.core.indexes.base", "Index"),
         ("pandas.core.indexes.base", "_new_Index"),
         ("pandas.core.indexes.range", "RangeIndex"),
         ("pandas.core.internals.managers", "BlockManager"),
-        ("pandas.core.arrays.string_", "StringDtype"),
-        ("pandas.core.arrays.string_", "StringArray"),
-        ("torch", "Size"),
-        ("torch", "device"),
+        ("pandas", "DataFrame"),
+        ("pandas", "Index"),
+        ("pandas", "RangeIndex"),
+        ("pandas", "StringDtype"),
+        ("pandas.arrays", "StringArray"),
+        ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
         ("torch._utils", "_rebuild_tensor_v2"),
     }
 )
+# pandas' own parts, which have no public name
+BlockManager = import_module("pandas.core.internals.managers").BlockManager
+_index_of = import_module("pandas.core.indexes.base")._new_Index
+# objects that a file may give a state to; never classes or functions, which would change for all
+_FILLED = (np.ndarray, pd.DataFrame, pd.Index, BlockManager, pd.arrays.StringArray)
 _DOWNLOAD_SECONDS = 60
+_ARCHIVE = b"PK\x03\x04"
 _PYTHON_2 = {"__builtin__": "builtins"}  # protocol 2, which torch writes, says it so
 _NUMPY_1 = {"numpy.core.multiarray": "numpy._core.multiarray"}
 
@@ -144,7 +159,7 @@ def read_saved(
             content[SAVE_KEYS.ATTR_DICT_KEY],
         )
         _complete(model)
-    except StoreError:
+    except (StoreError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as damage:  # whatever a damaged pickle makes of itself
         raise StoreError(
@@ -158,10 +173,15 @@ def read_saved(
 
 
 def _complete(model: SavedModel) -> None:
-    """Look up every part, which fails when one is missing, and add what old files lack."""
+    """Look at every part, which fails when one is missing, and add what old files lack."""
     dict(model.state)
     dict(model.arguments)
     str(model.registry[_MODEL_NAME_KEY])
+    layers = model.registry[_SETUP_ARGS_KEY]
+    if not {"spliced_layer", "unspliced_layer"} == layers.keys() or not all(
+        isinstance(name, str) for name in layers.values()
+    ):
+        raise ValueError(f"setup with {layers}")
     for field in model.registry[_FIELD_REGISTRIES_KEY].values():
         field[_STATE_REGISTRY_KEY].setdefault("column_names", model.genes.astype(object))
 
@@ -198,27 +218,31 @@ def _load_trusted(path: Path, device: torch.device | str) -> dict[str, Any]:
 
 
 def _load_restricted(path: Path, device: torch.device | str) -> dict[str, Any]:
-    # other kinds of file make torch use loaders that do not ask us which names are allowed
-    if not zipfile.is_zipfile(path):
-        raise _refused(path, "a file that is no zip archive")
-    with zipfile.ZipFile(path) as archive:
-        names = [name.split("/", 1)[-1] for name in archive.namelist()]
-    if "data.pkl" not in names or any(
-        name.startswith("code/") or name == "constants.pkl" for name in names
-    ):
-        raise _refused(path, "an archive with a program in it")
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return torch.load(
-                path,
-                map_location=device,
-                weights_only=False,
-                pickle_module=SimpleNamespace(
-                    Unpickler=_RestrictedUnpickler, load=_load_nothing, __name__="restricted"
-                ),
-            )
-    except _ForbiddenNameError as forbidden:
-        raise _refused(path, str(forbidden)) from None
+    # one open file for looking and loading, and torch's own reader for both: another reader of
+    # archives may see another list of contents in the same bytes
+    with path.open("rb") as file:
+        if file.read(len(_ARCHIVE)) != _ARCHIVE:
+            raise _refused(path, "a file that is no zip archive")
+        file.seek(0)
+        with torch.serialization._open_zipfile_reader(file) as reader:
+            names = set(reader.get_all_records())
+        if "data.pkl" not in names or any(
+            name.startswith("code/") or name == "constants.pkl" for name in names
+        ):
+            raise _refused(path, "an archive with a program in it")
+        file.seek(0)
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                return torch.load(
+                    file,
+                    map_location=device,
+                    weights_only=False,
+                    pickle_module=SimpleNamespace(
+                        Unpickler=_RestrictedUnpickler, load=_load_nothing, __name__="restricted"
+                    ),
+                )
+        except _ForbiddenNameError as forbidden:
+            raise _refused(path, str(forbidden)) from None
 
 
 def _refused(path: Path, found: str) -> StoreError:
@@ -233,17 +257,46 @@ def _refused(path: Path, found: str) -> StoreError:
 
 
 class _ForbiddenNameError(pickle.UnpicklingError):
-    """A pickle names something that is not on the list."""
+    """A pickle names or does something that saved models do not need."""
 
 
-class _RestrictedUnpickler(pickle.Unpickler):
+_InPython: Any = pickle._Unpickler  # the one whose steps can be looked at
+
+
+class _RestrictedUnpickler(_InPython):
+    dispatch: ClassVar = dict(_InPython.dispatch)
+
     def find_class(self, module: str, name: str) -> Any:
         module = _PYTHON_2.get(module, module)
         if (module, name) not in ALLOWED:
             raise _ForbiddenNameError(f"{module}.{name}")
-        if (module, name) == ("_codecs", "encode"):
-            return _latin_1
-        return getattr(import_module(_NUMPY_1.get(module, module)), name)
+        careful = _CAREFUL.get(name)
+        return careful or getattr(import_module(_NUMPY_1.get(module, module)), name)
+
+    def load_build(self) -> None:
+        """Give an object its state, after a look at both."""
+        state, target = self.stack[-1], self.stack[-2]
+        if isinstance(target, np.dtype):
+            allowed = _is_plain_dtype(target, state)
+        elif type(target) is OrderedDict:  # torch notes versions on a module's parameters
+            allowed = isinstance(state, dict) and state.keys() <= {"_metadata"}
+        else:
+            allowed = isinstance(target, _FILLED)
+        if not allowed:
+            raise _ForbiddenNameError(f"a new state for {target!r}"[:200])
+        super().load_build()
+
+    dispatch[pickle.BUILD[0]] = load_build
+
+
+def _is_plain_dtype(target: np.dtype[Any], state: Any) -> bool:
+    """Whether the state leaves the type what it is: no fields, and objects stay objects."""
+    return (
+        isinstance(state, tuple)
+        and len(state) == len(np.dtype("O").__reduce__()[2])
+        and state[2:5] == (None, None, None)
+        and state[-1] == target.flags
+    )
 
 
 def _latin_1(text: str, encoding: str) -> bytes:
@@ -251,6 +304,35 @@ def _latin_1(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
         raise _ForbiddenNameError(f"the encoding {encoding}")
     return codecs.latin_1_encode(text)[0]
+
+
+def _new_array(kind: type, shape: tuple[int, ...], code: bytes) -> np.ndarray:
+    """An empty array, which its state fills."""
+    if kind is not np.ndarray or shape != (0,):
+        raise _ForbiddenNameError(f"an array of {kind} and shape {shape}")
+    return np.ndarray((0,), dtype=np.int8)
+
+
+def _new_index(kind: type, parts: dict[str, Any]) -> pd.Index:
+    if kind not in (pd.Index, pd.RangeIndex):
+        raise _ForbiddenNameError(f"an index of {kind}")
+    return _index_of(kind, parts)
+
+
+def _new_strings(kind: type, checksum: int, state: Any) -> Any:
+    if kind is not pd.arrays.StringArray or state is not None:
+        raise _ForbiddenNameError(f"an array of {kind}")
+    make: Any = kind.__new__
+    return make(kind)
+
+
+# in the place of functions that could do more than saved models need
+_CAREFUL: dict[str, Callable[..., Any]] = {
+    "encode": _latin_1,
+    "_reconstruct": _new_array,
+    "_new_Index": _new_index,
+    "__pyx_unpickle_NDArrayBacked": _new_strings,
+}
 
 
 def _load_nothing(file: io.IOBase, **_: Any) -> Any:

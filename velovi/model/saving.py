@@ -20,6 +20,8 @@ from velovi.errors import OptionError, StoreError
 from velovi.model.base import ModelBase, SavedSetup, gene_columns
 from velovi.model.saved import SavedModel, read_saved
 
+_NOT_ATTRIBUTES = ("registry_", "init_params_")
+
 
 class SavingMixin(ModelBase):
     """Models as folders."""
@@ -199,10 +201,27 @@ class SavingMixin(ModelBase):
         if isinstance(adata, AnnData):
             data = _in_model_order(adata, saved)
             cls.setup_anndata(data, source_registry=registry, **registry[_SETUP_ARGS_KEY])
-        model = cls(data, **saved.arguments)
+        elif adata:
+            raise OptionError(
+                "this is no data",
+                where="adata",
+                expected="an AnnData, None for the data saved with the model, or False for none",
+                found=repr(adata)[:80],
+                remedy="Read the file first, with velovi.read or anndata.read_h5ad",
+            )
+        try:
+            model = cls(data, **saved.arguments)
+        except (TypeError, KeyError, AttributeError) as strange:
+            raise StoreError(
+                "the file does not describe a veloVI model",
+                where="dir_path",
+                expected="a model that VELOVI.save wrote",
+                found=f"{type(strange).__name__}: {strange}",
+                remedy="Copy the folder again from where it was saved",
+            ) from strange
         for name, value in saved.attributes.items():
-            # only what every model has: a file may not put a number in a method's place
-            if name in vars(model) and name not in ("registry_", "init_params_"):
+            # as scvi-tools saves them; a file may not put a number in a method's place
+            if name.endswith("_") and name in vars(model) and name not in _NOT_ATTRIBUTES:
                 setattr(model, name, value)
         state = {k: v for k, v in saved.state.items() if k != "pyro_param_store"}
         try:

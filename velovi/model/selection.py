@@ -11,8 +11,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from velovi.data.read import dense
 from velovi.errors import OptionError, UnknownNameError, first_named
-from velovi.model.initial import dense
 from velovi.model.module import SPLICED_KEY, UNSPLICED_KEY
 
 DEFAULT_BATCH_SIZE = 512
@@ -55,7 +55,9 @@ class CellData:
     ) -> Iterator[dict[str, Tensor]]:
         """Dense float32 minibatches of the given cells, in order; all cells when left out."""
         cells = np.arange(self.n_cells) if cells is None else cells
-        size = check_positive("batch_size", batch_size or DEFAULT_BATCH_SIZE)
+        size = check_positive(
+            "batch_size", DEFAULT_BATCH_SIZE if batch_size is None else batch_size
+        )
         for start in range(0, len(cells), size):
             rows = cells[start : start + size]
             yield {

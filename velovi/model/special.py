@@ -18,6 +18,8 @@ import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial
 from numpy.typing import NDArray
 
+from velovi.compiling import kept_loop
+
 # No reassociation: the exponential splits its argument exactly, which regrouping would undo.
 compiled = numba.njit(
     nogil=True, error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True
@@ -39,11 +41,10 @@ def compiled_loop(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher = numba.njit(
-            nogil=True, cache=True, error_model="numpy", fastmath=set(fastmath)
-        )(function)
-        kept = dispatcher._cache._cache_file
-        kept._source_stamp = (kept._source_stamp, *map(_stamp, _INLINED))
+        dispatcher = kept_loop(error_model="numpy", fastmath=set(fastmath))(function)
+        kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+        if kept is not None:  # there is none where nothing is compiled or nothing can be kept
+            kept._source_stamp = (kept._source_stamp, *map(_stamp, _INLINED))
         return dispatcher
 
     return decorate

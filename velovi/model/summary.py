@@ -180,7 +180,7 @@ def _summarise_batch(
             mean, variance = _moments(probabilities, total, values)
             _add(sums, name, mean)
             if name in WITH_DEVIATION:
-                _add(squares, name, mean.double() ** 2)
+                _add(squares, name, _wide(mean) ** 2)
                 _add(within, name, variance)
             if levels:
                 value, _ = _moments(sample.states, total, values)
@@ -190,7 +190,7 @@ def _summarise_batch(
             _add(sums, f"p_{state}", share)
     means = {name: value / n_samples for name, value in sums.items()}
     for name in WITH_DEVIATION:
-        between = squares[name] / n_samples - (sums[name].double() / n_samples) ** 2
+        between = squares[name] / n_samples - (_wide(sums[name]) / n_samples) ** 2
         correction = n_samples / max(n_samples - 1, 1)
         total_variance = between.clamp(min=0) * correction + within[name] / n_samples
         means[f"{name}_sd"] = total_variance.sqrt().float()
@@ -218,6 +218,11 @@ def _quantiles(samples: Tensor, levels: tuple[float, ...]) -> Tensor:
     share = (place - below).to(samples.dtype).view(-1, *[1] * (samples.dim() - 1))
     share = share.to(samples.device)
     return torch.lerp(ordered[below], ordered[above], share)
+
+
+def _wide(value: Tensor) -> Tensor:
+    """In double precision, where the device has it."""
+    return value if value.device.type == "mps" else value.double()
 
 
 def _moments(

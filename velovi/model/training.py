@@ -14,15 +14,35 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from scvi.dataloaders import DataSplitter
 from scvi.model._utils import get_max_epochs_heuristic
+from scvi.module.base import BaseModuleClass
 from scvi.train import TrainingPlan
+from torch.optim.lr_scheduler import OneCycleLR
 
 DEFAULT_LR = 1e-2
 _LOOK_SECONDS = 0.3
 DEFAULT_WEIGHT_DECAY = 1e-2
+# of the one-cycle schedule: share of steps in which the rate rises, and by what the largest rate
+# is divided at the first step, and the first at the last
+_RISING, _FIRST_RATE, _LAST_RATE = 0.2, 10.0, 100.0
 
 
 class Plan(TrainingPlan):
-    """scvi-tools' training plan with optimisers that update all weights in one operation."""
+    """scvi-tools' training plan, with one operation for all weights and a schedule for the rate.
+
+    Parameters
+    ----------
+    module
+        What is trained.
+    one_cycle
+        Raise the learning rate from a tenth of ``lr`` to ``lr`` over the first part of training
+        and let it fall to nearly nothing at the end (Smith and Topin 2018), instead of keeping it.
+    **kwargs
+        Of scvi-tools' ``TrainingPlan``.
+    """
+
+    def __init__(self, module: BaseModuleClass, *, one_cycle: bool = False, **kwargs: Any) -> None:
+        super().__init__(module, **kwargs)
+        self.one_cycle = one_cycle
 
     def _optimizer_creator_fn(
         self, optimizer_cls: type[torch.optim.Optimizer]
@@ -30,6 +50,22 @@ class Plan(TrainingPlan):
         return lambda parameters: optimizer_cls(  # type: ignore[call-arg]
             parameters, lr=self.lr, eps=self.eps, weight_decay=self.weight_decay, fused=True
         )
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """The optimiser, and the schedule of its learning rate if there is one."""
+        config: dict[str, Any] = super().configure_optimizers()
+        if self.one_cycle:
+            schedule = OneCycleLR(
+                config["optimizer"],
+                max_lr=self.lr,
+                total_steps=int(self.trainer.estimated_stepping_batches),
+                pct_start=_RISING,
+                div_factor=_FIRST_RATE,
+                final_div_factor=_LAST_RATE,
+                cycle_momentum=False,
+            )
+            config["lr_scheduler"] = {"scheduler": schedule, "interval": "step"}
+        return config
 
 
 def plan_arguments(lr: float, weight_decay: float, given: dict[str, Any] | None) -> dict[str, Any]:

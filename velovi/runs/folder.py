@@ -27,6 +27,9 @@ SPEC_VERSION = 1
 REMOTE_HEARTBEAT_LIMIT = 120.0
 
 
+SCALERS_NAME = "scalers.csv"
+
+
 class RunState(StrEnum):
     """Where a run stands."""
 
@@ -189,6 +192,11 @@ class RunFolder:
     def model_path(self) -> Path:
         """The saved model's folder."""
         return self.path / "model"
+
+    @property
+    def scalers_path(self) -> Path:
+        """Minima and maxima of the data that the saved model was trained on, beside it."""
+        return self.model_path / SCALERS_NAME
 
     @property
     def log_path(self) -> Path:

@@ -19,9 +19,10 @@ from velovi.config import ModelOptions, PreprocessOptions, RunOptions, TrainOpti
 from velovi.data import Preprocessed
 from velovi.data.read import read
 from velovi.preprocessing import preprocess
-from velovi.runs.folder import RunFolder, RunSpec
+from velovi.runs.folder import SCALERS_NAME, RunFolder, RunSpec
 from velovi.runs.progress import Reporter
 from velovi.runs.results import RESULT_VERSION, velocity_key, write_result
+from velovi.scaling import SCALERS, on_scale
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -74,11 +75,12 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
     del counts
     _quiet()
     if options.train.saved_model:
+        prepared = as_the_model_saw(prepared, Path(options.train.saved_model))
         model = apply_saved(prepared.adata, options.train, folder, reporter)
-        prepared = only_genes(prepared, model.get_var_names())
     else:
         model = train(prepared.adata, options.model, options.train, folder, reporter)
     model.save(str(folder.model_path), overwrite=True)
+    prepared.adata.var[list(SCALERS)].to_csv(folder.scalers_path)
     summary = summarise(model, prepared.adata, spec, reporter)
     result = assemble(prepared, summary, model, spec, folder.history())
     del summary
@@ -91,10 +93,28 @@ def for_saved_model(options: RunOptions) -> PreprocessOptions:
     """Preprocessing options; a saved model's genes are kept whatever the filters say."""
     if not options.train.saved_model:
         return options.preprocess
+    return replace(options.preprocess, genes_to_keep=_saved_genes(options.train.saved_model))
+
+
+def _saved_genes(folder: str | Path) -> tuple[str, ...]:
     from velovi.model.saved import read_saved
 
-    genes = read_saved(options.train.saved_model, trusted=False).genes
-    return replace(options.preprocess, genes_to_keep=tuple(genes))
+    return tuple(read_saved(folder, trusted=False).genes.tolist())
+
+
+def as_the_model_saw(prepared: Preprocessed, saved: Path) -> Preprocessed:
+    """The same cells with a saved model's genes, on the scale of its training data if known."""
+    chosen = only_genes(prepared, _saved_genes(saved))
+    scalers = saved / SCALERS_NAME
+    if scalers.is_file():
+        adata = on_scale(chosen.adata, pd.read_csv(scalers, index_col=0))
+        return replace(chosen, adata=adata)
+    note = (
+        "WARNING: the trained model does not say how its data was scaled, so these cells were "
+        "scaled by their own range. Times and velocities fit only if these cells cover the same "
+        "range of expression."
+    )
+    return replace(chosen, report=replace(chosen.report, notes=(*chosen.report.notes, note)))
 
 
 def _quiet() -> None:
@@ -148,7 +168,7 @@ def train(
     return model
 
 
-def only_genes(prepared: Preprocessed, genes: np.ndarray) -> Preprocessed:
+def only_genes(prepared: Preprocessed, genes: tuple[str, ...]) -> Preprocessed:
     """The same cells with these genes only, and the others' reason in the report."""
     table = prepared.report.genes.copy()
     lost = table["kept"] & ~table.index.isin(genes)
