@@ -70,7 +70,7 @@ def quick_options(max_epochs: int = 2) -> RunOptions:
     return RunOptions(
         preprocess=PreprocessOptions(compute_umap=False, n_neighbors=10, n_pcs=5),
         model=ModelOptions(n_hidden=16, n_latent=3),
-        train=TrainOptions(max_epochs=max_epochs, threads=1),
+        train=TrainOptions(preset="reference", max_epochs=max_epochs, threads=1),
         posterior=PosteriorOptions(n_samples=3, directional_samples=4),
     )
 

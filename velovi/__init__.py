@@ -17,6 +17,7 @@ __all__ = [
     "RunOptions",
     "VeloviError",
     "__version__",
+    "fast_schedule",
     "preprocess",
     "preprocess_data",
     "read",
@@ -31,11 +32,12 @@ _HOMES = {
     "read": "velovi.data.read",
     "simulate": "velovi.data.simulate",
     "RunOptions": "velovi.config",
+    "fast_schedule": "velovi.config",
     "VeloviError": "velovi.errors",
 }
 
 if TYPE_CHECKING:
-    from velovi.config import RunOptions
+    from velovi.config import RunOptions, fast_schedule
     from velovi.data.read import read
     from velovi.data.simulate import simulate
     from velovi.errors import VeloviError

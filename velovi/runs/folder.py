@@ -69,8 +69,10 @@ class RunSpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunSpec:
-        """From ``spec.json``."""
-        return cls(**{**values, "options": RunOptions.from_dict(values["options"])})
+        """From ``spec.json``; runs from before there were presets had the reference schedule."""
+        options = dict(values["options"])
+        options["train"] = {"preset": "reference", **options.get("train", {})}
+        return cls(**{**values, "options": RunOptions.from_dict(options)})
 
 
 @dataclass(frozen=True)

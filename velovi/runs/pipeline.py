@@ -131,7 +131,9 @@ def train(
     reporter: Reporter,
 ) -> VELOVI:
     """Train a model on ``Ms`` and ``Mu``, writing ``history.jsonl`` as it goes."""
-    reporter.stage("train", of=options.max_epochs, message="Loading the training software")
+    schedule = options.schedule(adata.n_obs)
+    epochs = schedule.max_epochs
+    reporter.stage("train", of=epochs, message="Loading the training software")
     import scvi
 
     from velovi.model.api import VELOVI
@@ -146,18 +148,15 @@ def train(
     def on_epoch(record: dict[str, float]) -> None:
         folder.append_history(record)
         epoch = int(record["epoch"])
-        remaining = options.max_epochs - epoch + _EPOCHS_AFTER
+        remaining = epochs - epoch + _EPOCHS_AFTER
         reporter.step(epoch, eta=record["seconds"] / epoch * remaining)
 
     callback = EpochReporter(on_epoch, lambda: folder.stop_requested, reporter.check)
     model.train(
-        max_epochs=options.max_epochs,
-        lr=options.lr,
+        **schedule.arguments(),
         weight_decay=options.weight_decay,
         accelerator=options.accelerator,
         train_size=options.train_size,
-        batch_size=min(options.batch_size, max(2, adata.n_obs // 2)),
-        early_stopping=options.early_stopping,
         callbacks=[callback],
         check_val_every_n_epoch=1 if options.train_size < 1 else None,
         enable_progress_bar=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from velovi.config import FAST_EPOCHS
 from velovi.errors import StoreError
 from velovi.runs.folder import RunFolder
 
@@ -22,16 +23,21 @@ def training_verdict(run: RunFolder) -> Verdict | None:
         options = run.spec().options.train
     except StoreError:
         return None
+    if options.saved_model:
+        return Verdict(True, "A trained model was applied to these cells; nothing was trained.")
     epochs = len(run.history())
+    most = options.most_epochs
     if not epochs:
         return None
     if run.stop_requested:
         return Verdict(
             False,
-            f"Training was stopped by hand after {epochs:,} of at most {options.max_epochs:,} "
-            "epochs. The fit may not have settled: directions and uncertainties are provisional.",
+            f"Training was stopped by hand after {epochs:,} of at most {most:,} epochs. The fit "
+            "may not have settled: directions and uncertainties are provisional.",
         )
-    if epochs >= options.max_epochs:
+    if options.preset == "fast" and epochs >= FAST_EPOCHS:
+        return Verdict(True, f"Training went through its schedule of {epochs:,} epochs.")
+    if epochs >= most:
         return Verdict(
             False,
             f"Training used all of its {epochs:,} epochs and may not have settled. Train again "

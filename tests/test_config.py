@@ -1,0 +1,76 @@
+"""Options and schedules by themselves."""
+
+from __future__ import annotations
+
+import pytest
+from modelling import QUIET, made_model, scaled_data
+
+from velovi import fast_schedule
+from velovi.config import FAST_EPOCHS, FAST_LR, TrainOptions
+from velovi.runs.folder import RunSpec
+
+
+@pytest.mark.parametrize(
+    ("n_cells", "batch"), [(30, 16), (200, 16), (1000, 38), (3696, 128), (10**6, 128)]
+)
+def test_small_data_gets_small_batches(n_cells, batch):
+    schedule = TrainOptions().schedule(n_cells)
+    assert schedule.batch_size == batch
+    assert schedule.max_epochs == FAST_EPOCHS
+    assert schedule.one_cycle
+    assert not schedule.early_stopping
+    assert schedule.arguments() == fast_schedule(n_cells)
+
+
+def test_the_reference_schedule_is_the_reference_one():
+    schedule = TrainOptions(preset="reference").schedule(3696)
+    assert (schedule.max_epochs, schedule.lr, schedule.batch_size) == (500, 0.01, 256)
+    assert schedule.early_stopping
+    assert not schedule.one_cycle
+    assert schedule.warm_up == 400
+
+
+def test_a_shorter_limit_shortens_the_whole_cycle():
+    schedule = TrainOptions(max_epochs=10).schedule(3696)
+    assert (schedule.max_epochs, schedule.warm_up) == (10, 8)
+
+
+def test_the_rate_rises_and_falls():
+    from lightning.pytorch.callbacks import Callback
+
+    rates = []
+
+    class Rate(Callback):
+        def on_train_batch_start(self, trainer, *_):
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    model = made_model(scaled_data())
+    model.train(callbacks=[Rate()], **fast_schedule(120, max_epochs=10), **QUIET)
+    assert max(rates) == pytest.approx(FAST_LR, rel=0.02)
+    assert rates[0] < 0.3 * FAST_LR
+    assert rates[-1] < 0.01 * FAST_LR
+    top = rates.index(max(rates))
+    assert rates[:top] == sorted(rates[:top])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+
+
+def test_a_fast_fit_is_at_least_as_good():
+    found = {}
+    for name, arguments in (
+        ("fast", fast_schedule(300, max_epochs=60)),
+        ("reference", {"max_epochs": 60, "early_stopping": False}),
+    ):
+        model = made_model(scaled_data(n_cells=300))
+        model.train(**arguments, **QUIET)
+        held_out = model.validation_indices
+        found[name] = sum(float(model.get_elbo(indices=held_out)) for _ in range(10)) / 10
+    assert found["fast"] > found["reference"]
+
+
+def test_old_specifications_keep_their_schedule():
+    values = {
+        "run_id": "a", "name": "b", "dataset_id": "", "source": "c", "created": 0.0,
+        "options": {"train": {"max_epochs": 7}},
+    }  # fmt: skip
+    assert RunSpec.from_dict(values).options.train.preset == "reference"
+    assert RunSpec.from_dict(values).options.train.max_epochs == 7
