@@ -6,8 +6,9 @@ import pytest
 from modelling import QUIET, made_model, scaled_data
 
 from velovi import fast_schedule
-from velovi.config import FAST_EPOCHS, FAST_LR, TrainOptions
+from velovi.config import TrainOptions
 from velovi.runs.folder import RunSpec
+from velovi.schedule import FAST_EPOCHS, FAST_LR
 
 
 @pytest.mark.parametrize(

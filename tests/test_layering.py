@@ -19,7 +19,8 @@ HEAVY = {"torch", "scvi", "lightning", "scanpy", "umap", "sklearn", "numba", "py
 # room -> what it may import of this package, and which libraries it may not import at all
 WALLS: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), HEAVY | {"streamlit", "plotly", "anndata"}),
-    "config": ({"errors"}, HEAVY | {"streamlit", "plotly", "anndata"}),
+    "schedule": (set(), HEAVY | {"streamlit", "plotly", "anndata"}),
+    "config": ({"errors", "schedule"}, HEAVY | {"streamlit", "plotly", "anndata"}),
     "data": ({"errors", "config", "data"}, HEAVY | {"streamlit", "plotly"}),
     "scaling": ({"errors", "data"}, HEAVY | {"streamlit", "plotly"}),
     "preprocessing": (
@@ -40,7 +41,7 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
         {"", "errors", "config", "data", "preprocessing", "scaling", "model", "dynamics", "runs"},
         {"streamlit", "plotly"},
     ),
-    "ui": ({"", "errors", "config", "figures", "runs", "data", "ui"}, HEAVY),
+    "ui": ({"", "errors", "config", "schedule", "figures", "runs", "data", "ui"}, HEAVY),
 }
 # the part of ``runs`` that the web process imports
 WEB_RUNS = ("folder", "workspace", "results", "launch", "hardware", "export")

@@ -32,12 +32,12 @@ _HOMES = {
     "read": "velovi.data.read",
     "simulate": "velovi.data.simulate",
     "RunOptions": "velovi.config",
-    "fast_schedule": "velovi.config",
+    "fast_schedule": "velovi.schedule",
     "VeloviError": "velovi.errors",
 }
 
 if TYPE_CHECKING:
-    from velovi.config import RunOptions, fast_schedule
+    from velovi.config import RunOptions
     from velovi.data.read import read
     from velovi.data.simulate import simulate
     from velovi.errors import VeloviError
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from velovi.model.module import VELOVAE
     from velovi.preprocessing import preprocess
     from velovi.scaling import preprocess_data
+    from velovi.schedule import fast_schedule
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, Self
 
 from velovi.errors import OptionError
+from velovi.schedule import FAST_EPOCHS, REFERENCE_WARM_UP, Schedule, fast
 
 
 @dataclass(frozen=True)
@@ -215,73 +216,6 @@ class ModelOptions(Options):
     )
 
 
-FAST_EPOCHS, FAST_LR, FAST_LARGEST_BATCH, FAST_SMALLEST_BATCH = 150, 0.03, 128, 16
-_FAST_STEPS = 26  # at least so many in an epoch, unless batches would get too small
-_REFERENCE_WARM_UP = 400
-_WARM_UP = 0.8  # share of the epochs over which the divergences gain their weight
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How the optimiser goes about it.
-
-    Attributes
-    ----------
-    max_epochs, lr, batch_size, early_stopping
-        As ``VELOVI.train`` takes them.
-    one_cycle
-        Whether the learning rate rises to ``lr`` and falls to nearly nothing, or stays.
-    warm_up
-        Epochs over which the Kullback-Leibler terms gain their full weight.
-    """
-
-    max_epochs: int
-    lr: float
-    batch_size: int
-    early_stopping: bool
-    one_cycle: bool
-    warm_up: int
-
-    def arguments(self) -> dict[str, Any]:
-        """Keyword arguments of ``VELOVI.train``."""
-        return {
-            "max_epochs": self.max_epochs,
-            "batch_size": self.batch_size,
-            "early_stopping": self.early_stopping,
-            "plan_kwargs": {
-                "lr": self.lr,
-                "one_cycle": self.one_cycle,
-                "n_epochs_kl_warmup": self.warm_up,
-            },
-        }
-
-
-def fast_schedule(n_cells: int, max_epochs: int = FAST_EPOCHS) -> dict[str, Any]:
-    """Keyword arguments for ``VELOVI.train`` that fit as well in a fraction of the time.
-
-    The model and its objective stay the same: batches are smaller, and the learning rate rises to
-    three times the usual and falls to nearly nothing over a fixed number of epochs.
-
-    Parameters
-    ----------
-    n_cells
-        Cells in the data.
-    max_epochs
-        Passes over the cells.
-
-    Examples
-    --------
-    >>> model.train(**fast_schedule(model.adata.n_obs))
-    """
-    return _fast(n_cells, max_epochs).arguments()
-
-
-def _fast(n_cells: int, epochs: int) -> Schedule:
-    batch = min(FAST_LARGEST_BATCH, max(FAST_SMALLEST_BATCH, n_cells // _FAST_STEPS))
-    warm_up = max(1, round(_WARM_UP * epochs))
-    return Schedule(epochs, FAST_LR, batch, early_stopping=False, one_cycle=True, warm_up=warm_up)
-
-
 @dataclass(frozen=True)
 class TrainOptions(Options):
     """How the model is fitted."""
@@ -297,7 +231,7 @@ class TrainOptions(Options):
     max_epochs: int = option(
         500,
         "Maximum epochs",
-        "Passes over the cells; training usually ends sooner.",
+        f"Passes over the cells at most; the fast schedule takes {FAST_EPOCHS}.",
         low=1,
         high=10_000,
         unit="epochs",
@@ -376,14 +310,14 @@ class TrainOptions(Options):
     def schedule(self, n_cells: int) -> Schedule:
         """The schedule for data of this size."""
         if self.preset == "fast":
-            return _fast(n_cells, self.most_epochs)
+            return fast(n_cells, self.most_epochs)
         return Schedule(
             self.max_epochs,
             self.lr,
             min(self.batch_size, max(2, n_cells // 2)),
             self.early_stopping,
             one_cycle=False,
-            warm_up=_REFERENCE_WARM_UP,
+            warm_up=REFERENCE_WARM_UP,
         )
 
 

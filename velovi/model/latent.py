@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
 import numpy as np
@@ -341,8 +341,7 @@ class LatentMixin(ModelBase):
         if dataloader is None:
             data = self._cells(adata)
             return data.minibatches(select(data, indices).cells, batch_size)
-        dataloader = list(dataloader) if isinstance(dataloader, list | tuple) else dataloader
-        if dataloader == []:
+        if isinstance(dataloader, Sized) and len(dataloader) == 0:
             raise OptionError(
                 "there is no minibatch",
                 where="dataloader",

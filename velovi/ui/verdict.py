@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from velovi.config import FAST_EPOCHS
 from velovi.errors import StoreError
 from velovi.runs.folder import RunFolder
+from velovi.schedule import FAST_EPOCHS
 
 
 @dataclass(frozen=True)
