@@ -215,9 +215,8 @@ def tables(results: list[dict[str, Any]]) -> Iterator[str]:
         yield "|---" * (len(heads) + 1) + "|"
         for key, (label, form) in ROWS.items():
             if key in whole[0]:
-                yield _row(
-                    label, [_find(whole, k, s).get(key) for k in MODELS for s in seeds], form
-                )
+                values = [_find(whole, k, s).get(key) for k in shown for s in seeds]
+                yield _row(label, values, form)
         for edge in whole[0].get("cbdir", ()):
             values = [_find(whole, k, s).get("cbdir", {}).get(edge) for k in shown for s in seeds]
             yield _row(f"CBDir {edge} (higher)", values, "{:.3f}")
@@ -240,8 +239,8 @@ HEAD = f"""# What two trained models say of the biology
 
 `velovi.VELOVI` beside `scvi.external.VELOVI` {scvi.__version__} on Python
 {platform.python_version()}, torch {torch.__version__}, trained from scratch with the defaults of
-`train()` and, for ours, with `fast_schedule` too, three seeds each: the same prepared cells, the same held-out cells for one seed, one
-implementation of the metrics (`docs` of each function in `velovi.dynamics`), 25 posterior samples,
+`train()` and, for ours, with `fast_schedule` too (the app's default), three seeds each: the same
+prepared cells, the same held-out cells for one seed, one implementation of the metrics (`docs` of each function in `velovi.dynamics`), 25 posterior samples,
 CBDir on the UMAP over the 29 neighbours of the kNN graph. Made by
 
 ```sh
