@@ -240,7 +240,8 @@ HEAD = f"""# What two trained models say of the biology
 `velovi.VELOVI` beside `scvi.external.VELOVI` {scvi.__version__} on Python
 {platform.python_version()}, torch {torch.__version__}, trained from scratch with the defaults of
 `train()` and, for ours, with `fast_schedule` too (the app's default), three seeds each: the same
-prepared cells, the same held-out cells for one seed, one implementation of the metrics (`docs` of each function in `velovi.dynamics`), 25 posterior samples,
+prepared cells, the same held-out cells for one seed, one implementation of the metrics (that of
+`velovi.dynamics`), 25 posterior samples,
 CBDir on the UMAP over the 29 neighbours of the kNN graph. Made by
 
 ```sh
