@@ -190,7 +190,9 @@ class VELOVI(
         gradient_clip_val
             Largest gradient norm.
         plan_kwargs
-            Arguments of scvi-tools' ``TrainingPlan``.
+            Arguments of :class:`~velovi.model.training.Plan`, which are those of scvi-tools'
+            ``TrainingPlan`` and ``one_cycle`` for a learning rate that rises and falls;
+            :func:`velovi.fast_schedule` gives a good set.
         external_indexing
             Positions of training, validation and test cells.
         **trainer_kwargs

@@ -143,7 +143,7 @@ def train(
     scvi.settings.seed = options.seed
     VELOVI.setup_anndata(adata, spliced_layer="Ms", unspliced_layer="Mu")
     model = VELOVI(adata, **model_options.to_dict())
-    reporter.step(0, message="Training the model")
+    reporter.step(0, message="Training the model (the first time takes some seconds more)")
 
     def on_epoch(record: dict[str, float]) -> None:
         folder.append_history(record)
