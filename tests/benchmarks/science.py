@@ -223,10 +223,10 @@ def tables(results: list[dict[str, Any]]) -> Iterator[str]:
         thinned = [one for one in results if one["data"] == name and one["thinned"] is not None]
         if not thinned:
             continue
-        epochs = thinned[0]["epochs"]
-        yield f"\nMedian log10 variance of directional cosines, {epochs} epochs:\n"
+        yield "\nMedian log10 variance of directional cosines:\n"
         shown = [kind for kind in MODELS if any(one["model"] == kind for one in thinned)]
-        heads = [f"{kind}, seed {seed}" for kind in shown for seed in seeds]
+        lasted = {one["model"]: one["epochs"] for one in thinned}
+        heads = [f"{kind}, {lasted[kind]} epochs, seed {seed}" for kind in shown for seed in seeds]
         yield "| molecules taken away | " + " | ".join(heads) + " |"
         yield "|---" * (len(heads) + 1) + "|"
         for share in THINNED:
