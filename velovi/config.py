@@ -235,6 +235,7 @@ class TrainOptions(Options):
         low=1,
         high=10_000,
         unit="epochs",
+        advanced=True,
     )
     early_stopping: bool = option(
         True,

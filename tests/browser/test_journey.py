@@ -118,6 +118,7 @@ def _journey(page, url: str, trouble: list[str]) -> None:
     _no_errors_on(page, trouble)
 
     page.get_by_role("button", name="Train on this file").click()
+    page.get_by_text("Advanced options").click()
     epochs = page.get_by_role("spinbutton", name="Maximum epochs")
     epochs.wait_for(timeout=30_000)
     epochs.fill("5")
