@@ -274,6 +274,8 @@ def _check_values(name: str, matrix: Any, smoothed: bool) -> None:
             found=f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'unknown type')}",
             remedy="Load the data into memory and store counts in the layer",
         )
+    if _is_sound(matrix):
+        return
     wrong: dict[str, Callable[[Any], Any]] = {
         "missing (NaN)": np.isnan,
         "infinite": np.isinf,
@@ -300,6 +302,15 @@ def _check_values(name: str, matrix: Any, smoothed: bool) -> None:
             if smoothed
             else "Use the counts as the quantifier wrote them, not scaled or corrected values",
         )
+
+
+def _is_sound(matrix: Any) -> bool:
+    """Whether all values are finite and not negative, seen without copying anything."""
+    values = matrix if isinstance(matrix, np.ndarray) else getattr(matrix, "data", None)
+    if not isinstance(values, np.ndarray) or values.dtype == object:
+        return False  # another kind of sparse matrix: look closely
+    # a missing number is its own smallest and compares as false
+    return values.size == 0 or bool(values.min() >= 0 and np.isfinite(values.max()))
 
 
 def _blocks(matrix: Any) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
