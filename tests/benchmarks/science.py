@@ -246,7 +246,9 @@ CBDir on the UMAP over the 29 neighbours of the kNN graph. Made by
 
 ```sh
 python -m tests.benchmarks.science run --out DIR
-python -m tests.benchmarks.science run --out DIR --thin 0 0.25 0.5 0.75
+python -m tests.benchmarks.science run --out DIR --model reference ours --thin 0 0.25 0.5 0.75
+python -m tests.benchmarks.science run --out DIR --model "ours, fast schedule" --data simulated \\
+    --thin 0 0.25 0.5 0.75 --epochs 150
 python -m tests.benchmarks.science report --out DIR > docs/validation.md
 ```
 
