@@ -252,8 +252,8 @@ python -m tests.benchmarks.science run --out DIR --model "ours, fast schedule" -
 python -m tests.benchmarks.science report --out DIR > docs/validation.md
 ```
 
-The spread over the seeds of one model is the noise to compare with. Intrinsic uncertainty has to
-rise as molecules are taken away."""
+The spread over the seeds of one model is the noise to compare with. Intrinsic uncertainty
+should rise as molecules are taken away."""
 
 
 def _find(results: list[dict[str, Any]], kind: str, seed: int) -> dict[str, Any]:
