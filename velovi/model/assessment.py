@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +18,7 @@ from velovi.model import posterior, scores, summary, uncertainty
 from velovi.model.base import ModelBase
 from velovi.model.latent import categories
 from velovi.model.posterior import Mode, Quantity, seeded
-from velovi.model.selection import CellData, Selection, check_positive
+from velovi.model.selection import CellData, Genes, Selection, check_positive
 
 _MODES: tuple[Mode, ...] = ("spliced", "unspliced")
 _SAMPLES_FOR_SCORES = 10
@@ -35,7 +34,7 @@ class AssessmentMixin(ModelBase):
         self,
         adata: AnnData | None = None,
         n_samples: int = 50,
-        gene_list: Iterable[str] | None = None,
+        gene_list: Genes = None,
         n_jobs: int = -1,
     ) -> tuple[pd.DataFrame, np.ndarray]:
         """Intrinsic uncertainty: how much velocity samples of a cell disagree on its direction.
@@ -72,7 +71,7 @@ class AssessmentMixin(ModelBase):
             ``n_samples`` or ``gene_list`` makes no sense.
         """
         check_positive("n_samples", n_samples)
-        data, chosen = self._choose(adata, None, None if gene_list is None else list(gene_list))
+        data, chosen = self._choose(adata, None, gene_list)
         cosines = np.concatenate(
             [
                 summary.directional_cosines(self.module, tensors, n_samples, genes=chosen.genes)
@@ -86,7 +85,7 @@ class AssessmentMixin(ModelBase):
         self,
         adata: AnnData | None = None,
         n_samples: int = 25,
-        gene_list: Iterable[str] | None = None,
+        gene_list: Genes = None,
         seed: int | None = None,
         max_neighbors: int = 0,
     ) -> tuple[pd.DataFrame, np.ndarray]:
@@ -123,8 +122,8 @@ class AssessmentMixin(ModelBase):
             As in :meth:`get_directional_uncertainty`; DataError too without a neighbour graph.
         """
         check_positive("n_samples", n_samples)
-        data, chosen = self._choose(adata, None, None if gene_list is None else list(gene_list))
-        neighbours = _neighbours(self._require_data() if adata is None else adata)
+        data, chosen = self._choose(adata, None, gene_list)
+        neighbours = _neighbours(self._source(adata))
         expression = chosen.pick_genes(data.dense("spliced"))
         moves = []
         with seeded(seed, self.device):
@@ -146,7 +145,7 @@ class AssessmentMixin(ModelBase):
         self,
         adata: AnnData | None = None,
         n_samples: int = 25,
-        gene_list: Iterable[str] | None = None,
+        gene_list: Genes = None,
         seed: int | None = None,
     ) -> pd.DataFrame:
         """Whether each gene's velocity has the sign of the change that all genes together expect.
@@ -176,9 +175,9 @@ class AssessmentMixin(ModelBase):
         NotTrainedError, DataError, OptionError
             As in :meth:`get_extrinsic_uncertainty`.
         """
-        data, chosen = self._choose(adata, None, None if gene_list is None else list(gene_list))
+        data, chosen = self._choose(adata, None, gene_list)
         everything = Selection(chosen.cells, None, data.cell_names, data.gene_names)
-        neighbours = _neighbours(self._require_data() if adata is None else adata)
+        neighbours = _neighbours(self._source(adata))
         expression = data.dense("spliced")
         with seeded(seed, self.device):
             velocity = self._collect(
@@ -229,7 +228,7 @@ class AssessmentMixin(ModelBase):
             As in :meth:`get_directional_uncertainty`.
         """
         data, chosen = self._choose(adata, None, None)
-        source = self._require_data() if adata is None else adata
+        source = self._source(adata)
         labels = categories(source, labels_key, "labels_key")
         rng = np.random.default_rng((settings.seed or 0) if seed is None else seed)
         real = replace(

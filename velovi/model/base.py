@@ -70,6 +70,10 @@ class ModelBase(BaseModelClass):
             )
         return self._adata
 
+    def _source(self, adata: AnnData | None) -> AnnData:
+        """The data asked about: that given, or the model's own."""
+        return self._require_data() if adata is None else adata
+
     @property
     def _genes(self) -> pd.Index:
         """Names of the model's genes, in its order."""
@@ -85,7 +89,7 @@ class ModelBase(BaseModelClass):
     def _cells(self, adata: AnnData | None = None) -> CellData:
         """Cells of the given data, or of the model's own; nothing is registered or copied."""
         own = adata is None or adata is self._adata
-        adata = self._require_data() if adata is None else adata
+        adata = self._source(adata)
         columns = gene_columns(self._genes, adata)
         if not own:  # that was looked at when it was set up
             validate(adata, *self._layers, smoothed=True)

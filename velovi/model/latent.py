@@ -134,10 +134,7 @@ class LatentMixin(ModelBase):
                 adata, indices, batch_size=batch_size, return_dist=True
             )
         )
-        scale = variance.sqrt()
-        around = Normal(mean, scale) if dof is None else StudentT(dof, mean, scale)
-        weights = Categorical(logits=torch.zeros(len(mean), device=self.device))
-        return MixtureSameFamily(weights, Independent(around, 1))
+        return _mixture(mean, variance, dof)
 
     @torch.inference_mode()
     def differential_abundance(
@@ -175,17 +172,21 @@ class LatentMixin(ModelBase):
             As in :meth:`get_latent_representation`.
         """
         self._require_trained()
-        target = self._require_data() if adata is None else adata
+        target = self._source(adata)
         samples = categories(target, sample_key, "sample_key")
-        mean, _ = self.get_latent_representation(adata, batch_size=batch_size, return_dist=True)
-        states = torch.as_tensor(mean, device=self.device)
+        states, variance = (
+            torch.as_tensor(one, device=self.device)
+            for one in self.get_latent_representation(
+                adata, batch_size=batch_size, return_dist=True
+            )
+        )
         columns = {}
         for code, name in enumerate(samples.categories):
             cells = np.flatnonzero(samples.codes == code)
             if num_cells_posterior is not None and num_cells_posterior < len(cells):
                 check_positive("num_cells_posterior", num_cells_posterior)
                 cells = np.random.choice(cells, num_cells_posterior, replace=False)  # noqa: NPY002
-            whole = self.get_aggregated_posterior(adata, cells, batch_size, dof)
+            whole = _mixture(states[cells], variance[cells], dof)
             parts = [whole.log_prob(part).cpu() for part in states.split(batch_size)]
             columns[name] = torch.cat(parts).numpy()
         target.obsm["da_log_probs"] = pd.DataFrame(columns, index=target.obs_names)
@@ -358,6 +359,14 @@ class LatentMixin(ModelBase):
                 remedy="Leave adata and indices out, or dataloader",
             )
         return dataloader
+
+
+def _mixture(mean: Tensor, variance: Tensor, dof: float | None) -> MixtureSameFamily:
+    """Equal parts of a normal, or a Student t, around each cell ``(cells, latent)``."""
+    scale = variance.sqrt()
+    around = Normal(mean, scale) if dof is None else StudentT(dof, mean, scale)
+    weights = Categorical(logits=torch.zeros(len(mean), device=mean.device))
+    return MixtureSameFamily(weights, Independent(around, 1))
 
 
 def categories(adata: AnnData, key: str | None, where: str) -> pd.Categorical:

@@ -146,8 +146,7 @@ class OutputsMixin(ModelBase):
         found = self.get_posterior_summary(
             n_samples, seed, adata=adata, quantiles=(), directional_samples=_DIRECTIONS
         )
-        source = self._require_data() if adata is None else adata
-        result = source[:, self._genes].copy()
+        result = self._source(adata)[:, self._genes].copy()
         for key in [key for key in result.uns if key.startswith("_scvi")]:
             del result.uns[key]
         for name, layer in zip(("Ms", "Mu"), self._layers, strict=True):

@@ -398,7 +398,7 @@ class RegistrationMixin(ModelBase):
         DataError
             The data is not registered with this model.
         """
-        manager = self._own_registration(self._require_data() if adata is None else adata)
+        manager = self._own_registration(self._source(adata))
         _print_registry(manager.registry, hide_state_registries)
 
     def view_registry(self, hide_state_registries: bool = False) -> None:

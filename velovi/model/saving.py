@@ -66,14 +66,7 @@ class SavingMixin(ModelBase):
             The data is to be saved and the model has none.
         """
         folder = Path(dir_path)
-        if folder.exists() and not overwrite:
-            raise OptionError(
-                "the folder is already there",
-                where="dir_path",
-                expected="a new folder",
-                found=str(folder),
-                remedy="Choose another folder, or set overwrite=True",
-            )
+        _require_new("dir_path", folder, overwrite)
         if save_anndata:
             self._require_data()
         super().save(
@@ -294,14 +287,7 @@ class SavingMixin(ModelBase):
         StoreError
             The old folder does not hold such a model.
         """
-        if Path(output_dir_path).exists() and not overwrite:
-            raise OptionError(
-                "the folder is already there",
-                where="output_dir_path",
-                expected="a new folder",
-                found=str(output_dir_path),
-                remedy="Choose another folder, or set overwrite=True",
-            )
+        _require_new("output_dir_path", Path(output_dir_path), overwrite)
         missing = [
             name
             for name in (
@@ -321,6 +307,17 @@ class SavingMixin(ModelBase):
             )
         super().convert_legacy_save(
             str(dir_path), str(output_dir_path), overwrite=overwrite, prefix=prefix, **save_kwargs
+        )
+
+
+def _require_new(where: str, folder: Path, overwrite: bool) -> None:
+    if folder.exists() and not overwrite:
+        raise OptionError(
+            "the folder is already there",
+            where=where,
+            expected="a new folder",
+            found=str(folder),
+            remedy="Choose another folder, or set overwrite=True",
         )
 
 

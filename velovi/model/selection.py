@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -17,7 +17,7 @@ from velovi.model.module import SPLICED_KEY, UNSPLICED_KEY
 
 DEFAULT_BATCH_SIZE = 512
 Indices: TypeAlias = Sequence[int] | np.ndarray | None
-Genes: TypeAlias = Sequence[str] | None
+Genes: TypeAlias = Iterable[str] | None
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def resolve_cells(indices: Indices, n_cells: int) -> np.ndarray:
     return np.where(chosen < 0, chosen + n_cells, chosen)
 
 
-def _genes(gene_list: Sequence[str], known: pd.Index) -> np.ndarray:
+def _genes(gene_list: Iterable[str], known: pd.Index) -> np.ndarray:
     if isinstance(gene_list, str):
         gene_list = [gene_list]
     wanted = pd.Index(list(gene_list))

@@ -67,15 +67,16 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
     reporter.stage("read")
     counts = read(Path(spec.source))
     reporter.stage("preprocess", of=100)
+    wanted = for_saved_model(options)
     prepared = preprocess(
         counts,
-        for_saved_model(options),
+        wanted,
         progress=lambda message, share: reporter.step(int(100 * share), message=message),
     )
     del counts
     _quiet()
     if options.train.saved_model:
-        prepared = as_the_model_saw(prepared, Path(options.train.saved_model))
+        prepared = as_the_model_saw(prepared, Path(options.train.saved_model), wanted.genes_to_keep)
         model = apply_saved(prepared.adata, options.train, folder, reporter)
     else:
         model = train(prepared.adata, options.model, options.train, folder, reporter)
@@ -93,18 +94,15 @@ def for_saved_model(options: RunOptions) -> PreprocessOptions:
     """Preprocessing options; a saved model's genes are kept whatever the filters say."""
     if not options.train.saved_model:
         return options.preprocess
-    return replace(options.preprocess, genes_to_keep=_saved_genes(options.train.saved_model))
-
-
-def _saved_genes(folder: str | Path) -> tuple[str, ...]:
     from velovi.model.saved import read_saved
 
-    return tuple(read_saved(folder, trusted=False).genes.tolist())
+    genes = read_saved(options.train.saved_model, trusted=False).genes
+    return replace(options.preprocess, genes_to_keep=tuple(genes.tolist()))
 
 
-def as_the_model_saw(prepared: Preprocessed, saved: Path) -> Preprocessed:
+def as_the_model_saw(prepared: Preprocessed, saved: Path, genes: tuple[str, ...]) -> Preprocessed:
     """The same cells with a saved model's genes, on the scale of its training data if known."""
-    chosen = only_genes(prepared, _saved_genes(saved))
+    chosen = only_genes(prepared, genes)
     scalers = saved / SCALERS_NAME
     if scalers.is_file():
         adata = on_scale(chosen.adata, pd.read_csv(scalers, index_col=0))
