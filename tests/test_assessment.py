@@ -16,6 +16,7 @@ from scvi import settings
 from velovi import VELOVI, dynamics
 from velovi.errors import DataError, OptionError, UnknownNameError
 from velovi.model.module import STATES
+from velovi.model.summary import CELLS_TOGETHER
 
 
 def with_neighbours(adata):
@@ -47,8 +48,8 @@ def test_extrinsic_uncertainty_is_that_of_the_expected_next_states(model):
     found, cosines = model.get_extrinsic_uncertainty(n_samples=6, seed=4)
     torch.manual_seed(4)
     reached, expression = [], model.adata.layers["Ms"]
-    for _ in range(6):
-        velocity = model.get_velocity(return_mean=False, return_numpy=True)
+    drawn = model.get_velocity(n_samples=6, return_mean=False, batch_size=CELLS_TOGETHER)
+    for velocity in drawn:
         graph = dynamics.velocity_graph(velocity, expression, model.adata.obsp["distances"])
         reached.append(dynamics.transition_matrix(graph).toarray() @ expression)
     expected = naive_statistics(np.stack(reached).astype(float))
@@ -64,7 +65,8 @@ def test_intrinsic_uncertainty_is_that_of_velocity_samples(model):
     settings.seed = 2
     found, _ = model.get_directional_uncertainty(n_samples=7)
     settings.seed = 2
-    expected = naive_statistics(model.get_velocity(n_samples=7, return_mean=False).astype(float))
+    drawn = model.get_velocity(n_samples=7, return_mean=False, batch_size=CELLS_TOGETHER)
+    expected = naive_statistics(drawn.astype(float))
     np.testing.assert_allclose(found.to_numpy(), expected.to_numpy(), rtol=1e-2, atol=1e-6)
 
 

@@ -76,3 +76,42 @@ def test_batches_do_not_matter_and_cosines_are_cosines(model, found):
     assert whole.cosines.shape == (60, 0)
     error = np.abs(whole.layers["velocity"] - found.layers["velocity"])
     assert (error < 6 * found.layers["velocity_sd"] / np.sqrt(200) + 1e-6).all()
+
+
+def in_both_forms(model, ask):
+    """What the compiled loops give, and the tensor form in double precision or single."""
+    found = []
+    for fused in (True, False):
+        model.module.fused = fused
+        torch.manual_seed(5)
+        with torch.inference_mode():
+            found.append(ask())
+    del model.module.fused
+    return found
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 25])
+def test_the_compiled_moments_are_those_of_the_tensor_form(model, n_samples):
+    fast, slow = in_both_forms(
+        model,
+        lambda: summary.summarise(
+            model.module, model._cells().minibatches(), n_cells=60, n_samples=n_samples
+        ),
+    )
+    assert fast.layers.keys() == slow.layers.keys()
+    for name, values in slow.layers.items():
+        # a deviation close to none is a difference of squares in the tensor form
+        loose = 2e-3 if name.endswith("_sd") else 2e-5
+        np.testing.assert_allclose(
+            fast.layers[name], values, rtol=loose, atol=loose * np.abs(values).max(), err_msg=name
+        )
+    np.testing.assert_allclose(fast.log_likelihood, slow.log_likelihood, rtol=1e-5)
+
+
+def test_the_compiled_velocities_are_those_of_the_tensor_form(model):
+    tensors = next(iter(model._cells().minibatches()))
+    fast, slow = in_both_forms(
+        model, lambda: summary.velocity_samples(model.module, tensors, 4, genes=np.array([7, 2]))
+    )
+    assert fast.shape == (4, 60, 2)
+    torch.testing.assert_close(fast, slow, rtol=2e-5, atol=2e-6)

@@ -9,7 +9,7 @@ from scipy import sparse
 from velovi.compiling import kept_loop
 from velovi.dynamics._blocks import over_cells
 from velovi.dynamics._inputs import as_matrix, as_square
-from velovi.dynamics.graph import NOISE, _centre
+from velovi.dynamics.graph import NOISE, centred
 
 
 def velocity_length(velocity: ArrayLike) -> NDArray[np.float32]:
@@ -32,7 +32,7 @@ def velocity_length(velocity: ArrayLike) -> NDArray[np.float32]:
     DataError
         Not a finite two-dimensional array.
     """
-    return _centre(as_matrix(velocity, "velocity"))[1].astype(np.float32)
+    return centred(as_matrix(velocity, "velocity"))[1].astype(np.float32)
 
 
 def velocity_confidence(
@@ -63,10 +63,10 @@ def velocity_confidence(
     DataError
         Shapes disagree or values are not finite.
     """
-    centred, norm = _centre(as_matrix(velocity, "velocity"))
-    knn = as_square(neighbours, "neighbours", centred.shape[0])
-    group = np.zeros(centred.shape[0], dtype=np.int64)
-    mean, _ = mean_cosine(_unit(centred, norm), knn, group, threads)
+    rest, norm = centred(as_matrix(velocity, "velocity"))
+    knn = as_square(neighbours, "neighbours", rest.shape[0])
+    group = np.zeros(rest.shape[0], dtype=np.int64)
+    mean, _ = mean_cosine(_unit(rest, norm), knn, group, threads)
     return np.maximum(mean, 0).astype(np.float32)
 
 

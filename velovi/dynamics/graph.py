@@ -66,10 +66,15 @@ class VelocityGraph:
         A cell whose best step is worse than that of nearly all others tends to stay: it is at the
         end of its path, or its velocity is noise.
         """
-        if self.n_cells == 0:
-            return np.zeros(0, dtype=np.float32)
-        top = np.percentile(self.confidence, SELF_PERCENTILE)
-        return np.clip(top - self.confidence, 0, 1).astype(np.float32)
+        return self_transition(self.confidence)
+
+
+def self_transition(confidence: NDArray[np.float32]) -> NDArray[np.float32]:
+    """See :attr:`VelocityGraph.self_transition`; of confidences (cells,)."""
+    if confidence.size == 0:
+        return np.zeros(0, dtype=np.float32)
+    top = np.percentile(confidence, SELF_PERCENTILE)
+    return np.clip(top - confidence, 0, 1).astype(np.float32)
 
 
 def velocity_graph(
@@ -128,27 +133,59 @@ def velocity_graph(
     knn = as_square(neighbours, "neighbours", x.shape[0])
     at_least(recurse_neighbors, 1, "recurse_neighbors")
     at_least(max_neighbors, 0, "max_neighbors")
-    v, norm = _centre(v)
+    v, norm = centred(v)
     mean = x.mean(axis=1, dtype=np.float64)
-    cells = x.shape[0]
-    lists = (knn.indptr, knn.indices, recurse_neighbors, max_neighbors)
-
-    counts = np.zeros(cells + 1, dtype=np.int64)
-    over_cells(lambda a, b: _count(a, b, *lists, norm, counts), cells, threads)
-    starts = np.cumsum(counts)
-    columns = np.empty(starts[-1], dtype=np.int32)
-    values = np.empty(starts[-1], dtype=np.float32)
+    starts, columns = steps(
+        knn, norm != 0, recurse_neighbors, max_neighbors, seed=seed, threads=threads
+    )
+    values = np.empty(columns.size, dtype=np.float32)
     out = (starts, columns, values)
-    over_cells(lambda a, b: _cosines(a, b, *lists, seed, x, mean, v, norm, *out), cells, threads)
+    over_cells(lambda a, b: _cosines(a, b, x, mean, v, norm, *out), x.shape[0], threads)
     return VelocityGraph(*(_half(starts, columns, values, sign) for sign in (1, -1)))
 
 
-def _centre(v: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def steps(
+    neighbours: sparse.csr_matrix,
+    moving: NDArray[np.bool_],
+    recurse_neighbors: int,
+    max_neighbors: int,
+    *,
+    seed: int = 0,
+    threads: int = 0,
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The cells that each cell is compared with.
+
+    Parameters
+    ----------
+    neighbours
+        csr (cells, cells).
+    moving
+        (cells,), false for cells that are compared with none.
+    recurse_neighbors, max_neighbors, seed, threads
+        As in :func:`velocity_graph`.
+
+    Returns
+    -------
+    starts, columns
+        (cells + 1,) and (comparisons,): those of cell i are ``columns[starts[i]:starts[i + 1]]``,
+        in ascending order.
+    """
+    cells = moving.size
+    lists = (neighbours.indptr, neighbours.indices, recurse_neighbors, max_neighbors)
+    counts = np.zeros(cells + 1, dtype=np.int64)
+    over_cells(lambda a, b: _count(a, b, *lists, moving, counts), cells, threads)
+    starts = np.cumsum(counts)
+    columns = np.empty(starts[-1], dtype=np.int32)
+    over_cells(lambda a, b: _fill(a, b, *lists, seed, starts, columns), cells, threads)
+    return starts, columns
+
+
+def centred(v: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Rows minus their mean, and the length of each; 0 where only rounding noise is left."""
     raw = np.einsum("cg,cg->c", v, v, dtype=np.float64)
-    centred = v - v.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-    square = np.einsum("cg,cg->c", centred, centred, dtype=np.float64)
-    return centred, np.sqrt(np.where(square > NOISE * raw, square, 0.0))
+    rest = v - v.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    square = np.einsum("cg,cg->c", rest, rest, dtype=np.float64)
+    return rest, np.sqrt(np.where(square > NOISE * raw, square, 0.0))
 
 
 def _half(
@@ -208,12 +245,12 @@ def _choose(found, total, wanted, seed, cell):  # type: ignore[no-untyped-def]
 
 
 @kept_loop()
-def _count(start, stop, indptr, indices, depth, most, norm, counts):  # type: ignore[no-untyped-def]
+def _count(start, stop, indptr, indices, depth, most, moving, counts):  # type: ignore[no-untyped-def]
     """counts[i + 1] = number of cells that cell i will be compared with."""
     seen = np.full(indptr.size - 1, -1, np.int32)
     found = np.empty(indptr.size - 1, np.int32)
     for cell in range(start, stop):
-        if norm[cell] == 0.0:
+        if not moving[cell]:
             continue
         total = _collect(cell, indptr, indices, depth, seen, found)
         counts[cell + 1] = min(total, most) if most > 0 else total
@@ -240,10 +277,10 @@ def _cosine(x, v, i, j, shift, norm):  # type: ignore[no-untyped-def]
 
 
 @kept_loop()
-def _cosines(  # type: ignore[no-untyped-def]
-    start, stop, indptr, indices, depth, most, seed, x, mean, v, norm, starts, columns, values
+def _fill(  # type: ignore[no-untyped-def]
+    start, stop, indptr, indices, depth, most, seed, starts, columns
 ):
-    """Fill the rows start..stop of the graph, columns in ascending order."""
+    """The columns of the rows start..stop, in ascending order."""
     seen = np.full(indptr.size - 1, -1, np.int32)
     found = np.empty(indptr.size - 1, np.int32)
     for cell in range(start, stop):
@@ -254,7 +291,13 @@ def _cosines(  # type: ignore[no-untyped-def]
         if end - begin < total:
             _choose(found, total, end - begin, seed, cell)
         columns[begin:end] = np.sort(found[: end - begin])
-        for at in range(begin, end):
+
+
+@kept_loop()
+def _cosines(start, stop, x, mean, v, norm, starts, columns, values):  # type: ignore[no-untyped-def]
+    """Fill the rows start..stop of the graph."""
+    for cell in range(start, stop):
+        for at in range(starts[cell], starts[cell + 1]):
             other = columns[at]
             shift = np.float32(mean[other] - mean[cell])
             values[at] = _cosine(x, v, cell, other, shift, norm[cell])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,14 @@ from scipy import sparse
 from velovi.dynamics._inputs import at_least
 from velovi.dynamics.graph import VelocityGraph
 
+SCALE = 10.0
 Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def transition_matrix(
     graph: VelocityGraph,
     *,
-    scale: float = 10.0,
+    scale: float = SCALE,
     self_transitions: bool = True,
     use_negative_cosines: bool = True,
 ) -> sparse.csr_matrix:
@@ -68,9 +70,8 @@ def transition_matrix(
         stay.eliminate_zeros()
     if use_negative_cosines:
         parts = [
-            _apply(graph.positive, lambda c: np.expm1(scale * c)),
-            _apply(graph.negative, lambda c: -np.expm1(-scale * c)),
-            _apply(stay, lambda c: np.expm1(scale * c)),
+            _apply(m, lambda c: signed_kernel(c, scale))
+            for m in (graph.positive, graph.negative, stay)
         ]
     else:
         parts = [
@@ -78,6 +79,11 @@ def transition_matrix(
         ]
     # the three patterns are disjoint, so the sum only merges them
     return _normalise((parts[0] + parts[1] + parts[2]).tocsr())
+
+
+def signed_kernel(cosines: NDArray[Any], scale: float) -> NDArray[Any]:
+    r""":math:`\mathrm{sign}(\pi) \, (e^{\lambda |\pi|} - 1)`, of any shape."""
+    return np.copysign(np.expm1(scale * np.abs(cosines)), cosines)
 
 
 def _apply(matrix: sparse.csr_matrix, function: Kernel) -> sparse.csr_matrix:

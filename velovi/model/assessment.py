@@ -17,12 +17,11 @@ from velovi.errors import DataError
 from velovi.model import posterior, scores, summary, uncertainty
 from velovi.model.base import ModelBase
 from velovi.model.latent import categories
-from velovi.model.posterior import Mode, Quantity, seeded
+from velovi.model.posterior import Mode, seeded
 from velovi.model.selection import CellData, Genes, Selection, check_positive
 
 _MODES: tuple[Mode, ...] = ("spliced", "unspliced")
-_SAMPLES_FOR_SCORES = 10
-_CELLS_AT_A_TIME = 256
+_SAMPLES_FOR_SCORES = 5
 NEIGHBOURS = "distances"
 
 
@@ -102,8 +101,8 @@ class AssessmentMixin(ModelBase):
             Data with the model's genes and a neighbour graph in ``obsp["distances"]``; the
             model's own data when left out.
         n_samples
-            Velocity samples. Their transition matrices are kept: eight bytes for each sample,
-            cell and neighbour.
+            Velocity samples. Their cosines are kept: four bytes for each sample, cell and cell
+            that it is compared with.
         gene_list
             Genes that span the direction; all when left out.
         seed
@@ -125,18 +124,20 @@ class AssessmentMixin(ModelBase):
         data, chosen = self._choose(adata, None, gene_list)
         neighbours = _neighbours(self._source(adata))
         expression = chosen.pick_genes(data.dense("spliced"))
-        moves = []
+        expected = dynamics.ExpectedStates(
+            expression, neighbours, n_samples, max_neighbors=max_neighbors
+        )
         with seeded(seed, self.device):
-            for _ in range(n_samples):
-                velocity = self._velocity_sample(data, chosen)
-                graph = dynamics.velocity_graph(
-                    velocity, expression, neighbours, max_neighbors=max_neighbors
+            first = 0
+            for tensors in data.minibatches(batch_size=summary.CELLS_TOGETHER):
+                drawn = summary.velocity_samples(
+                    self.module, tensors, n_samples, genes=chosen.genes
                 )
-                moves.append(dynamics.transition_matrix(graph))
+                expected.compare(first, drawn.cpu().numpy())
+                first += drawn.shape[1]
         cosines = []
-        for start in range(0, data.n_cells, _CELLS_AT_A_TIME):
-            rows = slice(start, start + _CELLS_AT_A_TIME)
-            reached = np.stack([one[rows] @ expression for one in moves])
+        for start in range(0, data.n_cells, summary.CELLS_TOGETHER):
+            reached = expected.states(start, min(start + summary.CELLS_TOGETHER, data.n_cells))
             cosines.append(uncertainty.centred_cosines(torch.from_numpy(reached)).T.numpy())
         return _described(np.concatenate(cosines), chosen)
 
@@ -199,7 +200,7 @@ class AssessmentMixin(ModelBase):
         """How much worse the model fits when cells are shuffled within their labels.
 
         High scores mean that the fit follows the cells' dynamics and not only their averages.
-        Fits are the exact means over state probabilities of ten samples of the cell state.
+        Fits are the exact means over state probabilities of five samples of the cell state.
 
         Parameters
         ----------
@@ -227,7 +228,7 @@ class AssessmentMixin(ModelBase):
         NotTrainedError, DataError
             As in :meth:`get_directional_uncertainty`.
         """
-        data, chosen = self._choose(adata, None, None)
+        data, _ = self._choose(adata, None, None)
         source = self._source(adata)
         labels = categories(source, labels_key, "labels_key")
         rng = np.random.default_rng((settings.seed or 0) if seed is None else seed)
@@ -237,7 +238,7 @@ class AssessmentMixin(ModelBase):
         spliced, unspliced = scores.shuffle_within(real.spliced, real.unspliced, labels.codes, rng)
         shuffled = replace(real, spliced=spliced, unspliced=unspliced)
         with seeded(seed, self.device):
-            error, shuffled_error = (self._fit_error(one, chosen) for one in (real, shuffled))
+            error, shuffled_error = (self._fit_error(one) for one in (real, shuffled))
         found, too_small = scores.permutation_statistics(
             error, shuffled_error, labels, data.gene_names, rng
         )
@@ -249,18 +250,19 @@ class AssessmentMixin(ModelBase):
             )
         return found, self._with_layers(source, shuffled)
 
-    def _velocity_sample(self, data: CellData, chosen: Selection) -> np.ndarray:
-        """One velocity sample ``(cells, genes)``, clipped at minus the abundance."""
-        drawn = self._collect(
-            data, chosen, {"velocity": posterior.velocity()}, n_samples=1, return_mean=False
-        )["velocity"][0]
-        return np.maximum(drawn, -chosen.pick_genes(data.dense("spliced", chosen.cells)))
-
-    def _fit_error(self, data: CellData, chosen: Selection) -> np.ndarray:
+    def _fit_error(self, data: CellData) -> np.ndarray:
         """Absolute error of the fit, spliced and unspliced together, ``(cells, genes)``."""
-        quantities: dict[str, Quantity] = {mode: posterior.fit(mode) for mode in _MODES}
-        fits = self._collect(data, chosen, quantities, n_samples=_SAMPLES_FOR_SCORES)
-        return sum(np.abs(fits[mode] - data.dense(mode)) for mode in _MODES)
+        found = np.empty((data.n_cells, len(data.gene_names)), dtype=np.float32)
+        fits = summary.expected_fits(self.module, data.minibatches(), _SAMPLES_FOR_SCORES)
+        first = 0
+        for pair in fits:
+            rows = slice(first, first + len(pair[0]))
+            found[rows] = sum(
+                np.abs(fit.cpu().numpy() - data.dense(mode, np.arange(rows.start, rows.stop)))
+                for mode, fit in zip(_MODES, pair, strict=True)
+            )
+            first = rows.stop
+        return found
 
     def _with_layers(self, adata: AnnData, data: CellData) -> AnnData:
         """A copy with the model's genes and other spliced and unspliced abundance."""

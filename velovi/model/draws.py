@@ -51,7 +51,9 @@ class _Draw(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, concentration: Tensor) -> Tensor:
         concentration = concentration.contiguous()
-        states, slopes = torch.empty_like(concentration), torch.empty_like(concentration)
+        states = torch.empty_like(concentration)
+        sloped = ctx.needs_input_grad[0]  # type: ignore[attr-defined]
+        slopes = torch.empty_like(concentration if sloped else concentration[:0])
         keys = torch.randint(2**63 - 1, (2,), dtype=torch.int64).numpy().view(np.uint64)
         arrays = [t.numpy() for t in (concentration, states, slopes)]
         over_blocks(
@@ -149,8 +151,9 @@ def _mirrored(total_shape, log_total):  # type: ignore[no-untyped-def]
 # rows of the work space
 _SHAPE, _LOG_GAMMA, _REJECTED, _STATES, _SLOPES = (k * CHUNK for k in (0, 4, 8, 12, 16))
 _UNIFORMS = 20 * CHUNK
+_LOG_TOTAL = 32 * CHUNK
 _PAIRS = 6  # of uniform numbers for the four gamma variables of a gene
-_ROWS = 32
+_ROWS = 33
 _SMALLEST_SHAPE = number(1e-10)
 
 
@@ -214,22 +217,33 @@ def _propose_again(work, n, key, first):  # type: ignore[no-untyped-def]
 
 @_loop
 def _normalise(work, n):  # type: ignore[no-untyped-def]
-    """State probabilities, and each one's slope ``pi_k h_k``, averaged over the sum."""
+    """State probabilities, and the logarithm of the sum they were divided by."""
     for i in range(n):
-        at = _SHAPE + i
-        a0, a1, a2, a3 = work[at], work[at + CHUNK], work[at + 2 * CHUNK], work[at + 3 * CHUNK]
         at = _LOG_GAMMA + i
         x0, x1, x2, x3 = work[at], work[at + CHUNK], work[at + 2 * CHUNK], work[at + 3 * CHUNK]
         top = max(max(x0, x1), max(x2, x3))
         p0, p1, p2, p3 = exp(x0 - top), exp(x1 - top), exp(x2 - top), exp(x3 - top)
         total = (p0 + p1) + (p2 + p3)
         per_total = _ONE / total
-        p0, p1, p2, p3 = p0 * per_total, p1 * per_total, p2 * per_total, p3 * per_total
-        log_total = top + log(total)
+        at = _STATES + i
+        work[at], work[at + CHUNK] = p0 * per_total, p1 * per_total
+        work[at + 2 * CHUNK], work[at + 3 * CHUNK] = p2 * per_total, p3 * per_total
+        work[_LOG_TOTAL + i] = top + log(total)
+
+
+@_loop
+def _slope(work, n):  # type: ignore[no-untyped-def]
+    """The slope ``pi_k h_k`` of each state, averaged over the sum."""
+    for i in range(n):
+        at = _SHAPE + i
+        a0, a1, a2, a3 = work[at], work[at + CHUNK], work[at + 2 * CHUNK], work[at + 3 * CHUNK]
+        at = _LOG_GAMMA + i
+        x0, x1, x2, x3 = work[at], work[at + CHUNK], work[at + 2 * CHUNK], work[at + 3 * CHUNK]
+        at = _STATES + i
+        p0, p1, p2, p3 = work[at], work[at + CHUNK], work[at + 2 * CHUNK], work[at + 3 * CHUNK]
+        log_total = work[_LOG_TOTAL + i]
         image, share = _mirrored((a0 + a1) + (a2 + a3), log_total)
         shift = image - log_total
-        at = _STATES + i
-        work[at], work[at + CHUNK], work[at + 2 * CHUNK], work[at + 3 * CHUNK] = p0, p1, p2, p3
         at = _SLOPES + i
         work[at] = p0 * _mean_slope(a0, x0, shift, share)
         work[at + CHUNK] = p1 * _mean_slope(a1, x1, shift, share)
@@ -261,7 +275,9 @@ def _draw(start, stop, concentration, states, slopes, key, key_again):  # type: 
             _propose_again(work, n, key_again, place)
             _normalise(work, n)
             store_states(work, _STATES, states[cell, first : first + n], n)
-            store_states(work, _SLOPES, slopes[cell, first : first + n], n)
+            if slopes.shape[0]:  # nobody asks for them outside training
+                _slope(work, n)
+                store_states(work, _SLOPES, slopes[cell, first : first + n], n)
 
 
 @_loop

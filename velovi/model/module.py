@@ -352,7 +352,7 @@ class VELOVAE(BaseModuleClass):
                 states,
                 rho,
                 tau,
-                self._gene_inputs(rates),
+                self.gene_inputs(rates),
                 t_max=self.t_max,
                 prior=self.dirichlet_concentration,
             )
@@ -365,7 +365,8 @@ class VELOVAE(BaseModuleClass):
         ).sum(dim=-1)
         return DataTerms((reconstruction + divergence).mean(), reconstruction, divergence)
 
-    def _gene_inputs(self, rates: Rates) -> GeneInputs:
+    def gene_inputs(self, rates: Rates) -> GeneInputs:
+        """What compiled loops need of every gene."""
         switch_time = self.get_switch_time()
         at_switch = kinetics.induction(rates, switch_time)
         steady = kinetics.steady_state(rates)

@@ -18,7 +18,8 @@ import torch
 from scvi.module._constants import MODULE_KEYS
 from torch import Tensor
 
-from velovi.model import dirichlet, kinetics
+from velovi.model import dirichlet, fused, kinetics
+from velovi.model.fused import GeneInputs
 from velovi.model.kinetics import Rates
 from velovi.model.module import SPLICED_KEY, UNSPLICED_KEY, VELOVAE, StateMeans
 
@@ -35,8 +36,8 @@ class PosteriorSample:
     ----------
     spliced, unspliced
         The data, ``(cells, genes)``.
-    states
-        State probabilities ``(cells, genes, 4)``: a Dirichlet draw, or their expectation.
+    drawn_states
+        A Dirichlet draw ``(cells, genes, 4)``, or None when none was wanted.
     concentration
         The Dirichlet's concentrations ``(cells, genes, 4)``.
     rho, tau
@@ -45,6 +46,8 @@ class PosteriorSample:
         Rates of every gene.
     switch_time
         ``(genes,)``.
+    genes
+        What compiled loops need of every gene; None where they do not apply.
     first, number
         Position of the minibatch's first cell, and the sample's number.
     """
@@ -52,14 +55,22 @@ class PosteriorSample:
     module: VELOVAE
     spliced: Tensor
     unspliced: Tensor
-    states: Tensor
+    drawn_states: Tensor | None
     concentration: Tensor
     rho: Tensor
     tau: Tensor
     rates: Rates
     switch_time: Tensor
+    genes: GeneInputs | None
     first: int
     number: int
+
+    @cached_property
+    def states(self) -> Tensor:
+        """State probabilities ``(cells, genes, 4)``: the draw, or their expectation."""
+        if self.drawn_states is not None:
+            return self.drawn_states
+        return dirichlet.mean(self.concentration)
 
     @cached_property
     def induction_time(self) -> Tensor:
@@ -140,6 +151,7 @@ def iterate(
     """
     with evaluating(module):
         rates, switch_time = module.get_rates(), module.get_switch_time()
+        known = module.gene_inputs(rates) if module.fused and not rates.time_dependent else None
         first = 0
         for tensors in minibatches:
             data = [tensors[key].to(module.device) for key in (SPLICED_KEY, UNSPLICED_KEY)]
@@ -150,12 +162,13 @@ def iterate(
                     module=module,
                     spliced=data[0],
                     unspliced=data[1],
-                    states=states,
+                    drawn_states=states,
                     concentration=concentration,
                     rho=rho,
                     tau=tau,
                     rates=rates,
                     switch_time=switch_time,
+                    genes=known if fused.covers(concentration, rho, tau, *data) else None,
                     first=first,
                     number=number,
                 )
@@ -168,16 +181,15 @@ def _decode(
     n_samples: int,
     draw_states: bool,
     latent_dim: int | None,
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor | None, Tensor, Tensor, Tensor]]:
     encoded = module.inference(*data)
     mean, variance = encoded[MODULE_KEYS.QZM_KEY], encoded[MODULE_KEYS.QZV_KEY]
     for number in range(n_samples):
         z = encoded[MODULE_KEYS.Z_KEY] if number == 0 else module.draw_cell_state(mean, variance)
         concentration, rho, tau = module.decoder(z, latent_dim=latent_dim)
+        states = None
         if draw_states:
             states = dirichlet.sample(concentration, compiled=module.compiled_draws)
-        else:
-            states = dirichlet.mean(concentration)
         yield states, concentration, rho, tau
 
 

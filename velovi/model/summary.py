@@ -10,8 +10,9 @@ total concentration,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from torch import Tensor
 from velovi.errors import UnknownNameError
 from velovi.model import dirichlet, posterior, uncertainty
 from velovi.model.module import STATES, VELOVAE
+from velovi.model.moments import N_DEVIATIONS, QUANTITIES, Decoded, RunningMoments, velocities
 from velovi.model.posterior import Minibatches, PosteriorSample
 
 
@@ -97,7 +99,8 @@ def _values(sample: PosteriorSample) -> dict[str, tuple[Tensor, ...]]:
     }
 
 
-WITH_DEVIATION = ("velocity", "fit_s", "fit_u")
+CELLS_TOGETHER = 48  # of which all velocity samples are kept at a time
+WITH_DEVIATION = QUANTITIES[:N_DEVIATIONS]
 
 
 def summarise(
@@ -144,7 +147,7 @@ def summarise(
         batch, spread = _summarise_batch(module, tensors, n_samples, levels, columns)
         size = len(batch["velocity"])
         rows = slice(first, first + size)
-        likelihood += batch.pop("log_likelihood").sum(dim=0).cpu().double().numpy()
+        likelihood += batch.pop("log_likelihood").cpu().double().numpy()
         for name, value in batch.items():
             if name not in layers:
                 layers[name] = np.empty((n_cells, n_genes), dtype=np.float32)
@@ -168,35 +171,96 @@ def _summarise_batch(
     levels: tuple[float, ...],
     columns: Tensor | None,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Means and deviations, and quantiles, of one minibatch."""
-    sums: dict[str, Tensor] = {}
-    squares: dict[str, Tensor] = {}
-    within: dict[str, Tensor] = {}
+    """Means and deviations, and quantiles, of one minibatch.
+
+    The log-likelihood is summed over its cells.
+    """
+    moments: _Moments | None = None
     drawn: dict[str, list[Tensor]] = {}
     for sample in posterior.iterate(module, [tensors], n_samples=n_samples):
+        moments = moments or _moments_like(sample)
+        moments.add(sample)
+        if levels:
+            total = sample.concentration.sum(dim=-1)
+            for name, values in _values(sample).items():
+                value, _ = _moments(sample.states, total, values)
+                drawn.setdefault(name, []).append(_pick(_clipped(value, name, sample), columns))
+    assert moments is not None
+    found = {
+        name: _pick(_clipped(one, name, sample), columns) for name, one in moments.result().items()
+    }
+    return found, {name: _quantiles(torch.stack(values), levels) for name, values in drawn.items()}
+
+
+class _Moments(Protocol):
+    """Means and deviations by the result store's names, of the samples added."""
+
+    def add(self, sample: PosteriorSample) -> None: ...
+
+    def result(self) -> dict[str, Tensor]: ...
+
+
+def _moments_like(sample: PosteriorSample) -> _Moments:
+    """Nothing yet, for samples like this one."""
+    return _TensorMoments() if sample.genes is None else _CompiledMoments(sample)
+
+
+class _CompiledMoments:
+    """The compiled pass."""
+
+    def __init__(self, sample: PosteriorSample) -> None:
+        assert sample.genes is not None
+        self._running = RunningMoments(len(sample.rho), sample.genes, sample.module.t_max)
+        self._n_samples = 0
+
+    def add(self, sample: PosteriorSample) -> None:
+        decoded = Decoded(sample.concentration, sample.rho, sample.tau)
+        self._running.add(decoded)
+        if sample.drawn_states is not None:
+            self._running.add_likelihood(decoded, sample.states, sample.spliced, sample.unspliced)
+        self._n_samples += 1
+
+    def result(self) -> dict[str, Tensor]:
+        names = (*QUANTITIES, *(f"p_{state}" for state in STATES))
+        found = dict(zip(names, self._running.means, strict=True))
+        for name, deviation in zip(WITH_DEVIATION, self._running.deviations(), strict=True):
+            found[f"{name}_sd"] = deviation
+        found["log_likelihood"] = self._running.log_likelihood / self._n_samples
+        return found
+
+
+class _TensorMoments:
+    """The same in tensor form, for every device and every model."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._squares: dict[str, Tensor] = {}
+        self._within: dict[str, Tensor] = {}
+        self._n_samples = 0
+
+    def add(self, sample: PosteriorSample) -> None:
         probabilities = dirichlet.mean(sample.concentration)
         total = sample.concentration.sum(dim=-1)
         for name, values in _values(sample).items():
             mean, variance = _moments(probabilities, total, values)
-            _add(sums, name, mean)
+            _add(self._sums, name, mean)
             if name in WITH_DEVIATION:
-                _add(squares, name, _wide(mean) ** 2)
-                _add(within, name, variance)
-            if levels:
-                value, _ = _moments(sample.states, total, values)
-                drawn.setdefault(name, []).append(_pick(_clipped(value, name, sample), columns))
-        _add(sums, "log_likelihood", posterior.log_likelihood(sample))
+                _add(self._squares, name, _wide(mean) ** 2)
+                _add(self._within, name, variance)
         for state, share in zip(STATES, probabilities.unbind(dim=-1), strict=True):
-            _add(sums, f"p_{state}", share)
-    means = {name: value / n_samples for name, value in sums.items()}
-    for name in WITH_DEVIATION:
-        between = squares[name] / n_samples - (_wide(sums[name]) / n_samples) ** 2
-        correction = n_samples / max(n_samples - 1, 1)
-        total_variance = between.clamp(min=0) * correction + within[name] / n_samples
-        means[f"{name}_sd"] = total_variance.sqrt().float()
-    spread = {name: _quantiles(torch.stack(values), levels) for name, values in drawn.items()}
-    means = {name: _pick(_clipped(one, name, sample), columns) for name, one in means.items()}
-    return means, spread
+            _add(self._sums, f"p_{state}", share)
+        if sample.drawn_states is not None:
+            _add(self._sums, "log_likelihood", _wide(posterior.log_likelihood(sample).sum(dim=0)))
+        self._n_samples += 1
+
+    def result(self) -> dict[str, Tensor]:
+        n = self._n_samples
+        found = {name: value / n for name, value in self._sums.items()}
+        for name in WITH_DEVIATION:
+            between = self._squares[name] / n - (_wide(self._sums[name]) / n) ** 2
+            variance = between.clamp(min=0) * n / max(n - 1, 1) + self._within[name] / n
+            found[f"{name}_sd"] = variance.sqrt().float()
+        return found
 
 
 def _clipped(values: Tensor, name: str, sample: PosteriorSample) -> Tensor:
@@ -238,6 +302,23 @@ def _add(sums: dict[str, Tensor], name: str, value: Tensor) -> None:
     sums[name] = sums[name] + value if name in sums else value
 
 
+def expected_fits(
+    module: VELOVAE, minibatches: Minibatches, n_samples: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Mean fitted spliced and unspliced abundance of each minibatch, ``(cells, genes)`` each.
+
+    Exact means over the state probabilities of ``n_samples`` samples of the cell state.
+    """
+    for tensors in minibatches:
+        moments: _Moments | None = None
+        for sample in posterior.iterate(module, [tensors], n_samples=n_samples, draw_states=False):
+            moments = moments or _moments_like(sample)
+            moments.add(sample)
+        assert moments is not None
+        found = moments.result()
+        yield found["fit_s"], found["fit_u"]
+
+
 def directional_cosines(
     module: VELOVAE,
     tensors: Mapping[str, Tensor],
@@ -247,11 +328,40 @@ def directional_cosines(
 ) -> np.ndarray:
     """Cosines of velocity samples with their mean for one minibatch, ``(cells, samples)``.
 
-    ``genes`` are the positions of those that span the direction; all when left out.
+    Samples of few cells at a time are in memory together. ``genes`` are the positions of those
+    that span the direction; all when left out.
     """
+    n_cells = len(next(iter(tensors.values())))
+    found = np.empty((n_cells, n_samples), dtype=np.float32)
+    for start in range(0, n_cells, CELLS_TOGETHER):
+        rows = slice(start, start + CELLS_TOGETHER)
+        some = {key: values[rows] for key, values in tensors.items()}
+        drawn = velocity_samples(module, some, n_samples, genes=genes)
+        found[rows] = uncertainty.centred_cosines(drawn).T.cpu().numpy()
+    return found
+
+
+def velocity_samples(
+    module: VELOVAE,
+    tensors: Mapping[str, Tensor],
+    n_samples: int,
+    *,
+    genes: np.ndarray | None = None,
+) -> Tensor:
+    """Samples of the spliced velocity for one minibatch, ``(samples, cells, genes)``.
+
+    None is below minus the abundance; ``genes`` as in :func:`directional_cosines`.
+    """
+    columns = None if genes is None else torch.as_tensor(genes, device=module.device)
     quantity = posterior.velocity()
-    columns = slice(None) if genes is None else torch.as_tensor(genes, device=module.device)
-    drawn = []
+    drawn: list[Tensor] = []
     for sample in posterior.iterate(module, [tensors], n_samples=n_samples):
-        drawn.append(torch.maximum(quantity(sample), -sample.spliced)[:, columns])
-    return uncertainty.centred_cosines(torch.stack(drawn)).T.cpu().numpy()
+        if sample.genes is None:
+            velocity = torch.maximum(quantity(sample), -sample.spliced)
+        else:
+            decoded = Decoded(sample.concentration, sample.rho, sample.tau)
+            velocity = velocities(
+                decoded, sample.states, sample.spliced, sample.genes, module.t_max
+            )
+        drawn.append(_pick(velocity, columns))
+    return torch.stack(drawn)
