@@ -44,7 +44,8 @@ def naive_statistics(vectors: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_extrinsic_uncertainty_is_that_of_the_expected_next_states(model):
+def test_extrinsic_uncertainty_is_that_of_the_expected_next_states(model, monkeypatch):
+    monkeypatch.setattr(model.module, "compiled_draws", False)
     found, cosines = model.get_extrinsic_uncertainty(n_samples=6, seed=4)
     torch.manual_seed(4)
     reached, expression = [], model.adata.layers["Ms"]
@@ -61,13 +62,23 @@ def test_extrinsic_uncertainty_is_that_of_the_expected_next_states(model):
     assert not np.allclose(found, other)
 
 
-def test_intrinsic_uncertainty_is_that_of_velocity_samples(model):
+def test_intrinsic_uncertainty_is_that_of_velocity_samples(model, monkeypatch):
+    monkeypatch.setattr(model.module, "compiled_draws", False)  # which have draws of their own
     settings.seed = 2
     found, _ = model.get_directional_uncertainty(n_samples=7)
     settings.seed = 2
     drawn = model.get_velocity(n_samples=7, return_mean=False, batch_size=CELLS_TOGETHER)
     expected = naive_statistics(drawn.astype(float))
     np.testing.assert_allclose(found.to_numpy(), expected.to_numpy(), rtol=1e-2, atol=1e-6)
+
+
+def test_uncertainty_with_compiled_draws_is_about_the_same(model, monkeypatch):
+    fast = model.get_directional_uncertainty(n_samples=400)[0]
+    monkeypatch.setattr(model.module, "compiled_draws", False)
+    slow = model.get_directional_uncertainty(n_samples=400)[0]
+    for column in fast:
+        assert abs(fast[column].mean() / slow[column].mean() - 1) < 0.03, column
+        np.testing.assert_allclose(fast[column], slow[column], rtol=0.5, err_msg=column)
 
 
 def test_extrinsic_uncertainty_of_other_cells_and_some_genes(model):

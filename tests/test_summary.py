@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from modelling import scaled_data, trained_model
+from scipy.stats import ks_2samp
 
-from velovi.model import summary
+from velovi.model import moments, posterior, summary
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +109,43 @@ def test_the_compiled_moments_are_those_of_the_tensor_form(model, n_samples):
     np.testing.assert_allclose(fast.log_likelihood, slow.log_likelihood, rtol=1e-5)
 
 
-def test_the_compiled_velocities_are_those_of_the_tensor_form(model):
+def test_drawn_velocities_have_the_moments_of_the_posterior(model):
     tensors = next(iter(model._cells().minibatches()))
-    fast, slow = in_both_forms(
-        model, lambda: summary.velocity_samples(model.module, tensors, 4, genes=np.array([7, 2]))
+    n = 4000
+    torch.manual_seed(2)
+    with torch.inference_mode():
+        sample = next(posterior.iterate(model.module, [tensors]))
+        decoded = moments.Decoded(sample.concentration, sample.rho, sample.tau)
+        unbounded = torch.full_like(sample.spliced, torch.inf)
+        drawn = torch.stack(
+            [moments.draw_velocities(decoded, unbounded, sample.genes, 20.0) for _ in range(n)]
+        ).double()
+        total = sample.concentration.sum(dim=-1)
+        shares = sample.concentration / total.unsqueeze(-1)
+        values = posterior.state_velocities(sample, "spliced")
+        mean, variance = summary._moments(shares, total, values)
+    assert ((drawn.mean(0) - mean).abs() < 6 * (variance / n).sqrt() + 1e-6).all()
+    ratio = (drawn.var(0) / variance)[variance > 1e-3 * variance.max()]
+    assert (ratio.median() - 1).abs() < 0.01
+    assert ((ratio - 1).abs() < 0.4).all()
+    # the tails: what is drawn and what torch draws
+    states = torch.distributions.Dirichlet(sample.concentration).sample((n,))
+    other = (states * torch.stack(values, dim=-1)).sum(dim=-1)
+    worst = min(
+        ks_2samp(drawn[:, cell, gene], other[:, cell, gene]).pvalue
+        for cell in range(0, 60, 6)
+        for gene in range(12)
     )
-    assert fast.shape == (4, 60, 2)
-    torch.testing.assert_close(fast, slow, rtol=2e-5, atol=2e-6)
+    assert worst > 1e-5
+
+
+def test_drawn_velocities_are_bounded_and_of_the_genes_asked_for(model):
+    tensors = next(iter(model._cells().minibatches()))
+    with torch.inference_mode():
+        torch.manual_seed(5)
+        whole = summary.velocity_samples(model.module, tensors, 4)
+        torch.manual_seed(5)
+        some = summary.velocity_samples(model.module, tensors, 4, genes=np.array([7, 2]))
+    assert torch.equal(some, whole[..., [7, 2]])
+    assert (whole >= -tensors["X"]).all()
+    assert (whole == -tensors["X"]).any()

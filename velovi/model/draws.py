@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
@@ -47,6 +48,11 @@ def sample(concentration: Tensor) -> Tensor:
     return _Draw.apply(concentration)
 
 
+def fresh_keys() -> NDArray[np.uint64]:
+    """Two keys from torch's global generator: for the first proposals and for later ones."""
+    return torch.randint(2**63 - 1, (2,), dtype=torch.int64).numpy().view(np.uint64)
+
+
 class _Draw(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, concentration: Tensor) -> Tensor:
@@ -54,10 +60,10 @@ class _Draw(torch.autograd.Function):
         states = torch.empty_like(concentration)
         sloped = ctx.needs_input_grad[0]  # type: ignore[attr-defined]
         slopes = torch.empty_like(concentration if sloped else concentration[:0])
-        keys = torch.randint(2**63 - 1, (2,), dtype=torch.int64).numpy().view(np.uint64)
         arrays = [t.numpy() for t in (concentration, states, slopes)]
+        keys = fresh_keys()
         over_blocks(
-            lambda start, stop: _draw(start, stop, *arrays, keys[0], keys[1]),
+            lambda start, stop: _draw(start, stop, *arrays, *keys),
             len(concentration),
             torch.get_num_threads(),
         )
@@ -149,57 +155,70 @@ def _mirrored(total_shape, log_total):  # type: ignore[no-untyped-def]
 
 
 # rows of the work space
-_SHAPE, _LOG_GAMMA, _REJECTED, _STATES, _SLOPES = (k * CHUNK for k in (0, 4, 8, 12, 16))
+SHAPES, _LOG_GAMMA, _REJECTED, STATES, _SLOPES = (k * CHUNK for k in (0, 4, 8, 12, 16))
 _UNIFORMS = 20 * CHUNK
 _LOG_TOTAL = 32 * CHUNK
-_PAIRS = 6  # of uniform numbers for the four gamma variables of a gene
-_ROWS = 33
+ROWS = 33
 _SMALLEST_SHAPE = number(1e-10)
+# Pairs of uniform numbers. Two gamma variables need one for their normal numbers and one each
+# for acceptance and the factor; the last of three needs two.
+_PAIRS_FOR_FOUR, _PAIRS_FOR_THREE = 6, 5
 
 
 @_loop
-def _bound_shapes(work, n):  # type: ignore[no-untyped-def]
+def _bound_shapes(work, n, states):  # type: ignore[no-untyped-def]
     """Keep shapes so far from zero that slopes stay finite; a missing number stays missing."""
-    for k in range(4):
+    for k in range(states):
         for i in range(n):
-            at = _SHAPE + k * CHUNK + i
+            at = SHAPES + k * CHUNK + i
             work[at] = _SMALLEST_SHAPE if work[at] < _SMALLEST_SHAPE else work[at]
 
 
 @_loop
-def _fill_uniforms(work, n, key, first):  # type: ignore[no-untyped-def]
-    for pair in range(_PAIRS):
+def _fill_uniforms(work, n, key, first, pairs):  # type: ignore[no-untyped-def]
+    for pair in range(pairs):
         at = _UNIFORMS + 2 * pair * CHUNK
         for i in range(n):
-            work[at + i], work[at + CHUNK + i] = _uniforms(key, (first + i) * _PAIRS + pair)
+            work[at + i], work[at + CHUNK + i] = _uniforms(key, (first + i) * pairs + pair)
 
 
 @_loop
-def _propose(work, n):  # type: ignore[no-untyped-def]
-    """Four gamma variables for each gene, two by two, and which of them were rejected."""
-    for half in range(2):
-        uniforms = _UNIFORMS + 6 * half * CHUNK
-        states = 2 * half * CHUNK
-        for i in range(n):
-            at = uniforms + i
-            normal_0, normal_1 = _normals(work[at], work[at + CHUNK])
-            accept_0, boost_0 = work[at + 2 * CHUNK], work[at + 3 * CHUNK]
-            accept_1, boost_1 = work[at + 4 * CHUNK], work[at + 5 * CHUNK]
-            at = states + i
-            draw_0, good_0 = _log_gamma_draw(work[_SHAPE + at], normal_0, accept_0, boost_0)
-            draw_1, good_1 = _log_gamma_draw(work[_SHAPE + CHUNK + at], normal_1, accept_1, boost_1)
-            work[_LOG_GAMMA + at], work[_LOG_GAMMA + CHUNK + at] = draw_0, draw_1
-            work[_REJECTED + at] = _ZERO if good_0 else _ONE
-            work[_REJECTED + CHUNK + at] = _ZERO if good_1 else _ONE
+def _propose_two(work, n, first_state):  # type: ignore[no-untyped-def]
+    """Gamma variables of two states for each gene, and whether they were rejected."""
+    uniforms, states = _UNIFORMS + 3 * first_state * CHUNK, first_state * CHUNK
+    for i in range(n):
+        at = uniforms + i
+        normal_0, normal_1 = _normals(work[at], work[at + CHUNK])
+        accept_0, boost_0 = work[at + 2 * CHUNK], work[at + 3 * CHUNK]
+        accept_1, boost_1 = work[at + 4 * CHUNK], work[at + 5 * CHUNK]
+        at = states + i
+        draw_0, good_0 = _log_gamma_draw(work[SHAPES + at], normal_0, accept_0, boost_0)
+        draw_1, good_1 = _log_gamma_draw(work[SHAPES + CHUNK + at], normal_1, accept_1, boost_1)
+        work[_LOG_GAMMA + at], work[_LOG_GAMMA + CHUNK + at] = draw_0, draw_1
+        work[_REJECTED + at] = _ZERO if good_0 else _ONE
+        work[_REJECTED + CHUNK + at] = _ZERO if good_1 else _ONE
+
+
+@_loop
+def _propose_third(work, n):  # type: ignore[no-untyped-def]
+    """The same for the last of three states."""
+    for i in range(n):
+        at = _UNIFORMS + 6 * CHUNK + i
+        normal, _ = _normals(work[at], work[at + CHUNK])
+        accept, boost = work[at + 2 * CHUNK], work[at + 3 * CHUNK]
+        at = 2 * CHUNK + i
+        draw, good = _log_gamma_draw(work[SHAPES + at], normal, accept, boost)
+        work[_LOG_GAMMA + at] = draw
+        work[_REJECTED + at] = _ZERO if good else _ONE
 
 
 _ATTEMPTS = 32  # room in the counter; one in twenty is rejected, so this is never reached
 
 
 @_loop
-def _propose_again(work, n, key, first):  # type: ignore[no-untyped-def]
+def _propose_again(work, n, key, first, states):  # type: ignore[no-untyped-def]
     """Draw the rejected ones until they are accepted."""
-    for state in range(4):
+    for state in range(states):
         for i in range(n):
             at = state * CHUNK + i
             if work[_REJECTED + at] == _ZERO:
@@ -209,7 +228,7 @@ def _propose_again(work, n, key, first):  # type: ignore[no-untyped-def]
                 radius, angle = _uniforms(key, counter + 2 * attempt)
                 accept, boost = _uniforms(key, counter + 2 * attempt + 1)
                 normal, _ = _normals(radius, angle)
-                draw, good = _log_gamma_draw(work[_SHAPE + at], normal, accept, boost)
+                draw, good = _log_gamma_draw(work[SHAPES + at], normal, accept, boost)
                 if good:
                     work[_LOG_GAMMA + at] = draw
                     break
@@ -225,7 +244,7 @@ def _normalise(work, n):  # type: ignore[no-untyped-def]
         p0, p1, p2, p3 = exp(x0 - top), exp(x1 - top), exp(x2 - top), exp(x3 - top)
         total = (p0 + p1) + (p2 + p3)
         per_total = _ONE / total
-        at = _STATES + i
+        at = STATES + i
         work[at], work[at + CHUNK] = p0 * per_total, p1 * per_total
         work[at + 2 * CHUNK], work[at + 3 * CHUNK] = p2 * per_total, p3 * per_total
         work[_LOG_TOTAL + i] = top + log(total)
@@ -235,11 +254,11 @@ def _normalise(work, n):  # type: ignore[no-untyped-def]
 def _slope(work, n):  # type: ignore[no-untyped-def]
     """The slope ``pi_k h_k`` of each state, averaged over the sum."""
     for i in range(n):
-        at = _SHAPE + i
+        at = SHAPES + i
         a0, a1, a2, a3 = work[at], work[at + CHUNK], work[at + 2 * CHUNK], work[at + 3 * CHUNK]
         at = _LOG_GAMMA + i
         x0, x1, x2, x3 = work[at], work[at + CHUNK], work[at + 2 * CHUNK], work[at + 3 * CHUNK]
-        at = _STATES + i
+        at = STATES + i
         p0, p1, p2, p3 = work[at], work[at + CHUNK], work[at + 2 * CHUNK], work[at + 3 * CHUNK]
         log_total = work[_LOG_TOTAL + i]
         image, share = _mirrored((a0 + a1) + (a2 + a3), log_total)
@@ -260,21 +279,49 @@ def _mean_slope(shape, log_x, shift, share):  # type: ignore[no-untyped-def]
 
 
 @_loop
+def draw_three(work, n, place, key, key_again):  # type: ignore[no-untyped-def]
+    """Shares of the first three rows of shapes, for the genes of one cell.
+
+    A Dirichlet variable with two states taken together has the sum of their concentrations, so
+    what needs only three shares need not draw four. ``place`` is that of the first gene in the
+    matrix.
+    """
+    _bound_shapes(work, n, 3)
+    _fill_uniforms(work, n, key, place, _PAIRS_FOR_THREE)
+    _propose_two(work, n, 0)
+    _propose_third(work, n)
+    _propose_again(work, n, key_again, place, 3)
+    for i in range(n):
+        at = _LOG_GAMMA + i
+        x0, x1, x2 = work[at], work[at + CHUNK], work[at + 2 * CHUNK]
+        top = max(max(x0, x1), x2)
+        p0, p1, p2 = exp(x0 - top), exp(x1 - top), exp(x2 - top)
+        per_total = _ONE / (p0 + p1 + p2)
+        at = STATES + i
+        work[at], work[at + CHUNK], work[at + 2 * CHUNK] = (
+            p0 * per_total,
+            p1 * per_total,
+            p2 * per_total,
+        )
+
+
+@_loop
 def _draw(start, stop, concentration, states, slopes, key, key_again):  # type: ignore[no-untyped-def]
     """Cells start..stop, chunk by chunk of genes."""
     n_genes = concentration.shape[1]
-    work = np.empty(_ROWS * CHUNK, np.float32)
+    work = np.empty(ROWS * CHUNK, np.float32)
     for cell in range(start, stop):
         for first in range(0, n_genes, CHUNK):
             n = min(CHUNK, n_genes - first)
-            load_states(work, _SHAPE, concentration[cell, first : first + n], n)
-            _bound_shapes(work, n)
+            load_states(work, SHAPES, concentration[cell, first : first + n], n)
+            _bound_shapes(work, n, 4)
             place = cell * n_genes + first
-            _fill_uniforms(work, n, key, place)
-            _propose(work, n)
-            _propose_again(work, n, key_again, place)
+            _fill_uniforms(work, n, key, place, _PAIRS_FOR_FOUR)
+            _propose_two(work, n, 0)
+            _propose_two(work, n, 2)
+            _propose_again(work, n, key_again, place, 4)
             _normalise(work, n)
-            store_states(work, _STATES, states[cell, first : first + n], n)
+            store_states(work, STATES, states[cell, first : first + n], n)
             if slopes.shape[0]:  # nobody asks for them outside training
                 _slope(work, n)
                 store_states(work, _SLOPES, slopes[cell, first : first + n], n)

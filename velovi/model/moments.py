@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from velovi.model import draws
 from velovi.model.blocks import CELLS_PER_BLOCK, over_blocks
 from velovi.model.fused import GeneInputs
 from velovi.model.special import compiled_loop, number
@@ -116,15 +117,17 @@ class RunningMoments:
         return (self.between / max(n - 1, 1) + self.within).sqrt()
 
 
-def velocities(
-    decoded: Decoded, states: Tensor, spliced: Tensor, genes: GeneInputs, t_max: float
-) -> Tensor:
-    """Spliced velocity at drawn state probabilities, at least minus the abundance.
+def draw_velocities(decoded: Decoded, spliced: Tensor, genes: GeneInputs, t_max: float) -> Tensor:
+    """Spliced velocity at state probabilities drawn on the way, at least minus the abundance.
+
+    The two steady states both have none, so they are drawn as one.
 
     Parameters
     ----------
-    decoded, states, spliced
-        As in :meth:`RunningMoments.add_likelihood`.
+    decoded
+        The sample of the cell state.
+    spliced
+        Data ``(cells, genes)``.
     genes, t_max
         As in :class:`RunningMoments`.
 
@@ -134,10 +137,11 @@ def velocities(
         ``(cells, genes)``.
     """
     found = torch.empty_like(decoded.rho)
-    tensors = (states, decoded.rho, decoded.tau, spliced, torch.stack(genes), found)
+    tensors = (*decoded, spliced, torch.stack(genes), found)
     arrays = [t.contiguous().numpy() for t in tensors]
+    keys = draws.fresh_keys()
     over_blocks(
-        lambda start, stop: _velocities(start, stop, *arrays, number(t_max)),
+        lambda start, stop: _velocities(start, stop, *arrays, number(t_max), *keys),
         len(found),
         torch.get_num_threads(),
     )
@@ -295,26 +299,29 @@ def _log_likelihood(  # type: ignore[no-untyped-def]
 
 
 @_loop
-def _sample_velocities(work, n, t_max):  # type: ignore[no-untyped-def]
+def _sample_velocities(work, n, t_max, drawn):  # type: ignore[no-untyped-def]
+    """Velocities at the shares of induction and repression that ``drawn`` holds."""
     for i in range(n):
         alpha, beta, gamma = work[i], work[CHUNK + i], work[2 * CHUNK + i]
         switch = work[3 * CHUNK + i]
         on = induction(alpha, beta, gamma, switch * work[_RHO + i])
         off_time = (t_max - switch) * work[_TAU + i]
         off = repression(beta, gamma, work[6 * CHUNK + i], work[7 * CHUNK + i], off_time)
-        rising = work[_STATES + i] * (beta * on[0] - gamma * on[1])
-        falling = work[_STATES + 2 * CHUNK + i] * (beta * off[0] - gamma * off[1])
-        velocity, lowest = rising + falling, -work[_SPLICED + i]
+        at = draws.STATES + i
+        velocity = drawn[at] * (beta * on[0] - gamma * on[1]) + drawn[at + CHUNK] * (
+            beta * off[0] - gamma * off[1]
+        )
+        lowest = -work[_SPLICED + i]
         work[_RESULT + i] = lowest if velocity < lowest else velocity
 
 
 @_loop
 def _velocities(  # type: ignore[no-untyped-def]
-    start, stop, states, rho, tau, spliced, genes, found, t_max
+    start, stop, concentration, rho, tau, spliced, genes, found, t_max, key, key_again
 ):
     """Cells start..stop, chunk by chunk of genes."""
     n_genes = rho.shape[1]
-    work = np.empty(_ROWS * CHUNK, np.float32)
+    work, drawn = np.empty(_ROWS * CHUNK, np.float32), np.empty(draws.ROWS * CHUNK, np.float32)
     for first in range(0, n_genes, CHUNK):
         last = min(first + CHUNK, n_genes)
         n = last - first
@@ -323,6 +330,13 @@ def _velocities(  # type: ignore[no-untyped-def]
             work[_RHO : _RHO + n] = rho[cell, first:last]
             work[_TAU : _TAU + n] = tau[cell, first:last]
             work[_SPLICED : _SPLICED + n] = spliced[cell, first:last]
-            load_states(work, _STATES, states[cell, first:last], n)
-            _sample_velocities(work, n, t_max)
+            for i in range(n):
+                at = draws.SHAPES + i
+                drawn[at] = concentration[cell, first + i, 0]
+                drawn[at + CHUNK] = concentration[cell, first + i, 2]
+                drawn[at + 2 * CHUNK] = (
+                    concentration[cell, first + i, 1] + concentration[cell, first + i, 3]
+                )
+            draws.draw_three(drawn, n, cell * n_genes + first, key, key_again)
+            _sample_velocities(work, n, t_max, drawn)
             found[cell, first:last] = work[_RESULT : _RESULT + n]

@@ -18,12 +18,13 @@ import torch
 from scvi.module._constants import MODULE_KEYS
 from torch import Tensor
 
-from velovi.model import dirichlet, fused, kinetics
+from velovi.model import dirichlet, kinetics
 from velovi.model.fused import GeneInputs
 from velovi.model.kinetics import Rates
 from velovi.model.module import SPLICED_KEY, UNSPLICED_KEY, VELOVAE, StateMeans
 
 Minibatches = Iterable[Mapping[str, Tensor]]
+_ROWS_TOGETHER = 256
 Statistic = Literal["mean", "max"]
 Mode = Literal["spliced", "unspliced"]
 
@@ -121,6 +122,17 @@ def seeded(seed: int | None, device: torch.device) -> Iterator[None]:
             torch.mps.set_rng_state(metal)
 
 
+def compiles(module: VELOVAE) -> bool:
+    """Whether the compiled loops over posterior samples apply: float32 on the CPU."""
+    weights = module.alpha_unconstr
+    return (
+        module.fused
+        and not module.time_dep_transcription_rate
+        and weights.device.type == "cpu"
+        and weights.dtype == torch.float32
+    )
+
+
 def iterate(
     module: VELOVAE,
     minibatches: Minibatches,
@@ -131,9 +143,8 @@ def iterate(
 ) -> Iterator[PosteriorSample]:
     """Posterior samples, minibatch by minibatch.
 
-    Each minibatch is encoded once. Random numbers come from torch's global generator, in the
-    order (minibatch, sample, cell state, state probabilities); the compiled sampler of state
-    probabilities takes two of them as its keys.
+    Each minibatch is encoded once. Random numbers come from torch's global generator, minibatch
+    by minibatch; the compiled sampler of state probabilities takes two of them as its keys.
 
     Parameters
     ----------
@@ -151,7 +162,7 @@ def iterate(
     """
     with evaluating(module):
         rates, switch_time = module.get_rates(), module.get_switch_time()
-        known = module.gene_inputs(rates) if module.fused and not rates.time_dependent else None
+        known = module.gene_inputs(rates) if compiles(module) else None
         first = 0
         for tensors in minibatches:
             data = [tensors[key].to(module.device) for key in (SPLICED_KEY, UNSPLICED_KEY)]
@@ -168,7 +179,7 @@ def iterate(
                     tau=tau,
                     rates=rates,
                     switch_time=switch_time,
-                    genes=known if fused.covers(concentration, rho, tau, *data) else None,
+                    genes=known,
                     first=first,
                     number=number,
                 )
@@ -184,13 +195,23 @@ def _decode(
 ) -> Iterator[tuple[Tensor | None, Tensor, Tensor, Tensor]]:
     encoded = module.inference(*data)
     mean, variance = encoded[MODULE_KEYS.QZM_KEY], encoded[MODULE_KEYS.QZV_KEY]
-    for number in range(n_samples):
-        z = encoded[MODULE_KEYS.Z_KEY] if number == 0 else module.draw_cell_state(mean, variance)
-        concentration, rho, tau = module.decoder(z, latent_dim=latent_dim)
-        states = None
+    # small minibatches are decoded some samples at a time, for which the weights are read once;
+    # with torch's draws one at a time, which is the order of the reference's random numbers
+    together = max(1, _ROWS_TOGETHER // len(mean)) if module.compiled_draws else 1
+    for first in range(0, n_samples, together):
+        numbers = range(first, min(first + together, n_samples))
+        cell_states = [
+            encoded[MODULE_KEYS.Z_KEY] if number == 0 else module.draw_cell_state(mean, variance)
+            for number in numbers
+        ]
+        decoded = module.decoder(torch.cat(cell_states), latent_dim=latent_dim)
+        drawn = None
         if draw_states:
-            states = dirichlet.sample(concentration, compiled=module.compiled_draws)
-        yield states, concentration, rho, tau
+            drawn = dirichlet.sample(decoded[0], compiled=module.compiled_draws)
+        for place in range(len(numbers)):
+            rows = slice(place * len(mean), (place + 1) * len(mean))
+            concentration, rho, tau = (one[rows] for one in decoded)
+            yield None if drawn is None else drawn[rows], concentration, rho, tau
 
 
 # Quantities. Each takes a sample and gives (cells, genes) unless it says otherwise.

@@ -22,7 +22,7 @@ from torch import Tensor
 from velovi.errors import UnknownNameError
 from velovi.model import dirichlet, posterior, uncertainty
 from velovi.model.module import STATES, VELOVAE
-from velovi.model.moments import N_DEVIATIONS, QUANTITIES, Decoded, RunningMoments, velocities
+from velovi.model.moments import N_DEVIATIONS, QUANTITIES, Decoded, RunningMoments, draw_velocities
 from velovi.model.posterior import Minibatches, PosteriorSample
 
 
@@ -353,15 +353,15 @@ def velocity_samples(
     None is below minus the abundance; ``genes`` as in :func:`directional_cosines`.
     """
     columns = None if genes is None else torch.as_tensor(genes, device=module.device)
-    quantity = posterior.velocity()
+    quantity, compiled = posterior.velocity(), posterior.compiles(module) and module.compiled_draws
     drawn: list[Tensor] = []
-    for sample in posterior.iterate(module, [tensors], n_samples=n_samples):
-        if sample.genes is None:
-            velocity = torch.maximum(quantity(sample), -sample.spliced)
-        else:
+    for sample in posterior.iterate(
+        module, [tensors], n_samples=n_samples, draw_states=not compiled
+    ):
+        if compiled and sample.genes is not None:
             decoded = Decoded(sample.concentration, sample.rho, sample.tau)
-            velocity = velocities(
-                decoded, sample.states, sample.spliced, sample.genes, module.t_max
-            )
+            velocity = draw_velocities(decoded, sample.spliced, sample.genes, module.t_max)
+        else:
+            velocity = torch.maximum(quantity(sample), -sample.spliced)
         drawn.append(_pick(velocity, columns))
     return torch.stack(drawn)
