@@ -8,16 +8,20 @@ from modelling import QUIET, made_model, scaled_data
 from velovi import fast_schedule
 from velovi.config import TrainOptions
 from velovi.runs.folder import RunSpec
-from velovi.schedule import FAST_EPOCHS, FAST_LR
+from velovi.schedule import FAST_LR
 
 
 @pytest.mark.parametrize(
-    ("n_cells", "batch"), [(30, 16), (200, 16), (1000, 38), (3696, 128), (10**6, 128)]
+    ("n_cells", "batch", "epochs"),
+    [
+        *((30, 16, 150), (200, 16, 150), (1000, 38, 150), (3696, 128, 150), (20_000, 128, 150)),
+        *((100_000, 128, 30), (10**6, 128, 15)),
+    ],
 )
-def test_small_data_gets_small_batches(n_cells, batch):
+def test_small_data_gets_small_batches_and_large_data_fewer_epochs(n_cells, batch, epochs):
     schedule = TrainOptions().schedule(n_cells)
     assert schedule.batch_size == batch
-    assert schedule.max_epochs == FAST_EPOCHS
+    assert schedule.max_epochs == epochs
     assert schedule.one_cycle
     assert not schedule.early_stopping
     assert schedule.arguments() == fast_schedule(n_cells)

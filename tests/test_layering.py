@@ -24,21 +24,25 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
     "data": ({"errors", "config", "data"}, HEAVY | {"streamlit", "plotly"}),
     "scaling": ({"errors", "data"}, HEAVY | {"streamlit", "plotly"}),
     "preprocessing": (
-        {"errors", "config", "data", "scaling"},
+        {"errors", "config", "data", "matrices", "scaling"},
         {"torch", "scvi", "streamlit", "plotly"},
     ),
+    "matrices": (set(), HEAVY | {"streamlit", "plotly", "anndata"}),
     "compiling": (set(), HEAVY - {"numba"} | {"streamlit", "plotly", "anndata"}),
     "dynamics": (
         {"errors", "compiling", "dynamics"},
         {"torch", "scvi", "scanpy", "anndata", "streamlit"},
     ),
     "model": (
-        {"errors", "config", "data", "compiling", "dynamics", "model"},
+        {"errors", "config", "data", "compiling", "dynamics", "matrices", "model"},
         {"scanpy", "umap", "streamlit", "plotly"},
     ),
     "figures": ({"errors", "figures"}, HEAVY | {"streamlit", "scipy", "anndata", "zarr"}),
     "runs": (
-        {"", "errors", "config", "data", "preprocessing", "scaling", "model", "dynamics", "runs"},
+        {
+            *("", "errors", "config", "data", "preprocessing", "scaling", "matrices", "model"),
+            *("dynamics", "runs"),
+        },
         {"streamlit", "plotly"},
     ),
     "ui": ({"", "errors", "config", "schedule", "figures", "runs", "data", "ui"}, HEAVY),

@@ -10,7 +10,10 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, Self
 
 from velovi.errors import OptionError
-from velovi.schedule import FAST_EPOCHS, REFERENCE_WARM_UP, Schedule, fast
+from velovi.schedule import FAST_EPOCHS, REFERENCE_WARM_UP, Schedule, fast, fast_epochs
+
+# the velocity graph of more cells would take more memory than all the rest
+ALL_NEIGHBOURS_UP_TO, NEIGHBOURS_BEYOND = 200_000, 100
 
 
 @dataclass(frozen=True)
@@ -223,15 +226,15 @@ class TrainOptions(Options):
     preset: str = option(
         "fast",
         "Schedule",
-        f"fast: {FAST_EPOCHS} epochs in which the learning rate rises and falls; a few times "
-        "quicker, with a fit as good. reference: as scvi-tools trains, until the held-out cells "
-        "are not fitted better.",
+        f"fast: {FAST_EPOCHS} epochs, fewer for more than 20,000 cells, in which the learning "
+        "rate rises and falls; a few times quicker, with a fit as good. reference: as scvi-tools "
+        "trains, until the held-out cells are not fitted better.",
         choices=("fast", "reference"),
     )
     max_epochs: int = option(
         500,
         "Maximum epochs",
-        f"Passes over the cells at most; the fast schedule takes {FAST_EPOCHS}.",
+        f"Passes over the cells at most; the fast schedule takes at most {FAST_EPOCHS}.",
         low=1,
         high=10_000,
         unit="epochs",
@@ -299,6 +302,16 @@ class TrainOptions(Options):
         high=256,
         advanced=True,
     )
+    memory_gb: float = option(
+        0.0,
+        "Memory for matrices",
+        "Matrices of cells by genes are kept in memory up to this size together, and in files of "
+        "the run beyond it, which is slower. 0 takes half of the memory that is free.",
+        low=0.0,
+        high=100_000.0,
+        unit="GB",
+        advanced=True,
+    )
     seed: int = option(
         0, "Seed", "The same seed gives the same model.", low=0, high=2**31 - 1, advanced=True
     )
@@ -311,7 +324,7 @@ class TrainOptions(Options):
     def schedule(self, n_cells: int) -> Schedule:
         """The schedule for data of this size."""
         if self.preset == "fast":
-            return fast(n_cells, self.most_epochs)
+            return fast(n_cells, min(fast_epochs(n_cells), self.max_epochs))
         return Schedule(
             self.max_epochs,
             self.lr,
@@ -364,13 +377,20 @@ class DynamicsOptions(Options):
     max_neighbors: int = option(
         0,
         "Neighbours in the velocity graph",
-        "Most cells that one cell is compared with; 0 compares with all of its neighbourhood.",
+        f"Most cells that one cell is compared with; 0 compares with all of its neighbourhood, and "
+        f"with {NEIGHBOURS_BEYOND} of it when there are more than {ALL_NEIGHBOURS_UP_TO:,} cells.",
         low=0,
         high=5000,
         unit="cells",
         advanced=True,
     )
     seed: int = option(0, "Seed", "Fixes random choices.", low=0, high=2**31 - 1, advanced=True)
+
+    def most_neighbors(self, n_cells: int) -> int:
+        """:attr:`max_neighbors` for data of this size; 0 for all."""
+        if self.max_neighbors or n_cells <= ALL_NEIGHBOURS_UP_TO:
+            return self.max_neighbors
+        return NEIGHBOURS_BEYOND
 
 
 @dataclass(frozen=True)

@@ -29,14 +29,13 @@ from velovi.data.read import (
     without_missing_labels,
 )
 from velovi.errors import DataError
+from velovi.matrices import Allocate, gene_blocks, in_memory, let_go
 from velovi.scaling import MIN_GAMMA, filter_signal, min_max, steady_state_line
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 Progress = Callable[[str, float], None]
-
-_GENE_BLOCK = 256
 
 
 @dataclass
@@ -73,7 +72,11 @@ class _State:
 
 
 def preprocess(
-    adata: AnnData, options: PreprocessOptions | None = None, *, progress: Progress | None = None
+    adata: AnnData,
+    options: PreprocessOptions | None = None,
+    *,
+    progress: Progress | None = None,
+    allocate: Allocate = in_memory,
 ) -> Preprocessed:
     """Filter, normalise, smooth and scale.
 
@@ -85,6 +88,8 @@ def preprocess(
         See :class:`velovi.config.PreprocessOptions`.
     progress
         Called as ``progress(message, fraction)`` before each step, fraction from 0 to 1.
+    allocate
+        Gives the dense matrices ``Ms`` and ``Mu``; see :class:`velovi.matrices.MatrixStore`.
 
     Returns
     -------
@@ -118,7 +123,7 @@ def preprocess(
     weights = moment_weights(graph.obsp["connectivities"])
     fallback = _filter_r2(state, weights, apply=options.filter_on_r2)
     _check_genes_left(state)
-    out = _assemble(adata, state, graph, weights)
+    out = _assemble(adata, state, graph, weights, allocate)
     if options.compute_umap and _needs_umap(out):
         import scanpy as sc
 
@@ -281,8 +286,7 @@ def _filter_r2(state: _State, weights: sp.csr_matrix, *, apply: bool) -> bool:
     n_genes = len(state.columns)
     gamma, r2, seen = np.zeros(n_genes), np.zeros(n_genes), np.zeros(n_genes, dtype=bool)
     spliced, unspliced = state.scaled("spliced").tocsc(), state.scaled("unspliced").tocsc()
-    for start in range(0, n_genes, _GENE_BLOCK):  # a block at a time is dense, never all genes
-        block = slice(start, start + _GENE_BLOCK)
+    for block in gene_blocks(weights.shape[0], n_genes):
         s, _, s_max = min_max(weights @ spliced[:, block].toarray())
         u, _, u_max = min_max(weights @ unspliced[:, block].toarray())
         gamma[block], r2[block] = steady_state_line(s, u)
@@ -311,7 +315,13 @@ def _r2_reason(seen: bool, gamma: float, r2: float, limit: float) -> str:
     return f"slope {gamma:.3g} of the steady-state line is below {MIN_GAMMA:.3g}"
 
 
-def _assemble(adata: AnnData, state: _State, graph: AnnData, weights: sp.csr_matrix) -> AnnData:
+def _assemble(
+    adata: AnnData,
+    state: _State,
+    graph: AnnData,
+    weights: sp.csr_matrix,
+    allocate: Allocate,
+) -> AnnData:
     from anndata import AnnData
 
     obs = without_missing_labels(adata.obs)
@@ -321,8 +331,14 @@ def _assemble(adata: AnnData, state: _State, graph: AnnData, weights: sp.csr_mat
     var.index = rows.index
     layers = {"spliced": state.spliced, "unspliced": state.unspliced}
     for name, source in (("Ms", "spliced"), ("Mu", "unspliced")):
-        smooth = weights @ state.scaled(source).toarray()  # (cells, kept genes)
-        layers[name], var[f"{name.lower()}_min"], var[f"{name.lower()}_max"] = min_max(smooth)
+        scaled = state.scaled(source).tocsc()
+        layers[name] = allocate(name, scaled.shape, "cells")
+        low, high = np.empty((2, scaled.shape[1]), dtype=np.float32)
+        for block in gene_blocks(*scaled.shape):
+            smooth = weights @ scaled[:, block].toarray()
+            layers[name][:, block], low[block], high[block] = min_max(smooth)
+        let_go(layers[name])
+        var[f"{name.lower()}_min"], var[f"{name.lower()}_max"] = low, high
     var["velocity_gamma"], var["velocity_r2"] = rows["gamma"], rows["r2"]
     var["shared_counts"] = rows["shared_counts"]
     logged, obsp = state.scaled("x").log1p(), dict(graph.obsp)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-FAST_EPOCHS, FAST_LR, FAST_LARGEST_BATCH, FAST_SMALLEST_BATCH = 150, 0.03, 128, 16
+FAST_EPOCHS, _FEWEST_EPOCHS, _MOST_EPOCHS_UP_TO = 150, 15, 20_000
+FAST_LR, FAST_LARGEST_BATCH, FAST_SMALLEST_BATCH = 0.03, 128, 16
 _FAST_STEPS = 26  # at least so many in an epoch, unless batches would get too small
 REFERENCE_WARM_UP = 400
 _WARM_UP = 0.8  # share of the epochs over which the divergences gain their weight
@@ -51,7 +52,12 @@ class Schedule:
         }
 
 
-def fast_schedule(n_cells: int, max_epochs: int = FAST_EPOCHS) -> dict[str, Any]:
+def fast_epochs(n_cells: int) -> int:
+    """Passes of the fast schedule: 150, and above 20,000 cells so many that steps stay as many."""
+    return max(_FEWEST_EPOCHS, min(FAST_EPOCHS, round(FAST_EPOCHS * _MOST_EPOCHS_UP_TO / n_cells)))
+
+
+def fast_schedule(n_cells: int, max_epochs: int | None = None) -> dict[str, Any]:
     """Keyword arguments for ``VELOVI.train`` that fit as well in a fraction of the time.
 
     The model and its objective stay the same: batches are smaller, and the learning rate rises to
@@ -62,13 +68,13 @@ def fast_schedule(n_cells: int, max_epochs: int = FAST_EPOCHS) -> dict[str, Any]
     n_cells
         Cells in the data.
     max_epochs
-        Passes over the cells.
+        Passes over the cells; see :func:`fast_epochs` when left out.
 
     Examples
     --------
     >>> model.train(**fast_schedule(model.adata.n_obs))
     """
-    return fast(n_cells, max_epochs).arguments()
+    return fast(n_cells, max_epochs or fast_epochs(n_cells)).arguments()
 
 
 def fast(n_cells: int, epochs: int) -> Schedule:

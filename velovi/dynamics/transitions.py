@@ -13,7 +13,7 @@ from velovi.dynamics._inputs import at_least
 from velovi.dynamics.graph import VelocityGraph
 
 SCALE = 10.0
-Kernel = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+Kernel = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def transition_matrix(
@@ -64,9 +64,9 @@ def transition_matrix(
         ``scale`` is not a positive number.
     """
     at_least(scale, 0, "scale", strict=True)
-    stay = sparse.csr_matrix(graph.positive.shape, dtype=np.float64)
+    stay = sparse.csr_matrix(graph.positive.shape, dtype=np.float32)
     if self_transitions:
-        stay = sparse.csr_matrix(sparse.diags_array(graph.self_transition.astype(np.float64)))
+        stay = sparse.csr_matrix(sparse.diags_array(graph.self_transition))
         stay.eliminate_zeros()
     if use_negative_cosines:
         parts = [
@@ -87,18 +87,21 @@ def signed_kernel(cosines: NDArray[Any], scale: float) -> NDArray[Any]:
 
 
 def _apply(matrix: sparse.csr_matrix, function: Kernel) -> sparse.csr_matrix:
-    data = function(matrix.data.astype(np.float64))
+    data = function(matrix.data)
     return sparse.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _normalise(weights: sparse.csr_matrix) -> sparse.csr_matrix:
     """Rows divided by the sum of their absolute values; empty rows get 1 on the diagonal."""
-    total = np.asarray(abs(weights).sum(axis=1)).ravel()
+    filled = np.diff(weights.indptr) > 0
+    total = np.zeros(len(filled))
+    starts = weights.indptr[:-1][filled]
+    if starts.size:
+        total[filled] = np.add.reduceat(np.abs(weights.data), starts, dtype=np.float64)
     empty = total == 0
     if empty.any():
-        weights = (weights + sparse.csr_matrix(sparse.diags_array(empty.astype(float)))).tocsr()
+        diagonal = sparse.diags_array(empty.astype(np.float32))
+        weights = (weights + sparse.csr_matrix(diagonal)).tocsr()
         total = np.where(empty, 1.0, total)
-    data = weights.data / np.repeat(total, np.diff(weights.indptr))
-    return sparse.csr_matrix(
-        (data.astype(np.float32), weights.indices, weights.indptr), shape=weights.shape
-    )
+    weights.data /= np.repeat(total.astype(np.float32), np.diff(weights.indptr))
+    return weights

@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from velovi.data.read import dense
 from velovi.errors import OptionError
+from velovi.matrices import Allocate, gene_blocks, in_memory, let_go
 from velovi.model import summary
 from velovi.model.base import ModelBase
 from velovi.model.posterior import seeded
@@ -37,6 +38,7 @@ class OutputsMixin(ModelBase):
         directional_samples: int = 0,
         batch_size: int | None = None,
         on_batch: Callable[[int], None] | None = None,
+        allocate: Allocate = in_memory,
     ) -> PosteriorSummary:
         """Means, standard deviations and quantiles of everything, in one pass.
 
@@ -63,6 +65,9 @@ class OutputsMixin(ModelBase):
             Cells at a time.
         on_batch
             Called with the number of cells done, after each minibatch.
+        allocate
+            Gives the matrices for the layers, so that they can lie in files; see
+            :class:`velovi.matrices.MatrixStore`.
 
         Returns
         -------
@@ -104,6 +109,7 @@ class OutputsMixin(ModelBase):
                 levels=levels,
                 genes=chosen.genes,
                 on_batch=on_batch,
+                allocate=allocate,
             )
         names = {"cell_names": chosen.cell_names, "gene_names": chosen.gene_names}
         return PosteriorSummary(**{**vars(found), **names})
@@ -151,10 +157,12 @@ class OutputsMixin(ModelBase):
             del result.uns[key]
         for name, layer in zip(("Ms", "Mu"), self._layers, strict=True):
             result.layers[name] = result.layers[layer]
-        self.add_results(result, found)
+        self.add_results(result, found, in_place=True)
         return result
 
-    def add_results(self, adata: AnnData, found: PosteriorSummary) -> None:
+    def add_results(
+        self, adata: AnnData, found: PosteriorSummary, *, in_place: bool = False
+    ) -> None:
         """Write a summary of all cells and genes into ``adata``; see :meth:`to_scvelo`.
 
         Parameters
@@ -164,17 +172,25 @@ class OutputsMixin(ModelBase):
             and ``Mu``.
         found
             From :meth:`get_posterior_summary`.
+        in_place
+            Rescale the summary's own arrays, which are then not to be used any more, instead of
+            copies of them.
         """
         longest = found.layers["fit_t"].max(axis=0)
         stretch = np.where(longest > 0, TIME_AXIS / np.where(longest > 0, longest, 1), 1.0)
         stretch = stretch.astype(np.float32)
         for name, layer in found.layers.items():
+            factor = np.ones_like(stretch)
             if name == "fit_t":
-                adata.layers[name] = layer * stretch
+                factor = stretch
             elif name.startswith("velocity"):
-                adata.layers[name] = layer / stretch
-            else:
-                adata.layers[name] = layer
+                factor = 1 / stretch
+            layer = layer if in_place else layer.copy()
+            if (factor != 1).any():
+                for block in gene_blocks(*layer.shape):
+                    layer[:, block] *= factor[block]
+                let_go(layer)
+            adata.layers[name] = layer
         self._add_rates(adata.var, stretch)
         adata.var["fit_likelihood"] = found.log_likelihood.astype(np.float32)
         adata.var["fit_explained"] = _explained(adata)
@@ -201,7 +217,10 @@ def _explained(adata: AnnData) -> np.ndarray:
     """Share of each gene's variance, spliced and unspliced together, that the fit explains."""
     missed, varied = np.zeros(adata.n_vars), np.zeros(adata.n_vars)
     for name, fit in (("Ms", "fit_s"), ("Mu", "fit_u")):
-        data = dense(adata.layers[name])
-        missed += np.mean((data - adata.layers[fit]) ** 2, axis=0, dtype=np.float64)
-        varied += data.var(axis=0, dtype=np.float64)
+        for block in gene_blocks(*adata.shape):
+            data = dense(adata.layers[name][:, block])
+            error = data - adata.layers[fit][:, block]
+            missed[block] += np.mean(error**2, axis=0, dtype=np.float64)
+            varied[block] += data.var(axis=0, dtype=np.float64)
+        let_go(adata.layers[fit])
     return (1 - missed / np.where(varied > 0, varied, 1)).astype(np.float32)

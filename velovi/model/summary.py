@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from velovi.errors import UnknownNameError
+from velovi.matrices import Allocate, in_memory, let_go
 from velovi.model import dirichlet, posterior, uncertainty
 from velovi.model.module import STATES, VELOVAE
 from velovi.model.moments import N_DEVIATIONS, QUANTITIES, Decoded, RunningMoments, draw_velocities
@@ -113,6 +114,7 @@ def summarise(
     levels: tuple[float, ...] = (),
     genes: np.ndarray | None = None,
     on_batch: Callable[[int], None] | None = None,
+    allocate: Allocate = in_memory,
 ) -> PosteriorSummary:
     """Summarise the posterior of every cell and gene in one pass.
 
@@ -135,6 +137,8 @@ def summarise(
         Positions of the genes to keep, in the order wanted; all when left out.
     on_batch
         Called with the number of cells done.
+    allocate
+        Gives the matrices for the layers; see :class:`velovi.matrices.MatrixStore`.
     """
     n_genes = module.n_input if genes is None else len(genes)
     layers: dict[str, np.ndarray] = {}
@@ -150,7 +154,7 @@ def summarise(
         likelihood += batch.pop("log_likelihood").cpu().double().numpy()
         for name, value in batch.items():
             if name not in layers:
-                layers[name] = np.empty((n_cells, n_genes), dtype=np.float32)
+                layers[name] = allocate(name, (n_cells, n_genes), "genes")
             layers[name][rows] = value.cpu().numpy()
         for name, value in spread.items():
             if name not in quantiles:
@@ -159,6 +163,8 @@ def summarise(
         if directional_samples:
             cosines[rows] = directional_cosines(module, tensors, directional_samples, genes=genes)
         first += size
+        for layer in layers.values():
+            let_go(layer)
         if on_batch:
             on_batch(first)
     return PosteriorSummary(layers, likelihood / max(n_cells, 1), cosines, levels, quantiles)

@@ -6,6 +6,7 @@ Every stage takes its options and what the one before it made, and gives somethi
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,17 @@ import numpy as np
 import pandas as pd
 
 from velovi import dynamics
-from velovi.config import ModelOptions, PreprocessOptions, RunOptions, TrainOptions
+from velovi.config import (
+    ALL_NEIGHBOURS_UP_TO,
+    NEIGHBOURS_BEYOND,
+    ModelOptions,
+    PreprocessOptions,
+    RunOptions,
+    TrainOptions,
+)
 from velovi.data import Preprocessed
 from velovi.data.read import read
+from velovi.matrices import MatrixStore, let_go
 from velovi.preprocessing import preprocess
 from velovi.runs.folder import SCALERS_NAME, RunFolder, RunSpec
 from velovi.runs.progress import Reporter
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
     from velovi.model.api import VELOVI
     from velovi.model.summary import PosteriorSummary
 
+SCRATCH_NAME = "scratch"
 _SEEDED = ("preprocess", "train", "posterior", "dynamics")
 # annotations of the cells that a result writes
 OUR_COLUMNS = frozenset(
@@ -64,6 +74,7 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
     """
     spec = folder.spec()
     options = spec.options
+    matrices = MatrixStore(folder.path / SCRATCH_NAME, options.train.memory_gb)
     reporter.stage("read")
     counts = read(Path(spec.source))
     reporter.stage("preprocess", of=100)
@@ -72,6 +83,7 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
         counts,
         wanted,
         progress=lambda message, share: reporter.step(int(100 * share), message=message),
+        allocate=matrices.empty,
     )
     del counts
     _quiet()
@@ -82,12 +94,13 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
         model = train(prepared.adata, options.model, options.train, folder, reporter)
     model.save(str(folder.model_path), overwrite=True)
     prepared.adata.var[list(SCALERS)].to_csv(folder.scalers_path)
-    summary = summarise(model, prepared.adata, spec, reporter)
-    result = assemble(prepared, summary, model, spec, folder.history())
+    summary = summarise(model, prepared.adata, spec, reporter, matrices)
+    result = assemble(prepared, summary, model, spec, folder.history(), matrices)
     del summary
     add_dynamics(result, spec, reporter)
     reporter.stage("write")
     write_result(result, folder.result_path)
+    shutil.rmtree(folder.path / SCRATCH_NAME, ignore_errors=True)
 
 
 def for_saved_model(options: RunOptions) -> PreprocessOptions:
@@ -199,7 +212,9 @@ def apply_saved(
     return model
 
 
-def summarise(model: VELOVI, adata: AnnData, spec: RunSpec, reporter: Reporter) -> PosteriorSummary:
+def summarise(
+    model: VELOVI, adata: AnnData, spec: RunSpec, reporter: Reporter, matrices: MatrixStore
+) -> PosteriorSummary:
     """Posterior means and deviations of every cell and gene."""
     options = spec.options.posterior
     reporter.stage("posterior", of=adata.n_obs)
@@ -212,6 +227,7 @@ def summarise(model: VELOVI, adata: AnnData, spec: RunSpec, reporter: Reporter) 
         directional_samples=options.directional_samples,
         batch_size=options.batch_size,
         on_batch=reporter.step,
+        allocate=matrices.empty,
     )
 
 
@@ -221,13 +237,27 @@ def assemble(
     model: VELOVI,
     spec: RunSpec,
     history: list[dict[str, float]],
+    matrices: MatrixStore,
 ) -> AnnData:
-    """The result so far as an AnnData with scVelo's keys; see ``VELOVI.to_scvelo``."""
-    adata = prepared.adata.copy()
-    for key in [key for key in adata.uns if key.startswith("_scvi")]:
-        del adata.uns[key]
+    """The result so far as an AnnData with scVelo's keys; see ``VELOVI.to_scvelo``.
+
+    It takes over the matrices of ``prepared`` and of ``summary``, which are not copied.
+    """
+    adata = _with_the_same_matrices(prepared.adata)
     notes = [*prepared.report.notes, *_keep_users_columns(adata)]
-    model.add_results(adata, summary)
+    if adata.n_obs > ALL_NEIGHBOURS_UP_TO and not spec.options.dynamics.max_neighbors:
+        notes.append(
+            f"The velocity graph compares each cell with {NEIGHBOURS_BEYOND} cells of its "
+            "neighbourhood, drawn at random, because there are so many cells."
+        )
+    if matrices.files:
+        notes.append(
+            "Matrices were kept in files while the run worked, because together they are larger "
+            f"than the {matrices.budget / 2**30:.1f} GB that were to be used: "
+            + ", ".join(matrices.files)
+            + "."
+        )
+    model.add_results(adata, summary, in_place=True)
     report = prepared.report
     adata.uns["velovi"] = {
         "result_version": RESULT_VERSION,
@@ -243,6 +273,15 @@ def assemble(
         "seeds": {name: getattr(spec.options, name).seed for name in _SEEDED},
     }
     return adata
+
+
+def _with_the_same_matrices(adata: AnnData) -> AnnData:
+    """Another AnnData over the same matrices, with annotations of its own."""
+    from anndata import AnnData
+
+    parts = {name: dict(getattr(adata, name)) for name in ("layers", "obsm", "obsp", "varm")}
+    uns = {key: value for key, value in adata.uns.items() if not key.startswith("_scvi")}
+    return AnnData(adata.X, obs=adata.obs.copy(), var=adata.var.copy(), uns=uns, **parts)
 
 
 def _without_folders(spec: RunSpec) -> dict[str, Any]:
@@ -268,14 +307,17 @@ def add_dynamics(adata: AnnData, spec: RunSpec, reporter: Reporter) -> None:
     options = spec.options.dynamics
     embeddings = [name for name in adata.obsm if _is_embedding(name, adata.obsm[name])]
     reporter.stage("dynamics", of=4 + len(embeddings))
-    velocity, expression = adata.layers["velocity"], adata.layers["Ms"]
+    # rows of cells side by side: the layer itself has columns of genes
+    velocity = np.ascontiguousarray(adata.layers["velocity"])
+    let_go(adata.layers["velocity"])
+    expression = adata.layers["Ms"]
     distances = adata.obsp["distances"]
     graph = dynamics.velocity_graph(
         velocity,
         expression,
         distances,
         recurse_neighbors=options.recurse_neighbors,
-        max_neighbors=options.max_neighbors,
+        max_neighbors=options.most_neighbors(adata.n_obs),
         seed=options.seed,
     )
     adata.uns["velocity_graph"], adata.uns["velocity_graph_neg"] = graph.positive, graph.negative
@@ -283,6 +325,7 @@ def add_dynamics(adata: AnnData, spec: RunSpec, reporter: Reporter) -> None:
     adata.obs["velocity_length"] = dynamics.velocity_length(velocity)
     adata.obs["velocity_confidence"] = dynamics.velocity_confidence(velocity, distances)
     adata.obs["velocity_self_transition"] = graph.self_transition
+    del velocity
     reporter.step(2)
     transition = dynamics.transition_matrix(graph)
     shared = dynamics.shared_latent_time(

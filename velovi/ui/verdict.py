@@ -35,7 +35,7 @@ def training_verdict(run: RunFolder) -> Verdict | None:
             f"Training was stopped by hand after {epochs:,} of at most {most:,} epochs. The fit "
             "may not have settled: directions and uncertainties are provisional.",
         )
-    if options.preset == "fast" and epochs >= FAST_EPOCHS:
+    if options.preset == "fast" and epochs not in range(options.max_epochs, FAST_EPOCHS):
         return Verdict(True, f"Training went through its schedule of {epochs:,} epochs.")
     if epochs >= most:
         return Verdict(

@@ -1,0 +1,89 @@
+"""Where large matrices live: in memory while they fit a budget, in files beyond it.
+
+A matrix in a file is an ordinary numpy array whose pages the system reads and writes when somebody
+looks at them, and takes from memory when room is needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import psutil
+
+log = logging.getLogger("velovi")
+
+By = Literal["cells", "genes"]
+Allocate = Callable[[str, tuple[int, int], By], np.ndarray]
+_BLOCK_VALUES = 2**24
+_SHARE_OF_FREE = 0.5  # what a budget of 0 stands for
+_BYTES = 4
+
+
+def in_memory(name: str, shape: tuple[int, int], by: By = "cells") -> np.ndarray:
+    """An uninitialised float32 matrix in memory; see :meth:`MatrixStore.empty`."""
+    return np.empty(shape, dtype=np.float32, order="C" if by == "cells" else "F")
+
+
+class MatrixStore:
+    """Gives out matrices and keeps count of them.
+
+    Parameters
+    ----------
+    folder
+        Where files go; made when the first is needed.
+    budget_gb
+        Gigabytes of matrices to hold in memory; 0 takes half of what is free now.
+    """
+
+    def __init__(self, folder: Path, budget_gb: float = 0.0) -> None:
+        self._folder = folder
+        free = psutil.virtual_memory().available
+        self.budget = int(budget_gb * 2**30) if budget_gb else int(_SHARE_OF_FREE * free)
+        self.used = 0
+        self.files: list[str] = []
+
+    def empty(self, name: str, shape: tuple[int, int], by: By = "cells") -> np.ndarray:
+        """An uninitialised float32 matrix.
+
+        Parameters
+        ----------
+        name
+            Names the file, if it becomes one.
+        shape
+            ``(cells, genes)``.
+        by
+            What lies together: a cell's genes, or a gene's cells.
+        """
+        size = _BYTES * shape[0] * shape[1]
+        if self.used + size <= self.budget:
+            self.used += size
+            return in_memory(name, shape, by)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.files.append(name)
+        log.info("%s (%.1f GB) is kept in a file: the budget is used up", name, size / 2**30)
+        return np.memmap(
+            self._folder / f"{name}.f32",
+            dtype=np.float32,
+            mode="w+",
+            shape=shape,
+            order="C" if by == "cells" else "F",
+        )
+
+
+def let_go(matrix: np.ndarray) -> None:
+    """Take the pages of a matrix in a file out of this process; its content stays as it is."""
+    pages = getattr(matrix, "_mmap", None)
+    if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
+
+
+def gene_blocks(n_cells: int, n_genes: int) -> Iterator[slice]:
+    """Genes, few enough at a time for some copies of their columns to be small."""
+    size = max(1, _BLOCK_VALUES // max(n_cells, 1))
+    for start in range(0, n_genes, size):
+        yield slice(start, min(start + size, n_genes))
