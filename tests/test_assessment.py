@@ -309,3 +309,13 @@ def test_one_cell_type_and_one_gene_are_enough():
     with warnings.catch_warnings(action="ignore"):  # one gene spans no direction after centring
         found, _ = model.get_directional_uncertainty(n_samples=3)
     assert np.isfinite(found.to_numpy()).all()
+
+
+def test_adding_results_leaves_the_summary_as_it_is(model):
+    summary = model.get_posterior_summary(2, quantiles=())
+    before = {name: layer.copy() for name, layer in summary.layers.items()}
+    result = model.adata.copy()
+    model.add_results(result, summary)
+    for name, layer in summary.layers.items():
+        np.testing.assert_array_equal(layer, before[name])
+    assert not np.allclose(result.layers["fit_t"], before["fit_t"])

@@ -28,6 +28,7 @@ from velovi.runs import launch
 from velovi.runs.export import cell_table, export_h5ad, gene_table
 from velovi.runs.folder import FolderFacts, Owner, RunFolder, RunSpec, RunState, run_state
 from velovi.runs.results import ResultStore, genes_per_chunk
+from velovi.runs.worker import work
 from velovi.runs.workspace import Workspace
 
 ALIVE = FolderFacts(
@@ -137,6 +138,22 @@ def test_the_result_opens_as_an_anndata_with_the_promised_keys(finished):
         assert np.isfinite(adata.layers[name]).all(), name
     np.testing.assert_allclose(adata.layers["fit_t"].max(axis=0), 20, rtol=1e-5)
     assert json.loads(adata.uns["velovi"]["spec"])["options"]["train"]["max_epochs"] == 3
+
+
+def test_with_its_matrices_in_files_a_run_gives_the_same_result(finished, source, tmp_path):
+    spec = finished.spec()
+    tiny = replace(spec.options.train, memory_gb=1e-9)
+    folder = RunFolder(tmp_path / "in-files")
+    folder.path.mkdir()
+    folder.write_spec(replace(spec, options=replace(spec.options, train=tiny)))
+    assert work(folder) == "done", folder.log_path.read_text()
+    one, other = (anndata.read_zarr(run.result_path) for run in (finished, folder))
+    for name in ResultStore(finished.result_path).layers:
+        np.testing.assert_array_equal(one.layers[name], other.layers[name], err_msg=name)
+    np.testing.assert_array_equal(one.obs["latent_time"], other.obs["latent_time"])
+    assert any("kept in files" in note for note in other.uns["velovi"]["notes"])
+    assert not any("kept in files" in note for note in one.uns["velovi"]["notes"])
+    assert not (folder.path / "scratch").exists()
 
 
 def test_the_saved_model_gives_the_results_rates(finished):

@@ -10,7 +10,7 @@ import logging
 import mmap
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import psutil
@@ -66,20 +66,29 @@ class MatrixStore:
         self._folder.mkdir(parents=True, exist_ok=True)
         self.files.append(name)
         log.info("%s (%.1f GB) is kept in a file: the budget is used up", name, size / 2**30)
-        return np.memmap(
+        mapped = np.memmap(
             self._folder / f"{name}.f32",
             dtype=np.float32,
             mode="w+",
             shape=shape,
             order="C" if by == "cells" else "F",
         )
+        return mapped.view(np.ndarray)  # anndata writes plain arrays only
 
 
 def let_go(matrix: np.ndarray) -> None:
     """Take the pages of a matrix in a file out of this process; its content stays as it is."""
-    pages = getattr(matrix, "_mmap", None)
-    if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
-        pages.madvise(mmap.MADV_DONTNEED)
+    mapped = mapped_file(matrix)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def mapped_file(matrix: np.ndarray) -> mmap.mmap | None:
+    """The file that a matrix lies in; None when it is in memory."""
+    at: Any = matrix
+    while isinstance(at, np.ndarray):
+        at = at.base
+    return at if isinstance(at, mmap.mmap) else None
 
 
 def gene_blocks(n_cells: int, n_genes: int) -> Iterator[slice]:

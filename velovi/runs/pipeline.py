@@ -5,6 +5,7 @@ Every stage takes its options and what the one before it made, and gives somethi
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import warnings
@@ -86,6 +87,7 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
         allocate=matrices.empty,
     )
     del counts
+    gc.collect()  # AnnData objects refer to themselves, so their matrices wait for this
     _quiet()
     if options.train.saved_model:
         prepared = as_the_model_saw(prepared, Path(options.train.saved_model), wanted.genes_to_keep)
