@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from velovi.model import draws
 from velovi.model.blocks import CELLS_PER_BLOCK, over_blocks
+from velovi.model.draws import ROWS, SHAPES, STATES, draw_three, fresh_keys
 from velovi.model.fused import GeneInputs
-from velovi.model.special import compiled_loop, number
+from velovi.model.special import compiled, compiled_loop, number
 from velovi.model.terms import clamped, induction, mixture, repression
 from velovi.model.workspace import CHUNK, load_states
 
@@ -61,10 +61,12 @@ class RunningMoments:
         ``(3, cells, genes)``.
     log_likelihood
         Of every gene, summed over cells and samples, ``(genes,)`` in double precision.
+    n_samples
+        Samples added so far.
     """
 
     def __init__(self, n_cells: int, genes: GeneInputs, t_max: float) -> None:
-        self._genes, self._t_max, self._n_samples = torch.stack(genes), t_max, 0
+        self._genes, self._t_max, self.n_samples = torch.stack(genes), t_max, 0
         n_genes = len(genes.alpha)
         self.means = torch.zeros(len(QUANTITIES) + 4, n_cells, n_genes)
         self.between = torch.zeros(N_DEVIATIONS, n_cells, n_genes)
@@ -73,10 +75,10 @@ class RunningMoments:
 
     def add(self, decoded: Decoded) -> None:
         """Take one more sample into account."""
-        self._n_samples += 1
+        self.n_samples += 1
         arrays = [t.contiguous().numpy() for t in (*decoded, self._genes)]
         running = [t.numpy() for t in (self.means, self.between, self.within)]
-        numbers = (number(self._t_max), number(1 / self._n_samples))
+        numbers = (number(self._t_max), number(1 / self.n_samples))
         over_blocks(
             lambda start, stop: _add(start, stop, *arrays, *running, *numbers),
             len(decoded.rho),
@@ -113,7 +115,7 @@ class RunningMoments:
 
         The variance is that between the samples' means plus the mean of those within.
         """
-        n = self._n_samples
+        n = self.n_samples
         return (self.between / max(n - 1, 1) + self.within).sqrt()
 
 
@@ -139,7 +141,7 @@ def draw_velocities(decoded: Decoded, spliced: Tensor, genes: GeneInputs, t_max:
     found = torch.empty_like(decoded.rho)
     tensors = (*decoded, spliced, torch.stack(genes), found)
     arrays = [t.contiguous().numpy() for t in tensors]
-    keys = draws.fresh_keys()
+    keys = fresh_keys()
     over_blocks(
         lambda start, stop: _velocities(start, stop, *arrays, number(t_max), *keys),
         len(found),
@@ -165,6 +167,22 @@ def _load_genes(work, genes, first, n):  # type: ignore[no-untyped-def]
         work[k * CHUNK : k * CHUNK + n] = genes[k, first : first + n]
 
 
+@compiled
+def _load_times(work, rho, tau, n):  # type: ignore[no-untyped-def]
+    work[_RHO : _RHO + n] = rho
+    work[_TAU : _TAU + n] = tau
+
+
+@compiled
+def _fitted(work, i, t_max):  # type: ignore[no-untyped-def]
+    """Times and abundances of one gene: ``on_time, u, s`` rising, ``off_time, u, s`` falling."""
+    alpha, beta, gamma, switch = work[i], work[CHUNK + i], work[2 * CHUNK + i], work[3 * CHUNK + i]
+    on_time, off_time = switch * work[_RHO + i], (t_max - switch) * work[_TAU + i]
+    on = induction(alpha, beta, gamma, on_time)
+    off = repression(beta, gamma, work[6 * CHUNK + i], work[7 * CHUNK + i], off_time)
+    return on_time, on[0], on[1], off_time, off[0], off[1]
+
+
 @_loop
 def _sample_moments(work, n, t_max):  # type: ignore[no-untyped-def]
     """Means and variances over the Dirichlet distribution of each gene."""
@@ -172,10 +190,7 @@ def _sample_moments(work, n, t_max):  # type: ignore[no-untyped-def]
         alpha, beta, gamma = work[i], work[CHUNK + i], work[2 * CHUNK + i]
         switch = work[3 * CHUNK + i]
         u_steady, s_steady = work[4 * CHUNK + i], work[5 * CHUNK + i]
-        on_time, off_time = switch * work[_RHO + i], (t_max - switch) * work[_TAU + i]
-        on = induction(alpha, beta, gamma, on_time)
-        off = repression(beta, gamma, work[6 * CHUNK + i], work[7 * CHUNK + i], off_time)
-        u_on, s_on, u_off, s_off = on[0], on[1], off[0], off[1]
+        on_time, u_on, s_on, off_time, u_off, s_off = _fitted(work, i, t_max)
         at = _STATES + i
         c0, c1, c2, c3 = work[at], work[at + CHUNK], work[at + 2 * CHUNK], work[at + 3 * CHUNK]
         total = (c0 + c1) + (c2 + c3)
@@ -230,8 +245,7 @@ def _add(  # type: ignore[no-untyped-def]
         n = last - first
         _load_genes(work, genes, first, n)
         for cell in range(start, stop):
-            work[_RHO : _RHO + n] = rho[cell, first:last]
-            work[_TAU : _TAU + n] = tau[cell, first:last]
+            _load_times(work, rho[cell, first:last], tau[cell, first:last], n)
             load_states(work, _STATES, concentration[cell, first:last], n)
             _sample_moments(work, n, t_max)
             for k in range(N_DEVIATIONS):
@@ -249,27 +263,23 @@ def _add(  # type: ignore[no-untyped-def]
 def _sample_likelihood(work, n, t_max):  # type: ignore[no-untyped-def]
     """Log-density of each gene's spliced and unspliced abundance, added up."""
     for i in range(n):
-        alpha, beta, gamma = work[i], work[CHUNK + i], work[2 * CHUNK + i]
-        switch = work[3 * CHUNK + i]
-        on = induction(alpha, beta, gamma, switch * work[_RHO + i])
-        off_time = (t_max - switch) * work[_TAU + i]
-        off = repression(beta, gamma, work[6 * CHUNK + i], work[7 * CHUNK + i], off_time)
+        _, u_on, s_on, _, u_off, s_off = _fitted(work, i, t_max)
         at = _STATES + i
         p0, p1 = clamped(work[at])[0], clamped(work[at + CHUNK])[0]
         p2, p3 = clamped(work[at + 2 * CHUNK])[0], clamped(work[at + 3 * CHUNK])[0]
         s_log = mixture(
             work[_SPLICED + i],
-            on[1],
+            s_on,
             work[5 * CHUNK + i],
-            off[1],
+            s_off,
             work[9 * CHUNK + i],
             *(p0, p1, p2, p3),
         )[0]
         u_log = mixture(
             work[_UNSPLICED + i],
-            on[0],
+            u_on,
             work[4 * CHUNK + i],
-            off[0],
+            u_off,
             work[8 * CHUNK + i],
             *(p0, p1, p2, p3),
         )[0]
@@ -289,8 +299,7 @@ def _log_likelihood(  # type: ignore[no-untyped-def]
         _load_genes(work, genes, first, n)
         work[_RESULT : _RESULT + n] = _ZERO
         for cell in range(start, stop):
-            work[_RHO : _RHO + n] = rho[cell, first:last]
-            work[_TAU : _TAU + n] = tau[cell, first:last]
+            _load_times(work, rho[cell, first:last], tau[cell, first:last], n)
             work[_SPLICED : _SPLICED + n] = spliced[cell, first:last]
             work[_UNSPLICED : _UNSPLICED + n] = unspliced[cell, first:last]
             load_states(work, _STATES, states[cell, first:last], n)
@@ -302,14 +311,11 @@ def _log_likelihood(  # type: ignore[no-untyped-def]
 def _sample_velocities(work, n, t_max, drawn):  # type: ignore[no-untyped-def]
     """Velocities at the shares of induction and repression that ``drawn`` holds."""
     for i in range(n):
-        alpha, beta, gamma = work[i], work[CHUNK + i], work[2 * CHUNK + i]
-        switch = work[3 * CHUNK + i]
-        on = induction(alpha, beta, gamma, switch * work[_RHO + i])
-        off_time = (t_max - switch) * work[_TAU + i]
-        off = repression(beta, gamma, work[6 * CHUNK + i], work[7 * CHUNK + i], off_time)
-        at = draws.STATES + i
-        velocity = drawn[at] * (beta * on[0] - gamma * on[1]) + drawn[at + CHUNK] * (
-            beta * off[0] - gamma * off[1]
+        beta, gamma = work[CHUNK + i], work[2 * CHUNK + i]
+        _, u_on, s_on, _, u_off, s_off = _fitted(work, i, t_max)
+        at = STATES + i
+        velocity = drawn[at] * (beta * u_on - gamma * s_on) + drawn[at + CHUNK] * (
+            beta * u_off - gamma * s_off
         )
         lowest = -work[_SPLICED + i]
         work[_RESULT + i] = lowest if velocity < lowest else velocity
@@ -321,22 +327,21 @@ def _velocities(  # type: ignore[no-untyped-def]
 ):
     """Cells start..stop, chunk by chunk of genes."""
     n_genes = rho.shape[1]
-    work, drawn = np.empty(_ROWS * CHUNK, np.float32), np.empty(draws.ROWS * CHUNK, np.float32)
+    work, drawn = np.empty(_ROWS * CHUNK, np.float32), np.empty(ROWS * CHUNK, np.float32)
     for first in range(0, n_genes, CHUNK):
         last = min(first + CHUNK, n_genes)
         n = last - first
         _load_genes(work, genes, first, n)
         for cell in range(start, stop):
-            work[_RHO : _RHO + n] = rho[cell, first:last]
-            work[_TAU : _TAU + n] = tau[cell, first:last]
+            _load_times(work, rho[cell, first:last], tau[cell, first:last], n)
             work[_SPLICED : _SPLICED + n] = spliced[cell, first:last]
             for i in range(n):
-                at = draws.SHAPES + i
+                at = SHAPES + i
                 drawn[at] = concentration[cell, first + i, 0]
                 drawn[at + CHUNK] = concentration[cell, first + i, 2]
                 drawn[at + 2 * CHUNK] = (
                     concentration[cell, first + i, 1] + concentration[cell, first + i, 3]
                 )
-            draws.draw_three(drawn, n, cell * n_genes + first, key, key_again)
+            draw_three(drawn, n, cell * n_genes + first, key, key_again)
             _sample_velocities(work, n, t_max, drawn)
             found[cell, first:last] = work[_RESULT : _RESULT + n]

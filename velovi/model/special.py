@@ -26,7 +26,7 @@ compiled = numba.njit(
 )
 
 # what gets built into the loops of other files
-_INLINED = ("special.py", "terms.py", "gamma_slope.py", "workspace.py")
+_INLINED = ("special.py", "terms.py", "gamma_slope.py", "workspace.py", "draws.py")
 
 
 def compiled_loop(*fastmath: str) -> Callable[[Callable[..., Any]], Any]:

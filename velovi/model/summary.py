@@ -217,21 +217,19 @@ class _CompiledMoments:
     def __init__(self, sample: PosteriorSample) -> None:
         assert sample.genes is not None
         self._running = RunningMoments(len(sample.rho), sample.genes, sample.module.t_max)
-        self._n_samples = 0
 
     def add(self, sample: PosteriorSample) -> None:
         decoded = Decoded(sample.concentration, sample.rho, sample.tau)
         self._running.add(decoded)
         if sample.drawn_states is not None:
             self._running.add_likelihood(decoded, sample.states, sample.spliced, sample.unspliced)
-        self._n_samples += 1
 
     def result(self) -> dict[str, Tensor]:
         names = (*QUANTITIES, *(f"p_{state}" for state in STATES))
         found = dict(zip(names, self._running.means, strict=True))
         for name, deviation in zip(WITH_DEVIATION, self._running.deviations(), strict=True):
             found[f"{name}_sd"] = deviation
-        found["log_likelihood"] = self._running.log_likelihood / self._n_samples
+        found["log_likelihood"] = self._running.log_likelihood / self._running.n_samples
         return found
 
 
