@@ -13,10 +13,12 @@ import torch
 from modelling import QUIET, made_model, scaled_data, trained_model
 from scvi import settings
 from scvi.external import VELOVI as Reference
+from scvi.train import TrainingPlan
 
 from velovi import VELOVI
 from velovi.errors import DataError, NotTrainedError, OptionError, UnknownNameError
 from velovi.model.module import STATES
+from velovi.model.training import Plan
 
 
 @pytest.fixture(scope="module")
@@ -279,3 +281,23 @@ def test_threads_are_at_least_one_and_at_most_the_cores(monkeypatch):
 def test_no_samples_is_an_error(model):
     with pytest.raises(OptionError, match="n_samples"):
         model.get_velocity(n_samples=0)
+
+
+def test_the_history_is_that_of_metrics_logged_at_every_step(monkeypatch):
+    """The training plan tells Lightning of a metric once an epoch; scvi-tools does at each step."""
+    plain = TrainingPlan.compute_and_log_metrics
+    histories = []
+    for method in (Plan.compute_and_log_metrics, plain):
+        monkeypatch.setattr(Plan, "compute_and_log_metrics", method)
+        settings.seed = 0
+        adata = scaled_data(120, 6)
+        VELOVI.setup_anndata(adata, spliced_layer="Ms", unspliced_layer="Mu")
+        model = VELOVI(adata)
+        model.train(max_epochs=3, batch_size=32, check_val_every_n_epoch=1, **QUIET)
+        histories.append(model.history)
+    ours, theirs = histories
+    assert list(ours) == list(theirs)
+    for name in ours:
+        np.testing.assert_allclose(
+            ours[name].to_numpy(float), theirs[name].to_numpy(float), rtol=1e-6, err_msg=name
+        )

@@ -44,3 +44,19 @@ def test_blocks_of_genes_cover_all():
         assert [g for block in blocks for g in range(n_genes)[block]] == list(range(n_genes))
         assert all(n_cells * (b.stop - b.start) <= 2**24 or b.stop - b.start == 1 for b in blocks)
     assert in_memory("x", (2, 3), "genes").flags.f_contiguous
+
+
+def test_files_are_removed_when_the_work_ends(tmp_path):
+    folder = tmp_path / "scratch"
+    with MatrixStore(folder, 1e-9) as store:
+        store.empty("m", (3, 3))
+        assert (folder / "m.f32").exists()
+    assert not folder.exists()
+
+
+def test_files_are_removed_when_the_work_goes_wrong(tmp_path):
+    folder, store = tmp_path / "scratch", MatrixStore(tmp_path / "scratch", 1e-9)
+    store.empty("m", (3, 3))
+    with pytest.raises(ValueError, match="went wrong"), store:
+        raise ValueError("went wrong")
+    assert not folder.exists()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import mmap
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +31,7 @@ def in_memory(name: str, shape: tuple[int, int], by: By = "cells") -> np.ndarray
 
 
 class MatrixStore:
-    """Gives out matrices and keeps count of them.
+    """Gives out matrices and keeps count of them; as a context it removes their files at the end.
 
     Parameters
     ----------
@@ -46,6 +47,12 @@ class MatrixStore:
         self.budget = int(budget_gb * 2**30) if budget_gb else int(_SHARE_OF_FREE * free)
         self.used = 0
         self.files: list[str] = []
+
+    def __enter__(self) -> MatrixStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def empty(self, name: str, shape: tuple[int, int], by: By = "cells") -> np.ndarray:
         """An uninitialised float32 matrix.

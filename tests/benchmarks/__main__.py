@@ -46,7 +46,12 @@ def compare(row: str, scvelo: str | None, repeats: int, threads: int, size: Any)
     found: dict[str, list[dict[str, Any]]] = {who: [] for who in pythons}
     for _ in range(repeats):
         for who, python in pythons.items():
-            found[who].append(measure(str(python), row, who, size, threads))
+            one = measure(str(python), row, who, size, threads)
+            if row == "extrinsic" and who == "theirs" and "seconds" in one:
+                # no environment holds both scVelo and the model, so the loop is timed in two parts
+                drawn = measure(sys.executable, "samples", who, size, threads)
+                one = {**one, "seconds": one["seconds"] + drawn["seconds"]}
+            found[who].append(one)
     good = {who: [one for one in runs if "seconds" in one] for who, runs in found.items()}
     record: dict[str, Any] = {"row": row, "size": size, "threads": threads, "runs": found}
     for who, runs in good.items():
@@ -93,6 +98,8 @@ def main() -> None:
     print("| work | cells x genes | theirs | ours | ratio of seconds |\n|---|---|---|---|---|")
     records = []
     for row in given.rows:
+        if row == "samples":  # a part of the extrinsic row
+            continue
         if row in WITH_SCVELO and not given.scvelo:
             continue
         size = SIZES.get(row, USUAL)

@@ -93,6 +93,12 @@ def train(adata: AnnData, name: str, seed: int, epochs: int | None) -> tuple[Any
     return model, time.monotonic() - began
 
 
+def held_out_elbo(model: Any) -> float:
+    """Negative ELBO of the cells held out, lower is better."""
+    cells = np.asarray(model.validation_indices)
+    return -float(np.mean([model.get_elbo(indices=cells) for _ in range(20)]))
+
+
 def measure(model: Any, adata: AnnData, name: str) -> dict[str, Any]:
     """Fit, direction, time and agreement of one trained model."""
     settings.seed = 0
@@ -101,13 +107,12 @@ def measure(model: Any, adata: AnnData, name: str) -> dict[str, Any]:
     spliced, unspliced = (
         np.asarray(one) for one in model.get_expression_fit(n_samples=FIT_SAMPLES)
     )
-    held_out = np.asarray(model.validation_indices)
     neighbours = adata.obsp["distances"]
     graph = dynamics.velocity_graph(velocity, adata.layers["Ms"], neighbours)
     transition = dynamics.transition_matrix(graph)
     shared = dynamics.shared_latent_time(times, transition, adata.obsp["connectivities"])
     found: dict[str, Any] = {
-        "held_out_elbo": -float(np.mean([model.get_elbo(indices=held_out) for _ in range(20)])),
+        "held_out_elbo": held_out_elbo(model),
         "mse_spliced": float(np.median(((spliced - adata.layers["Ms"]) ** 2).mean(axis=0))),
         "mse_unspliced": float(np.median(((unspliced - adata.layers["Mu"]) ** 2).mean(axis=0))),
         "confidence": float(np.median(dynamics.velocity_confidence(velocity, neighbours))),

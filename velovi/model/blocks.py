@@ -2,13 +2,16 @@
 
 Blocks have the same cells whatever the number of threads, so sums over a block, and with them
 the trained model, do not depend on it. Numba's own parallel loops are avoided because their
-fallback threading layer aborts the process when two threads enter it.
+fallback threading layer aborts the process when two threads enter it. Threads are kept between
+calls: a training step makes several, and starting threads would take as long as a small kernel.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 CELLS_PER_BLOCK = 16  # a default minibatch keeps 16 threads busy
 
@@ -24,17 +27,29 @@ def over_blocks(kernel: Callable[[int, int], object], n_cells: int, threads: int
     n_cells
         Number of cells.
     threads
-        Threads to use.
+        Threads to use, the calling one among them.
     """
-    starts = range(0, n_cells, CELLS_PER_BLOCK)
+    starts = iter(range(0, n_cells, CELLS_PER_BLOCK))  # taking the next of a range is atomic
 
-    def run(start: int) -> None:
-        kernel(start, min(start + CELLS_PER_BLOCK, n_cells))
-
-    if threads == 1 or len(starts) == 1:
+    def take_blocks() -> None:
         for start in starts:
-            run(start)
+            kernel(start, min(start + CELLS_PER_BLOCK, n_cells))
+
+    helpers = min(threads, -(-n_cells // CELLS_PER_BLOCK)) - 1
+    if helpers < 1:
+        take_blocks()
         return
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(run, start) for start in starts]:
-            done.result()
+    pool = _pool(threads - 1, os.getpid())
+    started = [pool.submit(take_blocks) for _ in range(helpers)]
+    try:
+        take_blocks()
+    finally:
+        for helper in started:
+            helper.result()  # the arrays must not be given back while somebody writes to them
+
+
+@lru_cache(maxsize=8)
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads for this process: one that was forked has none of its parent's."""
+    del process
+    return ThreadPoolExecutor(threads, thread_name_prefix="velovi")

@@ -14,8 +14,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from scvi.dataloaders import DataSplitter
 from scvi.model._utils import get_max_epochs_heuristic
-from scvi.module.base import BaseModuleClass
+from scvi.module.base import BaseModuleClass, LossOutput
 from scvi.train import TrainingPlan
+from scvi.train._metrics import ElboMetric
 from torch.optim.lr_scheduler import OneCycleLR
 
 DEFAULT_LR = 1e-2
@@ -43,6 +44,36 @@ class Plan(TrainingPlan):
     def __init__(self, module: BaseModuleClass, *, one_cycle: bool = False, **kwargs: Any) -> None:
         super().__init__(module, **kwargs)
         self.one_cycle = one_cycle
+        self._first_batch = True
+
+    def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        """Loss of a minibatch."""
+        self._first_batch = batch_idx == 0
+        return super().training_step(batch, batch_idx)
+
+    def validation_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
+        """Measure a minibatch of held-out cells."""
+        self._first_batch = batch_idx == 0
+        super().validation_step(batch, batch_idx)
+
+    def compute_and_log_metrics(
+        self, loss_output: LossOutput, metrics: dict[str, ElboMetric], mode: str
+    ) -> None:
+        """Take a minibatch into the epoch's means.
+
+        Lightning asks a metric at the epoch's end and needs to hear of it once; telling it at
+        every step costs more than a small step's arithmetic.
+        """
+        if self._first_batch or self.on_step or loss_output.extra_metrics:
+            super().compute_and_log_metrics(loss_output, metrics, mode)
+            return
+        with torch.inference_mode():
+            metrics[f"elbo_{mode}"].update(
+                reconstruction_loss=loss_output.reconstruction_loss_sum,
+                kl_local=loss_output.kl_local_sum,
+                kl_global=loss_output.kl_global_sum,
+                n_obs_minibatch=loss_output.n_obs_minibatch,
+            )
 
     def _optimizer_creator_fn(
         self, optimizer_cls: type[torch.optim.Optimizer]

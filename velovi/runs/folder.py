@@ -28,6 +28,7 @@ REMOTE_HEARTBEAT_LIMIT = 120.0
 
 
 SCALERS_NAME = "scalers.csv"
+SCRATCH_NAME = "scratch"  # matrices in files while a run works
 
 
 class RunState(StrEnum):
@@ -310,7 +311,7 @@ class RunFolder:
 
 def discard(folder: RunFolder) -> None:
     """Remove what a cancelled run made; its specification and log stay."""
-    for name in ("model", "result.zarr", ".result.zarr.part"):
+    for name in ("model", "result.zarr", ".result.zarr.part", SCRATCH_NAME):
         shutil.rmtree(folder.path / name, ignore_errors=True)
 
 

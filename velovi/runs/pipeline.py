@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import json
-import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from velovi.data import Preprocessed
 from velovi.data.read import read
 from velovi.matrices import MatrixStore, let_go
 from velovi.preprocessing import preprocess
-from velovi.runs.folder import SCALERS_NAME, RunFolder, RunSpec
+from velovi.runs.folder import SCALERS_NAME, SCRATCH_NAME, RunFolder, RunSpec
 from velovi.runs.progress import Reporter
 from velovi.runs.results import RESULT_VERSION, velocity_key, write_result
 from velovi.scaling import SCALERS, on_scale
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from velovi.model.api import VELOVI
     from velovi.model.summary import PosteriorSummary
 
-SCRATCH_NAME = "scratch"
 _SEEDED = ("preprocess", "train", "posterior", "dynamics")
 # annotations of the cells that a result writes
 OUR_COLUMNS = frozenset(
@@ -74,8 +72,23 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
         Hears of progress and is asked whether to go on.
     """
     spec = folder.spec()
+    with MatrixStore(folder.path / SCRATCH_NAME, spec.options.train.memory_gb) as matrices:
+        prepared, model = fit(spec, folder, reporter, matrices)
+        model.save(str(folder.model_path), overwrite=True)
+        prepared.adata.var[list(SCALERS)].to_csv(folder.scalers_path)
+        summary = summarise(model, prepared.adata, spec, reporter, matrices)
+        result = assemble(prepared, summary, model, spec, folder.history(), matrices)
+        del summary
+        add_dynamics(result, spec, reporter)
+        reporter.stage("write")
+        write_result(result, folder.result_path)
+
+
+def fit(
+    spec: RunSpec, folder: RunFolder, reporter: Reporter, matrices: MatrixStore
+) -> tuple[Preprocessed, VELOVI]:
+    """The prepared cells, and a model trained on them or opened."""
     options = spec.options
-    matrices = MatrixStore(folder.path / SCRATCH_NAME, options.train.memory_gb)
     reporter.stage("read")
     counts = read(Path(spec.source))
     reporter.stage("preprocess", of=100)
@@ -91,18 +104,8 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
     _quiet()
     if options.train.saved_model:
         prepared = as_the_model_saw(prepared, Path(options.train.saved_model), wanted.genes_to_keep)
-        model = apply_saved(prepared.adata, options.train, folder, reporter)
-    else:
-        model = train(prepared.adata, options.model, options.train, folder, reporter)
-    model.save(str(folder.model_path), overwrite=True)
-    prepared.adata.var[list(SCALERS)].to_csv(folder.scalers_path)
-    summary = summarise(model, prepared.adata, spec, reporter, matrices)
-    result = assemble(prepared, summary, model, spec, folder.history(), matrices)
-    del summary
-    add_dynamics(result, spec, reporter)
-    reporter.stage("write")
-    write_result(result, folder.result_path)
-    shutil.rmtree(folder.path / SCRATCH_NAME, ignore_errors=True)
+        return prepared, apply_saved(prepared.adata, options.train, folder, reporter)
+    return prepared, train(prepared.adata, options.model, options.train, folder, reporter)
 
 
 def for_saved_model(options: RunOptions) -> PreprocessOptions:
