@@ -1,0 +1,26 @@
+"""The cells that the reader has selected: one selection for all pages of a run."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from velovi.ui.view import ResultView
+
+_KEY = "selected_cells"
+
+
+def selected(view: ResultView) -> np.ndarray | None:
+    """Which cells of a run are selected, bool (cells,); None when none are."""
+    run_id, packed = st.session_state.get(_KEY, ("", None))
+    if run_id != view.run_id or packed is None:
+        return None
+    return np.unpackbits(packed, count=view.store.n_cells, bitorder="little").view(bool)
+
+
+def select(view: ResultView, cells: np.ndarray | None) -> None:
+    """Make these cells (bool, one for each cell of the run) the selection; None selects none."""
+    if cells is None or not cells.any():
+        st.session_state.pop(_KEY, None)
+        return
+    st.session_state[_KEY] = view.run_id, np.packbits(cells, bitorder="little")
