@@ -2,10 +2,21 @@
 
 import streamlit as st
 
+from velovi.ui.cell_map import cell_map
+from velovi.ui.cell_sets import linked_selection, selection_panel
 from velovi.ui.explore import demo_banner, need_result, training_note
-from velovi.ui.map_panel import color_controls, look_controls, map_data, show_map
+from velovi.ui.links import copy_link, current_picture
+from velovi.ui.map_panel import (
+    color_controls,
+    look_controls,
+    picture,
+    picture_data,
+    reading,
+    second_map,
+)
 from velovi.ui.router import page
 from velovi.ui.summary_panel import downloads, key_figures
+from velovi.ui.take_away import take_away
 
 
 def body() -> None:
@@ -16,13 +27,22 @@ def body() -> None:
         return
     training_note()
     if view.store.embeddings:
-        picture, controls = st.columns([3.3, 1], gap="medium")
+        linked_selection(view)
+        maps, controls = st.columns([3.3, 1], gap="medium")
         with controls:
-            coloring = color_controls(view)
+            first, second = color_controls(view, "color"), second_map(view)
             look = look_controls(view)
-        with picture:
-            data, note = map_data(view, coloring, look)
-            show_map(view, data, look, note)
+        shown = [first] if second is None else [first, second]
+        with maps:
+            cell_map(view, shown, key="map", height=520, look=look)
+            st.caption(reading(look))
+            with st.container(horizontal=True):
+                take_away(
+                    "map", lambda: picture(view, first, look),
+                    lambda: picture_data(view, first, look).to_frame(), key="map",
+                )  # fmt: skip
+                copy_link(key="map", run=view.run_id, **current_picture())
+        selection_panel(view)
     else:
         st.info(
             "This result has no two-dimensional embedding. Train again with **Compute UMAP** on "

@@ -202,9 +202,21 @@ class RunFolder:
         return self.model_path / SCALERS_NAME
 
     @property
+    def cells_path(self) -> Path:
+        """Names of the only cells to use, one a line; absent when all are."""
+        return self.path / "cells.txt"
+
+    @property
     def log_path(self) -> Path:
         """What went wrong, in full."""
         return self.path / "log.txt"
+
+    def only_cells(self) -> list[str] | None:
+        """Names of the only cells to use; None when all are."""
+        try:
+            return self.cells_path.read_text().splitlines()
+        except FileNotFoundError:
+            return None
 
     def spec(self) -> RunSpec:
         """What was asked for.

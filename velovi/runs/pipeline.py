@@ -25,7 +25,8 @@ from velovi.config import (
     TrainOptions,
 )
 from velovi.data import Preprocessed
-from velovi.data.read import read
+from velovi.data.read import read, unique_names
+from velovi.errors import DataError
 from velovi.matrices import MatrixStore, let_go
 from velovi.preprocessing import preprocess
 from velovi.runs.folder import SCALERS_NAME, SCRATCH_NAME, RunFolder, RunSpec
@@ -90,7 +91,7 @@ def fit(
     """The prepared cells, and a model trained on them or opened."""
     options = spec.options
     reporter.stage("read")
-    counts = read(Path(spec.source))
+    counts = these_cells(read(Path(spec.source)), folder.only_cells())
     reporter.stage("preprocess", of=100)
     wanted = for_saved_model(options)
     prepared = preprocess(
@@ -106,6 +107,21 @@ def fit(
         prepared = as_the_model_saw(prepared, Path(options.train.saved_model), wanted.genes_to_keep)
         return prepared, apply_saved(prepared.adata, options.train, folder, reporter)
     return prepared, train(prepared.adata, options.model, options.train, folder, reporter)
+
+
+def these_cells(counts: AnnData, names: list[str] | None) -> AnnData:
+    """The cells of these names, in the order of the file; all when None."""
+    if names is None:
+        return counts
+    wanted = unique_names(counts.obs_names).isin(names)
+    if not wanted.any():
+        raise DataError(
+            "none of the run's cells is in the file",
+            expected=f"{len(names):,} cells, such as {names[0] if names else 'none'}",
+            found=f"{counts.n_obs:,} other cells",
+            remedy="Select cells in a run of this file, and train on those",
+        )
+    return counts[wanted].copy()
 
 
 def for_saved_model(options: RunOptions) -> PreprocessOptions:

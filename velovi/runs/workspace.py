@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -150,8 +151,27 @@ class Workspace:
         """Put a run in the queue; :class:`~velovi.runs.launch.LocalLauncher` starts it."""
         return self._new_run(dataset.dataset_id, str(dataset.source), options, name or dataset.name)
 
-    def run_again(self, run: RunFolder, options: RunOptions | None = None) -> RunFolder:
-        """A new run from the same file, with the same options unless others are given."""
+    def run_again(
+        self,
+        run: RunFolder,
+        options: RunOptions | None = None,
+        *,
+        cells: Sequence[str] | None = None,
+        name: str = "",
+    ) -> RunFolder:
+        """A new run from the same file, with the same options and cells unless others are given.
+
+        Parameters
+        ----------
+        run
+            The earlier run.
+        options
+            In place of its options.
+        cells
+            Names of the only cells to use.
+        name
+            In place of its name.
+        """
         spec = run.spec()
         if not Path(spec.source).exists():
             raise DataError(
@@ -159,15 +179,30 @@ class Workspace:
                 where=spec.name,
                 remedy="Upload it again and start a new run",
             )
-        return self._new_run(spec.dataset_id, spec.source, options or spec.options, spec.name)
+        return self._new_run(
+            spec.dataset_id,
+            spec.source,
+            options or spec.options,
+            name or spec.name,
+            run.only_cells() if cells is None else list(cells),
+        )
 
-    def _new_run(self, dataset_id: str, source: str, options: RunOptions, name: str) -> RunFolder:
+    def _new_run(
+        self,
+        dataset_id: str,
+        source: str,
+        options: RunOptions,
+        name: str,
+        cells: list[str] | None = None,
+    ) -> RunFolder:
         folder = RunFolder(self.runs_path / new_id())
         beside = RunFolder(self.runs_path / f".{folder.run_id}")
         beside.path.mkdir(parents=True)
         beside.write_spec(
             RunSpec(folder.run_id, name, dataset_id, source, options, time.time(), versions())
         )
+        if cells is not None:
+            beside.cells_path.write_text("\n".join(cells) + "\n")
         beside.path.rename(folder.path)
         return folder
 

@@ -1,26 +1,323 @@
-"""Cells on an embedding, as many maps side by side as there are things to colour by."""
+"""Cells on an embedding, as many maps side by side as there are things to colour by.
+
+All maps of a page share one camera and one selection. Positions go to the browser once a session;
+after that a change of colour moves one byte a cell.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import streamlit as st
 
+from velovi.figures.cells import (
+    MISSING,
+    NOWHERE,
+    CellColors,
+    Places,
+    field_parts,
+    label_colors,
+    name_places,
+    pack,
+    places,
+    plain_colors,
+    value_colors,
+)
+from velovi.figures.embedding import ScaleKind, Streams
+from velovi.figures.theme import FONT, FigureTheme, theme_named
+from velovi.ui.selection import select, selected
+from velovi.ui.theme import current_theme
 from velovi.ui.view import ResultView
+from velovi.ui.words import GENE_LAYERS, cell_number
+
+_HERE = Path(__file__).parent / "scatter"
+_SENT = "places_in_browser"
+_scatter = st.components.v2.component(
+    "velovi.scatter",
+    html='<div class="velovi-scatter"><div class="bar"></div><div class="maps"></div></div>',
+    css=(_HERE / "scatter.css").read_text(),
+    js=(_HERE / "scatter.js").read_text(),
+)
+_lookup = st.components.v2.component("velovi.lookup", js=(_HERE / "lookup.js").read_text())
 
 
 @dataclass(frozen=True)
 class Coloring:
-    """What the colour of a cell means: an annotation, or a layer of a gene."""
+    """What the colour of a cell means: an annotation, a layer of a gene, or numbers given here.
+
+    ``values`` are (cells,), ``labels`` a categorical Series; both need a ``title``.
+    """
 
     column: str | None = None
     gene: str | None = None
     layer: str | None = None
+    title: str = ""
+    note: str = ""
+    values: np.ndarray | None = field(default=None, compare=False)
+    labels: Any = field(default=None, compare=False)
+    colors: Mapping[str, str] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class MapLook:
+    """How maps are drawn; ``only``, bool (cells,), leaves out the other cells."""
+
+    embedding: str = ""
+    size: float = 0.0
+    opacity: float = 0.8
+    names: bool = True
+    clip: tuple[float, float] = (1.0, 99.0)
+    streams: Streams = field(default_factory=Streams)
+    arrow: float = 5.0
+    only: np.ndarray | None = field(default=None, compare=False)
+    only_name: str = ""
+
+
+def default_size(n_cells: int) -> float:
+    """Smaller points for more cells."""
+    return float(np.clip(round(2 * 320 / max(n_cells, 1) ** 0.5) / 2, 1.5, 9.0))
 
 
 def cell_map(
-    view: ResultView, colorings: Sequence[Coloring], *, key: str, height: int = 480
+    view: ResultView,
+    colorings: Sequence[Coloring],
+    *,
+    key: str,
+    height: int = 480,
+    look: MapLook | None = None,
 ) -> None:
-    """Draw linked maps of the cells; a lasso in one selects in all."""
-    st.info("The map is drawn here.")
+    """Draw linked maps of the cells; a lasso in one selects in all, on every page.
+
+    Parameters
+    ----------
+    view
+        The result.
+    colorings
+        One map for each.
+    key
+        Names the component; a view keeps its camera under it.
+    height
+        Of each map, in pixels.
+    look
+        How to draw; the first embedding with plain settings when left out.
+    """
+    embeddings = view.store.embeddings
+    if not embeddings:
+        st.info("This result has no two-dimensional embedding to draw cells on.")
+        return
+    look = look or MapLook()
+    embedding = look.embedding or embeddings[0]
+    theme = current_theme()
+    colors = [cell_colors(view, one, theme, look.clip) for one in colorings]
+    message = map_message(view, colors, theme, embedding=embedding, look=look, height=height)
+    mounted = f"scatter_{key}"
+
+    def picked() -> None:
+        take_selection(view, st.session_state[mounted].get("picked"))
+
+    def missing() -> None:
+        st.session_state.get(_SENT, set()).clear()
+
+    _scatter(key=mounted, data=message, on_picked_change=picked, on_missing_change=missing)
+    hover_card(view, list(colorings), key=key)
+
+
+def map_message(
+    view: ResultView,
+    colors: Sequence[CellColors],
+    theme: FigureTheme,
+    *,
+    embedding: str,
+    look: MapLook,
+    height: int,
+) -> bytes:
+    """What the browser needs to draw the maps."""
+    where = embedding_places(view, embedding)
+    places_key = f"{view.run_id}|{view.changed}|{embedding}|{look.only_name}"
+    sent: set[str] = st.session_state.setdefault(_SENT, set())
+    parts: dict[str, np.ndarray] = {}
+    if places_key not in sent:
+        parts["places"] = where.points
+        if look.only is not None:
+            parts["places"] = np.where(look.only[:, None], where.points, np.int16(NOWHERE))
+        sent.add(places_key)
+    parts |= {f"codes{i}": one.codes for i, one in enumerate(colors)}
+    if look.streams.heads.size or look.streams.lines:
+        parts |= field_parts(where, look.streams)
+    mask = selected(view)
+    if mask is not None:
+        parts["selected"] = np.packbits(mask, bitorder="little")
+    header = {
+        "run": view.run_id,
+        "view": f"{view.run_id}|{embedding}",
+        "places": places_key,
+        "extent": where.extent,
+        "height": height,
+        "size": look.size or default_size(view.store.n_cells),
+        "opacity": look.opacity,
+        "names": look.names,
+        "font": FONT,
+        "theme": _dress(theme),
+        "field": {"width": 1.2, "head": look.arrow} if "starts" in parts else None,
+        "maps": [_described(one, where, theme) for one in colors],
+        "stamp": f"{embedding}|" + "|".join(one.title for one in colors),
+    }
+    return pack(header, parts)
+
+
+def _described(colors: CellColors, where: Places, theme: FigureTheme) -> dict[str, Any]:
+    unknown = 0
+    if colors.kind == "values":
+        unknown = int(np.count_nonzero(colors.codes == MISSING))
+    return {
+        "title": colors.title,
+        "note": colors.note,
+        "kind": colors.kind,
+        "palette": colors.palette,
+        "missing": theme.missing,
+        "labels": colors.labels,
+        "counts": colors.counts,
+        "low": colors.low,
+        "high": colors.high,
+        "lowText": f"{colors.low:.3g}",
+        "highText": f"{colors.high:.3g}",
+        "symmetric": colors.symmetric,
+        "unknown": unknown,
+        "places": name_places(where, colors),
+    }
+
+
+def _dress(theme: FigureTheme) -> dict[str, str]:
+    light = theme.name == "light"
+    return {
+        "ground": theme.paper,
+        "ink": theme.ink,
+        "quiet": theme.muted,
+        "line": "#d9dee8" if light else "#323a4c",
+        "accent": theme.accent,
+        "stream": theme.stream,
+        "head": theme.stream_head,
+        "halo": "rgba(255,255,255,0.85)" if light else "rgba(18,21,29,0.85)",
+        "veil": "rgba(59,76,184,0.10)" if light else "rgba(139,155,255,0.14)",
+    }
+
+
+def take_selection(view: ResultView, said: Any) -> None:
+    """Take over what the reader outlined in the browser; what is no selection is ignored."""
+    if not isinstance(said, dict) or said.get("run") != view.run_id:
+        return
+    n_cells = view.store.n_cells
+    try:
+        packed = base64.b64decode(str(said.get("bits", "")), validate=True)
+    except (binascii.Error, ValueError):
+        return
+    if not packed:
+        select(view, None)
+    elif len(packed) == (n_cells + 7) // 8:
+        bits = np.frombuffer(packed, dtype=np.uint8)
+        select(view, np.unpackbits(bits, count=n_cells, bitorder="little").view(bool))
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _places(path: str, changed: float, embedding: str, _view: ResultView) -> Places:
+    return places(_view.store.embedding(embedding))
+
+
+def embedding_places(view: ResultView, embedding: str) -> Places:
+    """Rounded places of the cells, worked out once."""
+    return _places(view.path, view.changed, embedding, view)
+
+
+def cell_colors(
+    view: ResultView, coloring: Coloring, theme: FigureTheme, clip: tuple[float, float]
+) -> CellColors:
+    """Codes and colours of a colouring; kept, because a page asks again whenever it is drawn."""
+    if coloring.values is not None:
+        return value_colors(
+            coloring.title, coloring.values, theme, clip=clip, note=coloring.note, scale="time"
+        )
+    if coloring.labels is not None:
+        return label_colors(
+            coloring.title, coloring.labels, theme, colors=coloring.colors, note=coloring.note
+        )
+    return _colors(view.path, view.changed, coloring, theme.name, clip, view)
+
+
+@st.cache_resource(show_spinner=False, max_entries=24)
+def _colors(
+    path: str,
+    changed: float,
+    coloring: Coloring,
+    theme_name: str,
+    clip: tuple[float, float],
+    _view: ResultView,
+) -> CellColors:
+    theme, store = theme_named(theme_name), _view.store
+    if coloring.gene and coloring.layer:
+        name, scale, note = GENE_LAYERS[coloring.layer]
+        values = _view.gene(coloring.layer, coloring.gene)
+        title = f"{coloring.gene}: {name[:1].lower()}{name[1:]}"
+        return value_colors(title, values, theme, scale=scale, clip=clip, note=note)
+    if coloring.column is None:
+        return plain_colors("Cells", store.n_cells, theme)
+    name, note = cell_number(coloring.column)
+    if coloring.column in store.label_columns:
+        labels = store.obs[coloring.column]
+        colors = _view.colors(coloring.column)
+        return label_colors(name, labels, theme, colors=colors, note=note)
+    values = store.obs[coloring.column].to_numpy(dtype=np.float32, na_value=np.nan)
+    kind: ScaleKind = "time" if coloring.column == "latent_time" else "abundance"
+    return value_colors(name, values, theme, scale=kind, clip=clip, note=note)
+
+
+@st.fragment
+def hover_card(view: ResultView, colorings: list[Coloring], *, key: str) -> None:
+    """Tell the browser the name and the exact values of the cell under the pointer."""
+    mounted = f"lookup_{key}"
+    asked = st.session_state.get(mounted) or {}
+    said = asked.get("ask")
+    data = None
+    if isinstance(said, dict) and said.get("run") == view.run_id:
+        data = cell_facts(view, colorings, said.get("cell"))
+    _lookup(key=mounted, data=data, on_ask_change=lambda: None, height=1)
+
+
+def cell_facts(view: ResultView, colorings: Sequence[Coloring], cell: Any) -> dict[str, Any] | None:
+    """Name of a cell and what each map shows of it; None when there is no such cell."""
+    if not isinstance(cell, int) or not 0 <= cell < view.store.n_cells:
+        return None
+    values = []
+    for one in colorings:
+        title, value = _fact(view, one, cell)
+        if title:
+            values.append((title, value))
+    labels = view.labels()
+    if labels is not None and all(one.column != labels.name for one in colorings):
+        values.append((str(labels.name), str(labels.iloc[cell])))
+    name = str(view.store.obs.index[cell])
+    return {"run": view.run_id, "cell": cell, "name": name, "values": values}
+
+
+def _fact(view: ResultView, coloring: Coloring, cell: int) -> tuple[str, str]:
+    if coloring.values is not None:
+        return coloring.title, _number(coloring.values[cell])
+    if coloring.labels is not None:
+        return coloring.title, str(coloring.labels.iloc[cell])
+    if coloring.gene and coloring.layer:
+        title = f"{coloring.gene}: {GENE_LAYERS[coloring.layer][0]}"
+        return title, _number(view.gene(coloring.layer, coloring.gene)[cell])
+    if coloring.column is None:
+        return "", ""
+    value = view.store.obs[coloring.column].iloc[cell]
+    name = cell_number(coloring.column)[0]
+    return name, str(value) if isinstance(value, str) else _number(value)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if np.isfinite(value) else "no value"

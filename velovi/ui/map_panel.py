@@ -1,153 +1,225 @@
-"""The Map page's parts: what to colour by, how it looks, and the map itself."""
+"""The Map page's parts: what to colour by, how it looks, and the picture to take away."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 from velovi.figures.embedding import EmbeddingData, Streams, embedding_data, embedding_figure
+from velovi.figures.theme import LIGHT
+from velovi.ui.cell_map import Coloring, MapLook, default_size
+from velovi.ui.cell_sets import set_coloring, set_mask, set_names
 from velovi.ui.gene_choice import gene_select
-from velovi.ui.theme import current_theme, draw
+from velovi.ui.links import linked, remember
 from velovi.ui.view import ResultView
-from velovi.ui.words import GENE_LAYERS, cell_number, embedding_name
+from velovi.ui.words import CELL_NUMBERS, GENE_LAYERS, cell_number, embedding_name
 
 KEEP: dict[str, Any] = {"persist_state": "session"}
+ALL_CELLS = "All cells"
+_PICTURE_CELLS = 200_000
 
 
-@dataclass(frozen=True)
-class Look:
-    """How the map is drawn."""
+def color_controls(view: ResultView, name: str, default: str = "") -> Coloring:
+    """Widgets that choose what the colour of one map means.
 
-    embedding: str
-    size: float
-    opacity: float
-    density: float
-    streams: bool
-    names: bool
-    clip: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Coloring:
-    """What the colour of a cell means: an annotation, or a layer of a gene."""
-
-    column: str | None = None
-    gene: str | None = None
-    layer: str | None = None
-
-
-def color_controls(view: ResultView) -> Coloring:
-    """Widgets that choose what the colour means."""
-    kind = st.segmented_control(
-        "Colour by", ["Annotation", "Gene"], default="Annotation", required=True,
-        key="map_kind", width="stretch", **KEEP,
-    )  # fmt: skip
-    if kind == "Gene":
-        gene = gene_select(view, key="map_gene")
-        layers = [name for name in GENE_LAYERS if name in view.store.layers]
-        layer = st.selectbox(
-            "Quantity", layers, key="map_layer",
-            format_func=lambda name: GENE_LAYERS[name][0],
-            help="What to show of this gene.", **KEEP,
-        )  # fmt: skip
-        return Coloring(gene=gene, layer=layer)
-    columns = annotation_columns(view)
-    if not columns:
+    Parameters
+    ----------
+    view
+        The result.
+    name
+        Of the choice in the address: ``"color"`` or ``"color2"``. Its values are ``obs:`` and an
+        annotation, ``layer:`` and a quantity of the chosen gene, or ``set:`` and a set of cells.
+    default
+        What to begin with.
+    """
+    columns, sets = annotation_columns(view), set_names(view)
+    layers = [layer for layer in GENE_LAYERS if layer in view.store.layers and view.store.genes]
+    first = {"obs": columns, "layer": layers, "set": sets}
+    known = {f"{kind}:{one}" for kind, names in first.items() for one in names}
+    fallback = default if default in known else next(iter([f"obs:{c}" for c in columns]), "")
+    kind, _, what = linked(name, known, fallback, what="colour").partition(":")
+    kinds = {"obs": "Annotation", "layer": "Gene", "set": "Set"}
+    offered = [one for one in kinds if first[one]]
+    if not offered:
         return Coloring()
-    column = st.selectbox(
-        "Annotation", columns, key="map_column",
-        format_func=lambda name: cell_number(name)[0],
-        help="Clusters and other groups first, then numbers of each cell.", **KEEP,
-    )  # fmt: skip
+    _kind_control(name, kinds, offered, kind, first)
+    if kind == "layer":
+        gene = gene_select(view, key=f"map_{name}_gene")
+        layer = _choice(name, "Quantity", "layer", layers, what, lambda one: GENE_LAYERS[one][0])
+        return Coloring(gene=gene, layer=layer)
+    if kind == "set":
+        return set_coloring(view, _choice(name, "Set of cells", "set", sets, what, str))
+    column = _choice(name, "Annotation", "obs", columns, what, lambda one: cell_number(one)[0])
     return Coloring(column=column)
+
+
+def _kind_control(
+    name: str, kinds: dict[str, str], offered: list[str], kind: str, first: dict[str, list[str]]
+) -> None:
+    key = f"map_{name}_kind"
+    st.session_state[key] = kind
+
+    def changed() -> None:
+        chosen = st.session_state[key]
+        remember(name, f"{chosen}:{first[chosen][0]}")
+
+    st.segmented_control(
+        "Colour by" if name == "color" else "Second map: colour by", offered,
+        format_func=lambda one: kinds[one], required=True, key=key, on_change=changed,
+        width="stretch",
+    )  # fmt: skip
+
+
+def _choice(name: str, label: str, kind: str, options: list[str], what: str, form: Any) -> str:
+    key = f"map_{name}_{kind}"
+    st.session_state[key] = what
+    return st.selectbox(
+        label, options, key=key, format_func=form,
+        on_change=lambda: remember(name, f"{kind}:{st.session_state[key]}"),
+        help="Groups of cells first, then the model's numbers of each cell, then the file's."
+        if kind == "obs"
+        else None,
+    )  # fmt: skip
 
 
 def annotation_columns(view: ResultView) -> list[str]:
     """Groups first, then the model's own numbers, then the file's."""
-    from velovi.ui.words import CELL_NUMBERS
-
     numbers = view.store.numeric_columns
     ours = [name for name in CELL_NUMBERS if name in numbers]
     return view.store.label_columns + ours + [name for name in numbers if name not in ours]
 
 
-def look_controls(view: ResultView) -> Look:
-    """Widgets that choose how it looks."""
-    embeddings = view.store.embeddings
-    embedding = embeddings[0]
-    if len(embeddings) > 1:
-        embedding = st.selectbox(
-            "Embedding", embeddings, key="map_embedding", format_func=embedding_name,
-            help="The two-dimensional picture of the cells.", **KEEP,
-        )  # fmt: skip
-    streams = st.toggle(
-        "Streamlines", value=True, key="map_streams",
-        help="Lines that follow the average velocity of the cells below them.", **KEEP,
+def second_map(view: ResultView) -> Coloring | None:
+    """A switch for a second map beside the first, and its colour."""
+    on = linked("maps", ("1", "2"), "1") == "2"
+    st.session_state["map_second"] = on
+    st.toggle(
+        "Two maps side by side", key="map_second",
+        on_change=lambda: remember("maps", "2" if st.session_state["map_second"] else None),
+        help="Both move together and share the selection.",
     )  # fmt: skip
-    density = st.slider(
-        "Line density", 0.3, 2.0, 1.0, 0.1, key="map_density", disabled=not streams,
-        help="More lines show finer turns; fewer are calmer.", **KEEP,
-    )  # fmt: skip
+    if not on:
+        return None
+    return color_controls(view, "color2", "obs:latent_time")
+
+
+def look_controls(view: ResultView) -> MapLook:
+    """Widgets that choose how the maps look."""
+    embedding = _embedding(view)
+    streams = _overlay(view, embedding)
     with st.expander("Appearance", icon=":material/tune:"):
         names = st.toggle("Group names on the map", value=True, key="map_names", **KEEP)
         size = st.slider(
-            "Point size", 1.0, 12.0, default_size(view.store.n_cells), 0.5, key="map_size", **KEEP
+            "Point size", 0.5, 12.0, default_size(view.store.n_cells), 0.5, key="map_size", **KEEP
         )
-        opacity = st.slider("Point opacity", 0.1, 1.0, 0.75, 0.05, key="map_opacity", **KEEP)
+        opacity = st.slider("Point opacity", 0.1, 1.0, 0.8, 0.05, key="map_opacity", **KEEP)
         clip = st.slider(
             "Colour range (percentiles)", 0.0, 100.0, (1.0, 99.0), 0.5, key="map_clip",
             help="Values beyond these percentiles take the end colours, so that a few extreme "
             "cells do not wash out the rest.", **KEEP,
         )  # fmt: skip
-    return Look(embedding, size, opacity, density, streams, names, clip)
-
-
-def default_size(n_cells: int) -> float:
-    """Smaller points for more cells."""
-    return float(np.clip(round(2 * 320 / max(n_cells, 1) ** 0.5) / 2, 2.5, 9.0))
-
-
-def map_data(view: ResultView, coloring: Coloring, look: Look) -> tuple[EmbeddingData, str]:
-    """The map's numbers, and a sentence that explains the colour."""
-    store, strata = view.store, view.strata()
-    positions = store.embedding(look.embedding)
-    streams = view.streams(look.embedding, look.density) if look.streams else Streams()
-    title, note, extra = _meaning(view, coloring)
-    data = embedding_data(
-        positions, store.obs.index, title=title, clip=look.clip, strata=strata, streams=streams,
-        **extra,
+    only = _shown_cells(view)
+    return MapLook(
+        embedding, size, opacity, names, clip, streams,
+        only=None if only == ALL_CELLS else set_mask(view, only),
+        only_name="" if only == ALL_CELLS else only,
     )  # fmt: skip
-    return data, note
 
 
-def _meaning(view: ResultView, coloring: Coloring) -> tuple[str, str, dict[str, Any]]:
+def _embedding(view: ResultView) -> str:
+    embeddings = view.store.embeddings
+    chosen = linked("embedding", embeddings, embeddings[0], what="embedding")
+    if len(embeddings) > 1:
+        st.session_state["map_embedding"] = chosen
+        st.selectbox(
+            "Embedding", embeddings, key="map_embedding", format_func=embedding_name,
+            on_change=lambda: remember("embedding", st.session_state["map_embedding"]),
+            help="The two-dimensional picture of the cells.",
+        )  # fmt: skip
+    return chosen
+
+
+def _overlay(view: ResultView, embedding: str) -> Streams:
+    kinds = {"lines": "Lines", "arrows": "Arrows", "none": "None"}
+    st.session_state["map_velocity"] = linked("velocity", kinds, "lines", what="velocity overlay")
+    kind = st.segmented_control(
+        "Velocity", list(kinds), format_func=lambda one: kinds[one], required=True,
+        key="map_velocity", width="stretch",
+        on_change=lambda: remember("velocity", st.session_state["map_velocity"]),
+        help="Lines follow the average velocity of the cells below them; arrows show it at evenly "
+        "spaced places, longer where cells change faster.",
+    )  # fmt: skip
+    if kind == "none":
+        return Streams()
+    density = st.slider(
+        "Density", 0.3, 2.0, 1.0, 0.1, key="map_density",
+        help="More show finer turns; fewer are calmer.", **KEEP,
+    )  # fmt: skip
+    if kind == "lines":
+        return view.streams(embedding, density)
+    length = st.slider(
+        "Arrow length", 0.4, 3.0, 1.0, 0.1, key="map_length",
+        help="1: the fastest tenth of the arrows is as long as arrows are apart.", **KEEP,
+    )  # fmt: skip
+    return view.arrows(embedding, density, length)
+
+
+def _shown_cells(view: ResultView) -> str:
+    sets = set_names(view)
+    if not sets:
+        return ALL_CELLS
+    return st.selectbox(
+        "Show", [ALL_CELLS, *sets], key="map_only",
+        help="Show only the cells of one of your sets.", **KEEP,
+    )  # fmt: skip
+
+
+def picture_data(view: ResultView, coloring: Coloring, look: MapLook) -> EmbeddingData:
+    """A map's numbers, for the picture and the table to take away."""
+    store = view.store
+    positions = store.embedding(look.embedding)
+    if look.only is not None:
+        positions = np.where(look.only[:, None], positions, np.float32(np.nan))
+    title, extra = _meaning(view, coloring)
+    return embedding_data(
+        positions, store.obs.index, title=title, clip=look.clip, strata=view.strata(),
+        streams=look.streams, limit=_PICTURE_CELLS, **extra,
+    )  # fmt: skip
+
+
+def picture(view: ResultView, coloring: Coloring, look: MapLook) -> go.Figure:
+    """The map as a figure for print."""
+    return embedding_figure(
+        picture_data(view, coloring, look), LIGHT, size=look.size, opacity=look.opacity,
+        names=look.names,
+    )  # fmt: skip
+
+
+def _meaning(view: ResultView, coloring: Coloring) -> tuple[str, dict[str, Any]]:
+    if coloring.labels is not None:
+        return coloring.title, {"labels": coloring.labels, "colors": coloring.colors}
     if coloring.gene and coloring.layer:
-        name, scale, note = GENE_LAYERS[coloring.layer]
+        name, scale, _ = GENE_LAYERS[coloring.layer]
         values = view.gene(coloring.layer, coloring.gene)
-        return f"{coloring.gene}<br>{name}", note, {"values": values, "scale": scale}
+        return f"{coloring.gene}<br>{name}", {"values": values, "scale": scale}
     if coloring.column is None:
-        return "cells", "", {"values": np.full(view.store.n_cells, np.nan, np.float32)}
-    name, note = cell_number(coloring.column)
+        return "cells", {"values": np.full(view.store.n_cells, np.nan, np.float32)}
+    name, _ = cell_number(coloring.column)
     if coloring.column in view.store.label_columns:
         column = view.store.obs[coloring.column]
-        return name, note, {"labels": column, "colors": view.colors(coloring.column)}
+        return name, {"labels": column, "colors": view.colors(coloring.column)}
     values = view.store.obs[coloring.column].to_numpy(dtype=np.float32, na_value=np.nan)
     scale = "time" if coloring.column == "latent_time" else "abundance"
-    return _short(name), note, {"values": values, "scale": scale}
+    return name.replace(" (", "<br>("), {"values": values, "scale": scale}
 
 
-def _short(name: str) -> str:
-    return name.replace(" (", "<br>(")
-
-
-def show_map(view: ResultView, data: EmbeddingData, look: Look, note: str) -> None:
-    """Draw the map with its caption."""
-    figure = embedding_figure(
-        data, current_theme(), size=look.size, opacity=look.opacity, names=look.names, height=590
+def reading(look: MapLook) -> str:
+    """A sentence on how to read the map."""
+    flow = "Lines and arrows show where cells are heading. " if look.streams.lines else ""
+    return (
+        f"{flow}Drag to move, turn the wheel to zoom; draw around cells with the lasso to select "
+        "them on all pages."
     )
-    draw(figure, "velocity_map", alt=f"Cells on {embedding_name(look.embedding)} with velocity")
-    flow = "Lines show where cells are heading. " if data.streams.lines else ""
-    st.caption(f"{data.caption}. {flow}{note}".replace("showing", "Showing"))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from velovi.figures.arrows import grid_arrows
 from velovi.figures.embedding import Streams
 from velovi.figures.streamlines import arrowheads, streamlines
 from velovi.runs.folder import RunFolder
@@ -40,6 +41,12 @@ def _streams(path: str, changed: float, embedding: str, density: float) -> Strea
     return Streams(tuple(lines), np.asarray(heads), np.asarray(directions))
 
 
+@st.cache_resource(show_spinner=False, max_entries=40)
+def _arrows(path: str, changed: float, embedding: str, density: float, length: float) -> Streams:
+    grid = _store(path, changed).grid(embedding)
+    return grid_arrows(grid["x"], grid["y"], grid["u"], grid["v"], density=density, length=length)
+
+
 @dataclass(frozen=True)
 class ResultView:
     """A result and its cached columns; keyed by path and time of change, never by arrays."""
@@ -66,6 +73,13 @@ class ResultView:
         """Lines of the velocity field; none when the result has no field for this embedding."""
         try:
             return _streams(self.path, self.changed, embedding, density)
+        except KeyError:
+            return Streams()
+
+    def arrows(self, embedding: str, density: float, length: float) -> Streams:
+        """Arrows of the velocity field on a grid; none without a field for this embedding."""
+        try:
+            return _arrows(self.path, self.changed, embedding, density, length)
         except KeyError:
             return Streams()
 

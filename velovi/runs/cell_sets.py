@@ -1,0 +1,119 @@
+"""Named sets of cells, kept in the workspace for each run.
+
+A set is a bit for each cell of the run's result, in the order of the result.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from velovi.errors import DataError, StoreError
+from velovi.runs.folder import read_json, write_json
+from velovi.runs.workspace import Workspace, new_id
+
+_LONGEST_NAME = 60
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+
+class CellSets:
+    """The named sets of one run.
+
+    Parameters
+    ----------
+    workspace
+        Where they are kept, in ``cell_sets/<run id>``.
+    run_id
+        The run whose cells they hold.
+    n_cells
+        Cells of its result.
+    """
+
+    def __init__(self, workspace: Workspace, run_id: str, n_cells: int) -> None:
+        if not _RUN_ID.fullmatch(run_id):
+            raise StoreError("this is not an id of this workspace", where=repr(run_id[:80]))
+        self._folder = workspace.root / "cell_sets" / run_id
+        self._n_cells = n_cells
+
+    def names(self) -> list[str]:
+        """Names of the sets, in alphabetical order."""
+        return sorted(self._files(), key=str.casefold)
+
+    def load(self, name: str) -> np.ndarray:
+        """Which cells are in a set, bool (cells,).
+
+        Raises
+        ------
+        StoreError
+            When there is no such set, or it belongs to another result.
+        """
+        path = self._path(name)
+        packed = np.fromfile(path.with_suffix(".bits"), dtype=np.uint8)
+        if packed.size != (self._n_cells + 7) // 8:
+            raise StoreError(
+                "this set of cells belongs to another result",
+                where=name,
+                remedy="Delete it and select its cells again",
+            )
+        return np.unpackbits(packed, count=self._n_cells, bitorder="little").view(bool)
+
+    def save(self, name: str, cells: np.ndarray) -> None:
+        """Keep a set; one of the same name is replaced.
+
+        Parameters
+        ----------
+        name
+            1 to 60 characters.
+        cells
+            bool (cells,), at least one of them true.
+        """
+        name = name.strip()
+        if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
+            raise DataError(
+                "a set of cells needs a name",
+                expected=f"1 to {_LONGEST_NAME} characters",
+                found=f"{len(name)} characters",
+            )
+        cells = np.asarray(cells, dtype=bool)
+        if cells.shape != (self._n_cells,) or not cells.any():
+            raise DataError(
+                "a set holds at least one of the run's cells",
+                where=name,
+                found=f"{int(cells.sum())} of {cells.size} cells",
+                remedy="Select cells on a map first",
+            )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._files().get(name, self._folder / f"{new_id()}.json")
+        beside = path.with_suffix(f".{os.getpid()}.part")
+        np.packbits(cells, bitorder="little").tofile(beside)
+        beside.replace(path.with_suffix(".bits"))
+        write_json(path, {"name": name, "cells": int(cells.sum())})
+
+    def delete(self, name: str) -> None:
+        """Remove a set."""
+        path = self._path(name)
+        path.unlink(missing_ok=True)
+        path.with_suffix(".bits").unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        try:
+            return self._files()[name]
+        except KeyError:
+            raise StoreError(
+                f"there is no set of cells named {name!r}",
+                where="set of cells",
+                expected=", ".join(self.names()) or "none was saved for this run",
+                remedy="It may have been deleted; choose another",
+            ) from None
+
+    def _files(self) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                found[str(read_json(path)["name"])] = path
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # deleted meanwhile, or not ours
+        return found

@@ -1,0 +1,89 @@
+"""What the address says: a link shows the same picture in another browser.
+
+A choice that belongs to the picture lives in the session under its own name and, once the reader
+has made it, in the address too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import streamlit as st
+
+from velovi.ui.guard import plain
+
+_READ = "addresses_read"
+
+
+def linked(
+    name: str,
+    options: Collection[str] | Callable[[str], bool],
+    default: str,
+    *,
+    what: str = "choice",
+) -> str:
+    """The value of a choice: what the address names when a page is opened, else the last one.
+
+    Parameters
+    ----------
+    name
+        Of the choice, in the address and in the session.
+    options
+        What may be chosen, or a test of it.
+    default
+        When nothing was chosen, or nothing that is there.
+    what
+        How the reader calls it, for the note that a link names something that is not there.
+    """
+    may_be = options if callable(options) else options.__contains__
+    named = st.query_params.get(name)
+    read: dict[str, str] = st.session_state.setdefault(_READ, {})
+    if named is not None and read.get(name) != named:
+        read[name] = named
+        if may_be(named):
+            st.session_state[f"linked_{name}"] = named
+        else:
+            st.toast(
+                f"The {what} {plain(named[:60])} of this link is not here.",
+                icon=":material/link_off:",
+            )
+    chosen = st.session_state.get(f"linked_{name}")
+    return chosen if chosen is not None and may_be(chosen) else default
+
+
+def remember(name: str, value: str | None) -> None:
+    """Keep a choice for all pages, and in the address."""
+    read: dict[str, str] = st.session_state.setdefault(_READ, {})
+    if value is None:
+        st.session_state.pop(f"linked_{name}", None)
+        st.query_params.pop(name, None)
+        read.pop(name, None)
+        return
+    st.session_state[f"linked_{name}"] = value
+    st.query_params[name] = read[name] = value
+
+
+def address(**picture: str | None) -> str:
+    """The full address of the present page with a picture's choices."""
+    parts = urlsplit(str(st.context.url or "/"))
+    query = urlencode({name: value for name, value in picture.items() if value})
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+
+
+def copy_link(*, key: str, **picture: str | None) -> None:
+    """A small button with the address of what is on the screen."""
+    with st.popover("Link", icon=":material/link:", key=f"link_{key}"):
+        st.markdown("Opens this page with the same run, colours and cells.")
+        st.code(address(**picture), language=None, wrap_lines=True)
+
+
+def current_picture() -> dict[str, str]:
+    """Everything that the reader chose and that belongs into a link."""
+    chosen = {
+        str(name).removeprefix("linked_"): str(value)
+        for name, value in st.session_state.items()
+        if str(name).startswith("linked_")
+    }
+    gene = st.session_state.get("chosen_gene")
+    return {**chosen, "gene": str(gene)} if gene else chosen

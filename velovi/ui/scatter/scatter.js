@@ -1,0 +1,833 @@
+// Cells as points on one or more maps that share a camera and a selection. WebGL 2 draws the
+// points from five bytes a cell; a 2-D canvas above it draws lines, names and the lasso.
+// This file is what the browser runs: there is no build step, and nothing else is fetched.
+
+const kept = (window.__veloviScatter ??= { places: new Map(), views: new Map() });
+const MOST_PLACES = 4; // embeddings whose coordinates stay in the browser
+const PREVIEW = 150_000; // points drawn while the camera moves
+const MISSING = 255; // code of a cell without a value
+const NOWHERE = -32768; // coordinate of a cell without a place
+const FULL = 32767;
+
+// ---------------------------------------------------------------- what the server sends
+
+function unpack(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const length = view.getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
+  const start = 4 + length;
+  const kinds = { i2: Int16Array, u1: Uint8Array, f4: Float32Array, u4: Uint32Array };
+  const parts = {};
+  for (const [name, kind, offset, count] of header.parts) {
+    const size = kinds[kind].BYTES_PER_ELEMENT * count;
+    const at = bytes.byteOffset + start + offset;
+    // a copy is aligned whatever stands before it
+    parts[name] = new kinds[kind](bytes.buffer.slice(at, at + size));
+  }
+  return { header, parts };
+}
+
+function rememberPlaces(key, points) {
+  kept.places.delete(key);
+  kept.places.set(key, points);
+  while (kept.places.size > MOST_PLACES) kept.places.delete(kept.places.keys().next().value);
+}
+
+// ---------------------------------------------------------------- bits
+
+const isSet = (bits, i) => (bits[i >> 3] >> (i & 7)) & 1;
+function countBits(bits) {
+  let total = 0;
+  for (let b of bits) for (; b; b &= b - 1) total++;
+  return total;
+}
+function asText(bits) {
+  let text = "";
+  for (let i = 0; i < bits.length; i += 0x8000)
+    text += String.fromCharCode(...bits.subarray(i, i + 0x8000));
+  return btoa(text);
+}
+
+// ---------------------------------------------------------------- drawing points
+
+const VERTEX = `#version 300 es
+layout(location=0) in vec2 place;
+layout(location=1) in float code;
+layout(location=2) in float chosen;
+uniform vec4 camera;
+uniform float size;
+uniform float opacity;
+uniform float dimming;
+uniform sampler2D palette;
+out vec4 colour;
+out float sharpness;
+void main() {
+  vec4 own = texelFetch(palette, ivec2(int(code + 0.5), 0), 0);
+  float dim = dimming * (1.0 - chosen);
+  float wide = size + 1.5 * dimming * chosen;
+  bool hidden = own.a < 0.5 || place.x < -1.0;
+  gl_Position = hidden ? vec4(2.0, 2.0, 2.0, 1.0) : vec4(place * camera.xy + camera.zw, 0.0, 1.0);
+  gl_PointSize = wide;
+  colour = vec4(own.rgb, mix(opacity, min(1.0, opacity + 0.2), dimming * chosen) * (1.0 - 0.86 * dim));
+  sharpness = wide;
+}`;
+const FRAGMENT = `#version 300 es
+precision mediump float;
+in vec4 colour;
+in float sharpness;
+out vec4 result;
+void main() {
+  float edge = sharpness < 2.5 ? 1.0
+    : 1.0 - smoothstep(1.0 - 2.0 / sharpness, 1.0, 2.0 * length(gl_PointCoord - 0.5));
+  if (edge <= 0.0) discard;
+  result = vec4(colour.rgb * colour.a * edge, colour.a * edge);
+}`;
+
+function compile(gl, kind, source) {
+  const shader = gl.createShader(kind);
+  gl.shaderSource(shader, source);
+  gl.compileShader(shader);
+  if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) throw new Error(gl.getShaderInfoLog(shader));
+  return shader;
+}
+
+class Points {
+  constructor(canvas) {
+    const gl = canvas.getContext("webgl2", { antialias: false, preserveDrawingBuffer: true, premultipliedAlpha: true });
+    if (!gl) throw new Error("no WebGL 2");
+    this.canvas = canvas;
+    this.gl = gl;
+    this.setUp();
+  }
+  setUp() {
+    const gl = this.gl;
+    const program = gl.createProgram();
+    gl.attachShader(program, compile(gl, gl.VERTEX_SHADER, VERTEX));
+    gl.attachShader(program, compile(gl, gl.FRAGMENT_SHADER, FRAGMENT));
+    gl.linkProgram(program);
+    gl.useProgram(program);
+    this.at = Object.fromEntries(
+      ["camera", "size", "opacity", "dimming"].map((name) => [name, gl.getUniformLocation(program, name)]));
+    this.buffers = [0, 1, 2].map(() => gl.createBuffer());
+    this.order = gl.createBuffer();
+    this.preview = gl.createBuffer();
+    const formats = [[2, gl.SHORT, true, 4], [1, gl.UNSIGNED_BYTE, false, 1], [1, gl.UNSIGNED_BYTE, false, 1]];
+    formats.forEach(([count, type, normal, stride], i) => {
+      gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[i]);
+      gl.enableVertexAttribArray(i);
+      gl.vertexAttribPointer(i, count, type, normal, stride, 0);
+    });
+    gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
+    gl.enable(gl.BLEND);
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+  }
+  fill(i, values) {
+    const gl = this.gl;
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[i]);
+    gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW);
+  }
+  setOrder(order, preview) {
+    const gl = this.gl;
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.preview);
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, preview, gl.STATIC_DRAW);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.order);
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, order, gl.STATIC_DRAW);
+    this.counts = [order.length, preview.length];
+  }
+  setPalette(rgba) {
+    const gl = this.gl;
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 256, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, rgba);
+  }
+  draw(camera, size, opacity, dimming, quick) {
+    const gl = this.gl;
+    if (gl.isContextLost() || !this.counts) return;
+    gl.viewport(0, 0, this.canvas.width, this.canvas.height);
+    gl.clearColor(0, 0, 0, 0);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    gl.uniform4f(this.at.camera, ...camera);
+    gl.uniform1f(this.at.size, size);
+    gl.uniform1f(this.at.opacity, opacity);
+    gl.uniform1f(this.at.dimming, dimming ? 1 : 0);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, quick ? this.preview : this.order);
+    gl.drawElements(gl.POINTS, this.counts[quick ? 1 : 0], gl.UNSIGNED_INT, 0);
+  }
+  free() {
+    this.gl.getExtension("WEBGL_lose_context")?.loseContext();
+  }
+}
+
+// Which cell is drawn when: groups mixed, high values above low ones, selected cells on top.
+function drawingOrder(codes, bits, map, count) {
+  const n = codes.length;
+  const step = coprime(n);
+  const levels = new Uint8Array(256);
+  for (let c = 0; c < 256; c++)
+    levels[c] = map.kind === "labels" ? 1 : c === MISSING ? 0 : map.symmetric ? 1 + Math.abs(c - 127) : 1 + Math.min(c, 253);
+  const starts = new Uint32Array(513);
+  const level = (i) => levels[codes[i]] + (bits && isSet(bits, i) ? 256 : 0);
+  const used = Math.min(n, count);
+  for (let k = 0, i = 0; k < used; k++, i = (i + step) % n) starts[level(i) + 1]++;
+  for (let l = 0; l < 512; l++) starts[l + 1] += starts[l];
+  const order = new Uint32Array(used);
+  for (let k = 0, i = 0; k < used; k++, i = (i + step) % n) order[starts[level(i)]++] = i;
+  return order;
+}
+function coprime(n) {
+  if (n < 3) return 1;
+  const gcd = (a, b) => (b ? gcd(b, a % b) : a);
+  let step = Math.max(1, Math.round(n * 0.6180339887));
+  while (gcd(step, n) !== 1) step++;
+  return step;
+}
+
+function hexToRgb(text) {
+  const value = parseInt(text.slice(1, 7), 16);
+  return [value >> 16, (value >> 8) & 255, value & 255];
+}
+
+// ---------------------------------------------------------------- which cell is where
+
+class Finder {
+  // cells sorted into the squares of a grid, so that the nearest one is found among few
+  constructor(points) {
+    const n = points.length / 2;
+    this.points = points;
+    this.side = Math.max(1, Math.min(512, Math.round(Math.sqrt(n / 4))));
+    const squares = this.side * this.side;
+    this.starts = new Uint32Array(squares + 1);
+    const square = new Int32Array(n);
+    for (let i = 0; i < n; i++) {
+      square[i] = points[2 * i] === NOWHERE ? -1 : this.row(points[2 * i + 1]) * this.side + this.row(points[2 * i]);
+      if (square[i] >= 0) this.starts[square[i] + 1]++;
+    }
+    for (let s = 0; s < squares; s++) this.starts[s + 1] += this.starts[s];
+    const next = this.starts.slice();
+    this.cells = new Uint32Array(this.starts[squares]);
+    for (let i = 0; i < n; i++) if (square[i] >= 0) this.cells[next[square[i]]++] = i;
+  }
+  row(value) {
+    return Math.max(0, Math.min(this.side - 1, Math.floor(((value / FULL + 1) / 2) * this.side)));
+  }
+  nearest(x, y, within, visible) {
+    const [a, b] = [this.row((x - within) * FULL), this.row((x + within) * FULL)];
+    const [c, d] = [this.row((y - within) * FULL), this.row((y + within) * FULL)];
+    let best = -1, least = within * within;
+    for (let r = c; r <= d; r++)
+      for (let k = this.starts[r * this.side + a]; k < this.starts[r * this.side + b + 1]; k++) {
+        const i = this.cells[k];
+        const dx = this.points[2 * i] / FULL - x, dy = this.points[2 * i + 1] / FULL - y;
+        const away = dx * dx + dy * dy;
+        if (away <= least && visible(i)) { best = i; least = away; }
+      }
+    return best;
+  }
+}
+
+// ---------------------------------------------------------------- the component
+
+const PEN = { pan: "Move the map", lasso: "Draw a lasso around cells", box: "Draw a box around cells" };
+const COMBINE = { replace: "New", add: "Add", subtract: "Take away" };
+
+class Scatter {
+  constructor(root, send) {
+    this.root = root;
+    this.send = send;
+    this.camera = { zoom: 1, x: 0, y: 0 };
+    this.pen = "pan";
+    this.combine = "replace";
+    this.hidden = new Map(); // title of the colouring -> hidden groups
+    this.past = []; // earlier selections
+    this.panels = [];
+    this.hovered = -1;
+    this.resized = new ResizeObserver(() => this.layOut());
+    this.heard = (event) => this.showCell(event.detail);
+    window.addEventListener("velovi-cell", this.heard);
+  }
+  free() {
+    this.keep();
+    this.resized.disconnect();
+    window.removeEventListener("velovi-cell", this.heard);
+    this.panels.forEach((panel) => panel.points.free());
+    cancelAnimationFrame(this.frame);
+    clearTimeout(this.settling);
+  }
+
+  // A view is the same one when the reader comes back to its page or its run.
+  keep() {
+    const { camera, pen, hidden, past } = this;
+    if (this.header) kept.views.set(this.header.view, { camera, pen, hidden, past });
+  }
+  recall(header) {
+    if (this.header?.view === header.view) return;
+    this.keep();
+    Object.assign(this, { camera: { zoom: 1, x: 0, y: 0 }, hidden: new Map(), past: [] }, kept.views.get(header.view));
+  }
+
+  // ------------------------------------------------------------ new data
+  update({ header, parts }) {
+    this.began = performance.now();
+    this.recall(header);
+    this.header = header;
+    if (parts.places) rememberPlaces(header.places, parts.places);
+    const points = kept.places.get(header.places);
+    if (!points) {
+      this.send("missing", header.places);
+      return;
+    }
+    const moved = points !== this.places;
+    this.places = points;
+    this.n = points.length / 2;
+    if (moved) this.finder = null;
+    this.codes = header.maps.map((_, i) => parts[`codes${i}`]);
+    this.lines = header.field ? { starts: parts.starts, path: parts.path, heads: parts.heads } : null;
+    this.bits = parts.selected ?? null;
+    this.chosen = this.bits ? countBits(this.bits) : 0;
+    this.build(moved);
+    this.layOut();
+  }
+
+  build(moved) {
+    const { header, root } = this;
+    const shape = `${header.maps.length}`;
+    if (this.shape !== shape) {
+      this.panels.forEach((panel) => panel.points.free());
+      root.querySelector(".maps").replaceChildren();
+      this.panels = header.maps.map((_, i) => this.makePanel(i));
+      this.shape = shape;
+      moved = true;
+    }
+    root.style.setProperty("--ground", header.theme.ground);
+    root.style.setProperty("--ink", header.theme.ink);
+    root.style.setProperty("--quiet", header.theme.quiet);
+    root.style.setProperty("--line", header.theme.line);
+    root.style.setProperty("--height", `${header.height}px`);
+    root.style.setProperty("--accent", header.theme.accent);
+    this.buildBar();
+    this.panels.forEach((panel, i) => {
+      panel.map = header.maps[i];
+      if (moved) panel.points.fill(0, this.places);
+      panel.points.fill(1, this.codes[i]);
+      this.legend(panel, i);
+      this.paint(panel);
+    });
+    this.applySelection();
+  }
+
+  applySelection() {
+    const flags = new Uint8Array(this.n);
+    if (this.bits) for (let i = 0; i < this.n; i++) flags[i] = isSet(this.bits, i);
+    this.panels.forEach((panel, i) => {
+      panel.points.fill(2, flags);
+      const bits = this.chosen ? this.bits : null;
+      const quick = this.n > PREVIEW ? drawingOrder(this.codes[i], bits, panel.map, PREVIEW) : null;
+      const order = drawingOrder(this.codes[i], bits, panel.map, this.n);
+      panel.points.setOrder(order, quick ?? order);
+    });
+    this.status();
+  }
+
+  paint(panel) {
+    const { map } = panel;
+    const rgba = new Uint8Array(1024);
+    const hide = this.hidden.get(map.title);
+    map.palette.forEach((hex, c) => rgba.set([...hexToRgb(hex), map.kind === "labels" && hide?.has(map.labels[c]) ? 0 : 255], 4 * c));
+    rgba.set([...hexToRgb(map.missing), 255], 4 * MISSING);
+    panel.points.setPalette(rgba);
+  }
+  visible(panel, i, cell) {
+    if (panel.map.kind !== "labels") return true;
+    const hide = this.hidden.get(panel.map.title);
+    return !hide?.has(panel.map.labels[this.codes[i][cell]]);
+  }
+
+  // ------------------------------------------------------------ elements
+  makePanel(i) {
+    const box = make("div", { class: "panel" });
+    const head = make("div", { class: "head" });
+    const stage = make("div", { class: "stage", tabindex: "0", role: "img" });
+    const canvas = make("canvas"), above = make("canvas"), card = make("div", { class: "card", hidden: "" });
+    const legend = make("div", { class: "legend" });
+    stage.append(canvas, above, card);
+    const body = make("div", { class: "body" });
+    body.append(stage, legend);
+    box.append(head, body);
+    this.root.querySelector(".maps").append(box);
+    const panel = { box, head, stage, canvas, above, card, legend, points: new Points(canvas), ink: above.getContext("2d") };
+    canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
+    canvas.addEventListener("webglcontextrestored", () => {
+      panel.points.setUp();
+      this.build(true);
+      this.layOut();
+    });
+    this.listen(panel, i);
+    this.resized.observe(stage);
+    return panel;
+  }
+
+  buildBar() {
+    const bar = this.root.querySelector(".bar");
+    if (bar.childElementCount) return this.status();
+    const group = (label, names, get, set) => {
+      const box = make("div", { class: "group", role: "radiogroup", "aria-label": label });
+      for (const [name, [text, hint]] of Object.entries(names)) {
+        const button = make("button", { type: "button", title: hint, role: "radio" });
+        button.append(...(typeof text === "string" ? [text] : [text]));
+        button.setAttribute("aria-label", hint);
+        button.onclick = () => { set(name); this.status(); this.draw(); };
+        button.update = () => button.setAttribute("aria-checked", String(get() === name));
+        box.append(button);
+      }
+      return box;
+    };
+    const action = (text, hint, act) => {
+      const button = make("button", { type: "button", title: hint });
+      button.append(text);
+      button.onclick = act;
+      return button;
+    };
+    this.pens = group("Tool", {
+      pan: [icon("M8 1v14M1 8h14M8 1 6 3.4M8 1l2 2.4M8 15l-2-2.4M8 15l2-2.4M1 8l2.4-2M1 8l2.4 2M15 8l-2.4-2M15 8l-2.4 2"), PEN.pan],
+      lasso: [icon("M8 2.2c3.6 0 6.3 1.8 6.3 4.2S11.6 10.6 8 10.6 1.7 8.8 1.7 6.4 4.4 2.2 8 2.2M5 10.3c-1.5.9-1.3 2.9.4 2.9 1.3 0 1.5-1.5.3-2.1M5.6 13.2c.2.9 0 1.6-.7 2.1"), PEN.lasso],
+      box: [icon("M2 3.5h12v9H2z"), PEN.box],
+    }, () => this.pen, (name) => { this.pen = name; });
+    this.combines = group("What a new outline does", {
+      replace: [COMBINE.replace, "A new outline replaces the selection"],
+      add: [COMBINE.add, "A new outline adds to the selection (or hold Shift)"],
+      subtract: [COMBINE.subtract, "A new outline takes away from the selection (or hold Alt)"],
+    }, () => this.combine, (name) => { this.combine = name; });
+    this.undo = action("Undo", "Take back the last change of the selection", () => this.takeBack());
+    this.invert = action("Invert", "Select the cells that are not selected", () => this.invertAll());
+    this.clear = action("Clear", "Select nothing (Escape)", () => this.choose(null));
+    const whole = action("Whole map", "Show all cells (0)", () => this.home());
+    this.said = make("span", { class: "said", role: "status" });
+    bar.append(this.pens, this.combines, this.undo, this.invert, this.clear, whole, this.said);
+    this.status();
+  }
+  status() {
+    if (!this.said) return;
+    for (const box of [this.pens, this.combines]) for (const button of box.children) button.update();
+    this.combines.hidden = this.pen === "pan";
+    this.undo.disabled = !this.past.length;
+    this.invert.disabled = this.clear.disabled = !this.chosen;
+    this.said.textContent = this.chosen
+      ? `${this.chosen.toLocaleString("en")} of ${this.n.toLocaleString("en")} cells selected`
+      : this.pen === "pan" ? "" : "Draw around cells to select them";
+    for (const panel of this.panels) panel.stage.dataset.pen = this.pen;
+  }
+
+  legend(panel, i) {
+    const { map, legend, head } = panel;
+    head.replaceChildren(make("strong", {}, map.title), ...(map.note ? [hint(map.note)] : []));
+    legend.replaceChildren();
+    panel.stage.setAttribute("aria-label", `${this.n.toLocaleString("en")} cells, coloured by ${map.title}`);
+    legend.classList.toggle("wide", map.kind !== "labels");
+    if (map.kind !== "labels") return this.ramp(panel);
+    const hide = this.hidden.get(map.title) ?? new Set();
+    this.hidden.set(map.title, hide);
+    const redraw = () => { this.paint(panel); this.legend(panel, i); this.draw(); };
+    map.labels.forEach((name, code) => {
+      if (!map.counts[code]) return;
+      const button = make("button", {
+        type: "button", class: "entry", "aria-pressed": String(!hide.has(name)),
+        title: "Click: hide or show. Double-click: show only this. Ctrl-click: select its cells.",
+      });
+      button.append(make("i", { style: `background:${map.palette[code]}` }), make("span", {}, name),
+        make("small", {}, map.counts[code].toLocaleString("en")));
+      const toggle = () => {
+        if (hide.has(name)) hide.delete(name);
+        else hide.add(name);
+        redraw();
+      };
+      const only = () => {
+        const alone = map.labels.every((one) => one === name || hide.has(one));
+        hide.clear();
+        if (!alone) for (const one of map.labels) if (one !== name) hide.add(one);
+        redraw();
+      };
+      let waiting;
+      button.onclick = (event) => {
+        clearTimeout(waiting);
+        if (event.ctrlKey || event.metaKey) return this.chooseGroup(i, code, event.shiftKey);
+        if (event.detail > 1) return only();
+        if (event.detail === 0) return toggle(); // from the keyboard
+        waiting = setTimeout(toggle, 220);
+      };
+      button.onkeydown = (event) => { if (event.key === "o") only(); };
+      legend.append(button);
+    });
+    if (hide.size) {
+      const all = make("button", { type: "button", class: "entry all" }, "Show all groups");
+      all.onclick = () => { hide.clear(); redraw(); };
+      legend.append(all);
+    }
+  }
+  ramp(panel) {
+    const { map, legend } = panel;
+    if (map.kind === "plain") return;
+    const stops = map.palette.filter((_, c) => c % 14 === 0 || c === map.palette.length - 1);
+    const scale = make("div", { class: "ramp" });
+    scale.append(make("div", { class: "colours", style: `background:linear-gradient(to right,${stops.join(",")})` }));
+    const middle = map.symmetric ? [make("span", {}, "0")] : [];
+    const ends = make("div", { class: "ends" });
+    ends.append(make("span", {}, map.lowText), ...middle, make("span", {}, map.highText));
+    scale.append(ends);
+    legend.append(scale);
+    if (map.unknown) {
+      const entry = make("div", { class: "unknown" });
+      entry.append(make("i", { style: `background:${map.missing}` }), `no value: ${map.unknown.toLocaleString("en")}`);
+      legend.append(entry);
+    }
+  }
+
+  // ------------------------------------------------------------ camera
+  layOut() {
+    if (!this.header || !this.places) return;
+    const ratio = Math.min(window.devicePixelRatio || 1, 2);
+    for (const panel of this.panels) {
+      const { width, height } = panel.stage.getBoundingClientRect();
+      panel.width = Math.max(1, Math.round(width));
+      panel.height = Math.max(1, Math.round(height));
+      for (const canvas of [panel.canvas, panel.above]) {
+        const [w, h] = [Math.round(panel.width * ratio), Math.round(panel.height * ratio)];
+        if (canvas.width !== w) canvas.width = w;
+        if (canvas.height !== h) canvas.height = h;
+      }
+      panel.ratio = ratio;
+    }
+    this.draw();
+  }
+  unit(panel) {
+    const [hx, hy] = this.header.extent;
+    return 0.95 * Math.min(panel.width / (2 * hx), panel.height / (2 * hy));
+  }
+  toScreen(panel, x, y) {
+    const unit = this.unit(panel), { zoom } = this.camera;
+    return [panel.width / 2 + (x * zoom + this.camera.x) * unit, panel.height / 2 - (y * zoom + this.camera.y) * unit];
+  }
+  toWorld(panel, px, py) {
+    const unit = this.unit(panel), { zoom } = this.camera;
+    return [((px - panel.width / 2) / unit - this.camera.x) / zoom, (-(py - panel.height / 2) / unit - this.camera.y) / zoom];
+  }
+  zoomAt(panel, px, py, factor) {
+    const [x, y] = this.toWorld(panel, px, py);
+    this.camera.zoom = Math.max(0.5, Math.min(400, this.camera.zoom * factor));
+    const [qx, qy] = this.toScreen(panel, x, y);
+    const unit = this.unit(panel);
+    this.camera.x += (px - qx) / unit;
+    this.camera.y -= (py - qy) / unit;
+    this.draw(true);
+  }
+  home() {
+    this.camera = { zoom: 1, x: 0, y: 0 };
+    this.draw();
+  }
+
+  draw(moving = false) {
+    this.quick = moving && this.n > PREVIEW;
+    clearTimeout(this.settling);
+    if (this.quick) this.settling = setTimeout(() => this.draw(), 140);
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => this.drawNow());
+  }
+  drawNow() {
+    const { header, camera } = this;
+    for (const panel of this.panels) {
+      if (!panel.width) continue;
+      const unit = this.unit(panel);
+      const [sx, sy] = [(2 * unit) / panel.width, (2 * unit) / panel.height];
+      // points grow a little as one comes nearer, but never hide the picture
+      const size = header.size * panel.ratio * Math.min(3, Math.max(0.8, camera.zoom ** 0.35));
+      panel.points.draw([camera.zoom * sx, camera.zoom * sy, camera.x * sx, camera.y * sy],
+        size, header.opacity, this.chosen > 0, this.quick);
+      this.drawAbove(panel);
+    }
+    if (!this.quick) {
+      this.root.dataset.drawn = header.stamp;
+      this.root.dataset.milliseconds = String(Math.round(performance.now() - this.began));
+      window.dispatchEvent(new CustomEvent("velovi-drawn", { detail: header.stamp }));
+    }
+  }
+  drawAbove(panel) {
+    const { ink } = panel;
+    ink.setTransform(panel.ratio, 0, 0, panel.ratio, 0, 0);
+    ink.clearRect(0, 0, panel.width, panel.height);
+    if (this.lines) this.drawField(panel);
+    if (this.header.names && panel.map.kind === "labels") this.drawNames(panel);
+    if (this.outline && this.outline.panel === panel) this.drawOutline(panel);
+    if (this.hovered >= 0) {
+      const [x, y] = this.toScreen(panel, this.places[2 * this.hovered] / FULL, this.places[2 * this.hovered + 1] / FULL);
+      ink.beginPath();
+      ink.arc(x, y, 6, 0, 2 * Math.PI);
+      ink.lineWidth = 2;
+      ink.strokeStyle = this.header.theme.ink;
+      ink.stroke();
+    }
+  }
+  drawField(panel) {
+    const { ink } = panel, { starts, path, heads } = this.lines, { theme, field } = this.header;
+    ink.lineWidth = field.width;
+    ink.lineJoin = "round";
+    ink.strokeStyle = theme.stream;
+    ink.beginPath();
+    for (let l = 0; l + 1 < starts.length; l++)
+      for (let k = starts[l]; k < starts[l + 1]; k++) {
+        const [x, y] = this.toScreen(panel, path[2 * k], path[2 * k + 1]);
+        if (k === starts[l]) ink.moveTo(x, y);
+        else ink.lineTo(x, y);
+      }
+    ink.stroke();
+    ink.fillStyle = theme.head;
+    ink.beginPath();
+    const long = field.head;
+    for (let k = 0; k < heads.length; k += 4) {
+      const [x, y] = this.toScreen(panel, heads[k], heads[k + 1]);
+      const [dx, dy] = [heads[k + 2], -heads[k + 3]];
+      ink.moveTo(x + dx * long, y + dy * long);
+      ink.lineTo(x - dx * long * 0.55 - dy * long * 0.62, y - dy * long * 0.55 + dx * long * 0.62);
+      ink.lineTo(x - dx * long * 0.55 + dy * long * 0.62, y - dy * long * 0.55 - dx * long * 0.62);
+      ink.closePath();
+    }
+    ink.fill();
+  }
+  drawNames(panel) {
+    const { ink, map } = panel, { theme, font } = this.header;
+    const hide = this.hidden.get(map.title), taken = [];
+    ink.font = `600 12.5px ${font}`;
+    ink.textAlign = "center";
+    ink.textBaseline = "middle";
+    ink.lineJoin = "round";
+    for (const [code, x, y] of map.places) {
+      const name = map.labels[code];
+      if (hide?.has(name)) continue;
+      let [px, py] = this.toScreen(panel, x, y);
+      const half = ink.measureText(name).width / 2 + 3;
+      px = Math.max(half, Math.min(panel.width - half, px));
+      const clash = (at) => taken.some(([cx, cy, h]) => Math.abs(cx - px) < h + half && Math.abs(cy - at) < 15);
+      for (const shift of [0, -15, 15, -30, 30, -45, 45]) if (!clash(py + shift)) { py += shift; break; }
+      taken.push([px, py, half]);
+      ink.lineWidth = 4;
+      ink.strokeStyle = theme.halo;
+      ink.strokeText(name, px, py);
+      ink.fillStyle = theme.ink;
+      ink.fillText(name, px, py);
+    }
+  }
+  drawOutline(panel) {
+    const { ink } = panel, { theme } = this.header;
+    ink.beginPath();
+    this.outline.path.forEach(([x, y], k) => (k ? ink.lineTo(x, y) : ink.moveTo(x, y)));
+    ink.closePath();
+    ink.fillStyle = theme.veil;
+    ink.fill();
+    ink.lineWidth = 1.5;
+    ink.strokeStyle = theme.accent;
+    ink.stroke();
+  }
+
+  // ------------------------------------------------------------ hands
+  listen(panel, i) {
+    const { stage } = panel;
+    const at = (event) => {
+      const box = stage.getBoundingClientRect();
+      return [event.clientX - box.left, event.clientY - box.top];
+    };
+    stage.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      this.zoomAt(panel, ...at(event), Math.exp(-event.deltaY * 0.0016));
+    }, { passive: false });
+    stage.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
+      stage.setPointerCapture(event.pointerId);
+      this.leave();
+      const [x, y] = at(event);
+      if (this.pen === "pan") this.drag = { x, y };
+      else this.outline = { panel, box: this.pen === "box", path: [[x, y]], from: [x, y], how: event.shiftKey ? "add" : event.altKey ? "subtract" : this.combine };
+    });
+    stage.addEventListener("pointermove", (event) => {
+      const [x, y] = at(event);
+      if (this.drag) {
+        const unit = this.unit(panel);
+        this.camera.x += (x - this.drag.x) / unit;
+        this.camera.y -= (y - this.drag.y) / unit;
+        this.drag = { x, y };
+        return this.draw(true);
+      }
+      if (this.outline) {
+        const [a, b] = this.outline.from;
+        if (this.outline.box) this.outline.path = [[a, b], [x, b], [x, y], [a, y]];
+        else this.outline.path.push([x, y]);
+        return this.drawAbove(panel);
+      }
+      this.hover(panel, i, x, y);
+    });
+    const end = () => {
+      const outline = this.outline;
+      this.outline = null;
+      if (this.drag) { this.drag = null; this.draw(); }
+      if (outline) this.within(panel, i, outline);
+    };
+    stage.addEventListener("pointerup", end);
+    stage.addEventListener("pointercancel", () => { this.drag = this.outline = null; this.draw(); });
+    stage.addEventListener("pointerleave", () => this.leave());
+    stage.addEventListener("dblclick", () => { if (this.pen === "pan") this.home(); });
+    stage.addEventListener("keydown", (event) => {
+      const step = 0.15;
+      const moves = { ArrowLeft: [step, 0], ArrowRight: [-step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
+      if (moves[event.key]) { this.camera.x += moves[event.key][0]; this.camera.y += moves[event.key][1]; this.draw(true); }
+      else if (event.key === "+" || event.key === "=") this.zoomAt(panel, panel.width / 2, panel.height / 2, 1.25);
+      else if (event.key === "-") this.zoomAt(panel, panel.width / 2, panel.height / 2, 0.8);
+      else if (event.key === "0") this.home();
+      else if (event.key === "Escape") { if (this.outline) { this.outline = null; this.draw(); } else this.choose(null); }
+      else return;
+      event.preventDefault();
+    });
+  }
+
+  hover(panel, i, x, y) {
+    this.finder ??= new Finder(this.places);
+    const reach = 9 / (this.unit(panel) * this.camera.zoom);
+    const cell = this.finder.nearest(...this.toWorld(panel, x, y), reach, (one) => this.visible(panel, i, one));
+    if (cell === this.hovered) return;
+    this.leave();
+    if (cell < 0) return;
+    this.hovered = cell;
+    this.panels.forEach((one, k) => {
+      const code = this.codes[k][cell], { map } = one;
+      const told = map.kind === "labels" ? map.labels[code]
+        : code === MISSING || map.kind === "plain" ? "no value" : `about ${number(map.low + ((map.high - map.low) * code) / 254)}`;
+      const name = make("b", { class: "name" });
+      one.card.replaceChildren(name, make("span", {}, `${map.title}: ${told}`));
+      one.card.hidden = map.kind === "plain" && one !== panel;
+      const [px, py] = this.toScreen(one, this.places[2 * cell] / FULL, this.places[2 * cell + 1] / FULL);
+      one.card.style.left = `${Math.max(4, Math.min(px + 12, one.width - 190))}px`;
+      one.card.style.top = `${Math.max(4, Math.min(py + 12, one.height - 60))}px`;
+      this.drawAbove(one);
+    });
+    // the server knows the cell's name and its exact values
+    clearTimeout(this.asking);
+    this.asking = setTimeout(() => window.dispatchEvent(new CustomEvent("velovi-ask", { detail: { run: this.header.run, cell } })), 120);
+  }
+  showCell({ run, cell, name, values }) {
+    if (run !== this.header?.run || cell !== this.hovered) return;
+    for (const panel of this.panels) {
+      panel.card.replaceChildren(make("b", { class: "name" }, name),
+        ...values.map(([title, value]) => make("span", {}, `${title}: ${value}`)));
+    }
+  }
+  leave() {
+    clearTimeout(this.asking);
+    if (this.hovered < 0) return;
+    this.hovered = -1;
+    for (const panel of this.panels) { panel.card.hidden = true; this.drawAbove(panel); }
+  }
+
+  // ------------------------------------------------------------ selecting
+  within(panel, i, outline) {
+    const { path } = outline;
+    const xs = path.map((p) => p[0]), ys = path.map((p) => p[1]);
+    const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+    if (right - left < 3 && bottom - top < 3) return this.drawAbove(panel);
+    // the outline as a picture: a cell is inside where its pixel is painted
+    const fine = Math.min(4, 2048 / Math.max(right - left, bottom - top, 1));
+    const [w, h] = [Math.ceil((right - left) * fine) + 2, Math.ceil((bottom - top) * fine) + 2];
+    const sheet = new OffscreenCanvas(w, h).getContext("2d", { willReadFrequently: true });
+    sheet.beginPath();
+    path.forEach(([x, y], k) => sheet[k ? "lineTo" : "moveTo"]((x - left) * fine + 1, (y - top) * fine + 1));
+    sheet.closePath();
+    sheet.fill("evenodd");
+    const painted = sheet.getImageData(0, 0, w, h).data;
+    const inside = new Uint8Array((this.n + 7) >> 3);
+    const unit = this.unit(panel), { zoom, x: cx, y: cy } = this.camera;
+    for (let k = 0; k < this.n; k++) {
+      const a = this.places[2 * k];
+      if (a === NOWHERE) continue;
+      const px = (panel.width / 2 + ((a / FULL) * zoom + cx) * unit - left) * fine + 1;
+      if (px < 0 || px >= w) continue;
+      const py = (panel.height / 2 - ((this.places[2 * k + 1] / FULL) * zoom + cy) * unit - top) * fine + 1;
+      if (py < 0 || py >= h) continue;
+      if (painted[4 * (Math.floor(py) * w + Math.floor(px)) + 3] > 127 && this.visible(panel, i, k)) inside[k >> 3] |= 1 << (k & 7);
+    }
+    this.merge(inside, outline.how);
+  }
+  chooseGroup(i, code, add) {
+    const inside = new Uint8Array((this.n + 7) >> 3);
+    for (let k = 0; k < this.n; k++) if (this.codes[i][k] === code) inside[k >> 3] |= 1 << (k & 7);
+    this.merge(inside, add ? "add" : "replace");
+  }
+  merge(inside, how) {
+    const bits = inside.slice();
+    if (how !== "replace" && this.bits)
+      for (let b = 0; b < bits.length; b++) bits[b] = how === "add" ? this.bits[b] | inside[b] : this.bits[b] & ~inside[b];
+    else if (how === "subtract") bits.fill(0);
+    this.choose(bits);
+  }
+  invertAll() {
+    if (!this.bits) return;
+    const bits = this.bits.map((b) => ~b & 255);
+    const spare = 8 * bits.length - this.n;
+    if (spare) bits[bits.length - 1] &= 255 >> spare;
+    this.choose(bits);
+  }
+  takeBack() {
+    if (this.past.length) this.choose(this.past.pop(), false);
+  }
+  choose(bits, remember = true) {
+    const count = bits ? countBits(bits) : 0;
+    if (!count && !this.chosen) return this.draw();
+    if (remember) {
+      this.past.push(this.chosen ? this.bits : null);
+      if (this.past.length > 20) this.past.shift();
+    }
+    this.bits = count ? bits : null;
+    this.chosen = count;
+    this.applySelection();
+    this.draw();
+    this.send("picked", { run: this.header.run, count, bits: count ? asText(bits) : "" });
+  }
+}
+
+// ---------------------------------------------------------------- small things
+
+function make(tag, attributes = {}, text) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+function icon(path) {
+  const space = "http://www.w3.org/2000/svg";
+  const picture = document.createElementNS(space, "svg");
+  picture.setAttribute("viewBox", "0 0 16 16");
+  const line = document.createElementNS(space, "path");
+  line.setAttribute("d", path);
+  picture.append(line);
+  return picture;
+}
+function hint(text) {
+  const mark = make("span", { class: "hint", tabindex: "0", title: text, "aria-label": text }, "?");
+  return mark;
+}
+function number(value) {
+  const size = Math.abs(value);
+  return size && (size < 0.01 || size >= 1e5) ? value.toExponential(2) : String(Number(value.toPrecision(3)));
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector(".velovi-scatter");
+  const send = (name, value) => setTriggerValue(name, value);
+  try {
+    root.scatter ??= new Scatter(root, send);
+    root.scatter.send = send;
+    if (data) root.scatter.update(unpack(data));
+  } catch (error) {
+    root.querySelector(".maps").textContent =
+      `The map cannot be drawn: this browser offers no WebGL 2 (${error.message}). Another browser, or switching on its graphics acceleration, helps.`;
+    console.warn(error);
+  }
+  return () => {
+    root.scatter?.free();
+    root.scatter = null;
+  };
+}
