@@ -50,18 +50,6 @@ def test_map_of_a_finished_run_shows_its_key_figures(open_page, run_in, store):
     assert values["Genes in the model"] == str(len(store.genes))
 
 
-def test_map_can_be_coloured_by_each_annotation_and_quantity(open_page, run_in):
-    app = open_page("map", run=run_in(RunState.DONE).run_id)
-    for column in ("latent_time", "n_counts"):
-        app.selectbox(key="map_column").select(column).run()
-        assert not app.exception
-    app.button_group(key="map_kind").set_value("Gene").run()
-    for layer in ("velocity", "fit_t", "p_induction"):
-        app.selectbox(key="map_layer").select(layer).run()
-        assert not app.exception
-        assert not app.error
-
-
 def test_gene_of_the_url_is_shown(open_page, run_in):
     app = open_page("genes", run=run_in(RunState.DONE).run_id, gene="Gene3")
     assert app.selectbox(key="genes_gene").value == "Gene3"

@@ -413,7 +413,7 @@ class Scatter {
     this.invert.disabled = this.clear.disabled = !this.chosen;
     this.said.textContent = this.chosen
       ? `${this.chosen.toLocaleString("en")} of ${this.n.toLocaleString("en")} cells selected`
-      : this.pen === "pan" ? "" : "Draw around cells to select them";
+      : this.pen === "pan" ? "" : "Draw around cells";
     for (const panel of this.panels) panel.stage.dataset.pen = this.pen;
   }
 

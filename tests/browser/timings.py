@@ -1,0 +1,188 @@
+"""How long a reader waits.
+
+``python -m tests.browser.timings WORKSPACE [--repeats 3] [--json FILE]``
+
+Starts the app on a workspace with finished runs and drives headless Chromium (software WebGL)
+through each: open the map, change its colour, draw a lasso, open a gene. The table has medians in
+seconds, and how far the server's memory rises above that of an idle one, in a session that did
+all this. ``python -m tests.benchmarks.enlarge`` makes large runs from small ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+from playwright.sync_api import Page, sync_playwright
+
+from tests.browser.screenshots import ARGUMENTS, ROOT, settle, wait_for
+from velovi.runs.workspace import Workspace
+
+# what the component in its shadow root says it has drawn last
+DRAWN = """() => {
+  for (const host of document.querySelectorAll('[data-testid=stBidiComponentIsolated]')) {
+    const root = host.shadowRoot?.querySelector('.velovi-scatter');
+    if (root) return root.dataset.drawn ?? '';
+  }
+  return '';
+}"""
+STEP = 0.02
+LIMIT = 60.0
+
+
+def wait_until(page: Page, script: str, wanted: Any) -> None:
+    """Until ``wanted`` is true of what the script says."""
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        if wanted(page.evaluate(script)):
+            return
+        page.wait_for_timeout(1000 * STEP)
+    raise TimeoutError(script)
+
+
+def open_map(page: Page, url: str, run: str) -> float:
+    """Seconds from the request to the drawn map with streamlines."""
+    began = time.perf_counter()
+    page.goto(f"{url}/?run={run}")
+    wait_until(page, DRAWN, bool)
+    return time.perf_counter() - began
+
+
+def change_color(page: Page, gene: str) -> float:
+    """Seconds from choosing another gene to the drawn map."""
+    box = page.get_by_role("combobox", name="Gene", exact=True).first
+    box.click()
+    box.fill(gene)
+    option = page.get_by_role("option", name=gene, exact=True).first
+    option.wait_for()
+    began = time.perf_counter()
+    option.click()
+    wait_until(page, DRAWN, lambda said: f"{gene}:" in said)
+    return time.perf_counter() - began
+
+
+def lasso(page: Page, share: float) -> float:
+    """Seconds from the end of a lasso to the server's sentence on the selection."""
+    before = page.locator(".st-key-selection_panel").all_inner_texts()
+    box = page.locator(".stage").first.bounding_box()
+    assert box is not None
+    left, top = box["x"] + 0.5 * box["width"], box["y"] + 0.2 * box["height"]
+    right, bottom = left + share * box["width"], top + share * box["height"]
+    page.mouse.move(left, top)
+    page.mouse.down()
+    for x, y in ((right, top), (right, bottom), (left, bottom)):
+        page.mouse.move(x, y, steps=4)
+    began = time.perf_counter()
+    page.mouse.up()
+    script = "() => document.querySelector('.st-key-selection_panel')?.innerText ?? ''"
+    wait_until(page, script, lambda said: "cells selected" in said and [said] != before)
+    return time.perf_counter() - began
+
+
+def open_gene(page: Page, url: str, run: str, gene: str) -> float:
+    """Seconds from the request for a gene's page to its drawn portrait and maps."""
+    began = time.perf_counter()
+    page.goto(f"{url}/genes?run={run}&gene={gene}")
+    script = "() => document.querySelectorAll('.js-plotly-plot .main-svg').length > 0"
+    wait_until(page, script, bool)
+    wait_until(page, DRAWN, bool)
+    return time.perf_counter() - began
+
+
+def measure(url: str, browser: Any, run: str, genes: list[str], repeats: int) -> dict[str, Any]:
+    """Every action of one run, in sessions of their own."""
+    found: dict[str, list[float]] = {
+        "open map": [], "change colour": [], "lasso": [], "open gene": []
+    }  # fmt: skip
+    for turn in range(repeats):
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        page = context.new_page()
+        found["open map"].append(open_map(page, url, run))
+        settle(page)
+        page.get_by_role("radio", name="Gene", exact=True).first.click()
+        settle(page)
+        for gene in genes[3 * turn + 1 : 3 * turn + 3]:
+            found["change colour"].append(change_color(page, gene))
+            settle(page)
+        page.get_by_role("radio", name="Draw a lasso around cells").click()
+        for share in (0.25, 0.35):
+            found["lasso"].append(lasso(page, share))
+            settle(page)
+        found["open gene"].append(open_gene(page, url, run, genes[3 * turn + 3]))
+        settle(page)
+        context.close()
+    return {"first map": found["open map"][0], **{k: median(v) for k, v in found.items()}}
+
+
+@contextmanager
+def server(workspace: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """The app on a free port, and its process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    environment = {**os.environ, "VELOVI_WORKSPACE": str(workspace)}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(url)
+        yield url, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def idle_memory(browser: Any) -> float:
+    """Megabytes of a server whose reader looks at an empty workspace."""
+    with tempfile.TemporaryDirectory() as empty, server(Path(empty)) as (url, process):
+        page = browser.new_page()
+        page.goto(f"{url}/data")
+        settle(page)
+        page.close()
+        return process.memory_info().rss / 2**20
+
+
+def main() -> None:
+    """Measure all runs and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    records = []
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        idle = idle_memory(browser)
+        for run in reversed(Workspace(given.workspace).runs(with_demo=False)):
+            from velovi.runs.results import ResultStore
+
+            store = ResultStore(run.result_path)
+            # a server for each run, so that memory is that of one
+            with server(given.workspace) as (url, process):
+                found = measure(url, browser, run.run_id, store.genes, given.repeats)
+                found["memory MB"] = process.memory_info().rss / 2**20 - idle
+            records.append({"cells": store.n_cells, "genes": len(store.genes), **found})
+            print(records[-1], flush=True)
+    columns = [name for name in records[0] if name not in ("cells", "genes")]
+    print("| cells x genes | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 1))
+    for one in records:
+        cells = " | ".join(f"{one[name]:.2f}" for name in columns)
+        print(f"| {one['cells']:,} x {one['genes']:,} | {cells} |")
+    if given.json:
+        given.json.write_text(json.dumps(records, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
