@@ -12,14 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,17 +21,10 @@ from typing import Any
 import psutil
 from playwright.sync_api import Page, sync_playwright
 
-from tests.browser.screenshots import ARGUMENTS, ROOT, settle, wait_for
+from tests.browser.app import ARGUMENTS, DRAWN, browser_path, server, settle
+from velovi.runs.results import ResultStore
 from velovi.runs.workspace import Workspace
 
-# what the component in its shadow root says it has drawn last
-DRAWN = """() => {
-  for (const host of document.querySelectorAll('[data-testid=stBidiComponentIsolated]')) {
-    const root = host.shadowRoot?.querySelector('.velovi-scatter');
-    if (root) return root.dataset.drawn ?? '';
-  }
-  return '';
-}"""
 STEP = 0.02
 LIMIT = 60.0
 
@@ -126,32 +113,14 @@ def measure(url: str, browser: Any, run: str, genes: list[str], repeats: int) ->
     return {"first map": found["open map"][0], **{k: median(v) for k, v in found.items()}}
 
 
-@contextmanager
-def server(workspace: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """The app on a free port, and its process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    environment = {**os.environ, "VELOVI_WORKSPACE": str(workspace)}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for(url)
-        yield url, psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def idle_memory(browser: Any) -> float:
     """Megabytes of a server whose reader looks at an empty workspace."""
-    with tempfile.TemporaryDirectory() as empty, server(Path(empty)) as (url, process):
+    with tempfile.TemporaryDirectory() as empty, server(Path(empty)) as (url, process_id):
         page = browser.new_page()
         page.goto(f"{url}/data")
         settle(page)
         page.close()
-        return process.memory_info().rss / 2**20
+        return psutil.Process(process_id).memory_info().rss / 2**20
 
 
 def main() -> None:
@@ -163,16 +132,14 @@ def main() -> None:
     given = parser.parse_args()
     records = []
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        browser = driver.chromium.launch(executable_path=browser_path(), args=ARGUMENTS)
         idle = idle_memory(browser)
         for run in reversed(Workspace(given.workspace).runs(with_demo=False)):
-            from velovi.runs.results import ResultStore
-
             store = ResultStore(run.result_path)
             # a server for each run, so that memory is that of one
-            with server(given.workspace) as (url, process):
+            with server(given.workspace) as (url, process_id):
                 found = measure(url, browser, run.run_id, store.genes, given.repeats)
-                found["memory MB"] = process.memory_info().rss / 2**20 - idle
+                found["memory MB"] = psutil.Process(process_id).memory_info().rss / 2**20 - idle
             records.append({"cells": store.n_cells, "genes": len(store.genes), **found})
             print(records[-1], flush=True)
     columns = [name for name in records[0] if name not in ("cells", "genes")]

@@ -97,7 +97,7 @@ def second_map(view: ResultView) -> Coloring | None:
     on = linked("maps", ("1", "2"), "1") == "2"
     st.session_state["map_second"] = on
     st.toggle(
-        "Two maps side by side", key="map_second",
+        "Two maps", key="map_second",
         on_change=lambda: remember("maps", "2" if st.session_state["map_second"] else None),
         help="Both move together and share the selection.",
     )  # fmt: skip
@@ -143,7 +143,7 @@ def _embedding(view: ResultView) -> str:
 
 
 def _overlay(view: ResultView, embedding: str) -> Streams:
-    kinds = {"lines": "Lines", "arrows": "Arrows", "none": "None"}
+    kinds = {"lines": "Lines", "arrows": "Arrows", "none": "Off"}
     st.session_state["map_velocity"] = linked("velocity", kinds, "lines", what="velocity overlay")
     kind = st.segmented_control(
         "Velocity", list(kinds), format_func=lambda one: kinds[one], required=True,

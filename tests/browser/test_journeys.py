@@ -1,0 +1,256 @@
+"""What people come for, in a real browser: a file, the demo, sets of cells, links, figures."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+
+from tests.browser.app import (
+    ARGUMENTS,
+    ROOT,
+    browser_path,
+    draw_lasso,
+    server,
+    settle,
+    wait_for_map,
+    watch,
+)
+from velovi.config import RunOptions
+from velovi.runs.folder import RunFolder, RunState
+from velovi.runs.workspace import DEMO_FOLDER, Workspace
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+SECONDS_TO_TRAIN = 180
+DATA = ROOT.parent / "shared" / "data" / "dentategyrus_200x530.h5ad"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = browser_path()
+    if path is None:
+        pytest.skip("no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A workspace that has the demo as a run of its own, with the file that it came from."""
+    from dataclasses import replace
+
+    from velovi import simulate
+
+    made = Workspace(tmp_path / "workspace")
+    source = tmp_path / "demo.h5ad"
+    result = anndata.read_zarr(DEMO_FOLDER / "result.zarr")
+    adata = simulate(result.n_obs, 30, seed=0)
+    adata.obs_names = result.obs_names
+    adata.write_h5ad(source)
+    dataset = made.add_dataset(source, "Demo cells")
+    run = RunFolder(made.runs_path / "20260101-000000-demo")
+    shutil.copytree(DEMO_FOLDER, run.path)
+    options = RunOptions()
+    options = replace(options, train=replace(options.train, max_epochs=5))
+    run.write_spec(
+        replace(
+            run.spec(), run_id=run.run_id, name="Demo cells", dataset_id=dataset.dataset_id,
+            source=str(dataset.source), options=options,
+        )
+    )  # fmt: skip
+    assert run.state() == RunState.DONE
+    return made
+
+
+@pytest.fixture
+def opened(browser, workspace, tmp_path) -> Iterator[Any]:
+    """A page of the app, its address, and a check that nothing went wrong in it."""
+    trouble: list[str] = []
+    with server(workspace.root, tmp_path / "app.log") as (url, _):
+        context = browser.new_context(
+            viewport={"width": 1280, "height": 900}, accept_downloads=True
+        )
+        page = context.new_page()
+        watch(page, trouble)
+        yield page, url
+        assert page.locator("[data-testid=stException]").count() == 0
+        context.close()
+    assert trouble == []
+
+
+def test_a_first_visit_meets_the_demo(browser, tmp_path):
+    trouble: list[str] = []
+    with server(tmp_path / "empty") as (url, _):
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        watch(page, trouble)
+        page.goto(url)
+        assert "clusters" in wait_for_map(page)
+        page.get_by_text("This is simulated demo data").wait_for()
+        for name in ("Genes", "Time", "States and rates", "Uncertainty", "Runs", "Data", "Train"):
+            page.locator("[data-testid=stSidebarNav]").get_by_text(name, exact=True).click()
+            settle(page)
+            assert page.locator("[data-testid=stException]").count() == 0
+            assert page.locator("[data-testid=stAlertContentError]").count() == 0, name
+        page.close()
+    assert trouble == []
+
+
+def test_from_a_file_to_its_genes(browser, tmp_path):
+    if not DATA.exists():
+        pytest.skip(f"{DATA} is not here")
+    trouble: list[str] = []
+    with server(tmp_path / "workspace", tmp_path / "app.log") as (url, _):
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        watch(page, trouble)
+        _upload_and_train(page, url)
+        page.get_by_role("button", name="Explore the result").click()
+        page.get_by_role("heading", name="Where cells go").wait_for(timeout=30_000)
+        wait_for_map(page)
+        page.locator("[data-testid=stSidebarNav]").get_by_text("Genes", exact=True).click()
+        page.get_by_role("heading", name="Which genes say so").wait_for(timeout=30_000)
+        page.locator(".js-plotly-plot").first.wait_for(timeout=30_000)
+        page.get_by_role("combobox", name="Gene", exact=True).first.click()
+        page.get_by_role("option").nth(2).click()
+        page.wait_for_url("**gene=**", timeout=30_000)
+        settle(page)
+        assert page.locator("[data-testid=stException]").count() == 0
+        assert page.locator("[data-testid=stAlertContentError]").count() == 0
+        page.close()
+    assert trouble == []
+
+
+def _upload_and_train(page: Any, url: str) -> None:
+    page.goto(f"{url}/data")
+    page.get_by_role("heading", name="Bring your cells").wait_for(timeout=60_000)
+    page.locator("input[type=file]").first.set_input_files(str(DATA))
+    page.get_by_text("This file is ready to train on.").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Train on this file").click()
+    page.get_by_text("Advanced options").click()
+    epochs = page.get_by_role("spinbutton", name="Maximum epochs")
+    epochs.wait_for(timeout=30_000)
+    epochs.fill("5")
+    epochs.press("Tab")
+    settle(page)
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.get_by_role("button", name="Stop and keep").wait_for(timeout=30_000)
+    assert "run=" in page.url
+    page.reload()  # nothing may be lost
+    page.get_by_role("button", name="Explore the result").wait_for(timeout=1000 * SECONDS_TO_TRAIN)
+
+
+def test_cells_are_selected_named_coloured_and_trained_on(opened, workspace):
+    page, url = opened
+    page.goto(f"{url}/?run=20260101-000000-demo")
+    wait_for_map(page)
+    settle(page)
+    draw_lasso(page, left=0.02, top=0.02, right=0.5, bottom=0.98)
+    said = page.get_by_text(re.compile(r"\d+ of [\d,]+ cells selected")).first
+    said.wait_for(timeout=10_000)
+    page.get_by_role("button", name="Keep as a set").click()
+    page.get_by_label("Name", exact=True).fill("left half")
+    page.get_by_label("Name", exact=True).press("Enter")
+    settle(page)
+    page.get_by_role("button", name="Keep", exact=True).click()
+    settle(page)
+    page.get_by_role("radio", name="Set", exact=True).first.click()
+    wait_for_map(page, "Set: left half")
+    settle(page)
+
+    from velovi.runs.cell_sets import CellSets
+    from velovi.ui.view import open_result
+
+    run = workspace.run("20260101-000000-demo")
+    view = open_result(run, run.run_id)
+    mask = CellSets(workspace, run.run_id, view.store.n_cells).load("left half")
+    x = view.store.embedding("X_umap")[:, 0]
+    middle = (x.min() + x.max()) / 2
+    assert mask.sum() > 50
+    assert (x[mask] < middle).all()
+    assert mask[x < middle - 0.03 * np.ptp(x)].mean() > 0.99
+
+    page.get_by_role("button", name="Train on these cells").click()
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.get_by_role("button", name="Explore the result").wait_for(timeout=1000 * SECONDS_TO_TRAIN)
+    trained = next(one for one in workspace.runs(with_demo=False) if one.run_id != run.run_id)
+    result = anndata.read_zarr(trained.result_path)
+    assert set(result.obs_names) <= set(view.store.obs.index[mask])
+    assert result.n_obs > 0.9 * mask.sum()
+
+
+def test_a_link_shows_the_same_picture_in_another_browser(opened, browser):
+    page, url = opened
+    page.goto(f"{url}/?run=20260101-000000-demo")
+    wait_for_map(page)
+    settle(page)
+    page.get_by_role("radio", name="Gene", exact=True).first.click()
+    settle(page)
+    page.get_by_role("radio", name="Arrows", exact=True).click()
+    settle(page)
+    mine = wait_for_map(page)
+    page.get_by_role("button", name="Link").first.click()
+    link = page.locator("[data-testid=stCode]").first.inner_text().strip()
+    other = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    other.goto(link)
+    assert wait_for_map(other) == mine
+    settle(other)
+    assert other.get_by_role("radio", name="Arrows", exact=True).is_checked()
+    boxes = [one.locator(".stage").first.bounding_box() for one in (page, other)]
+    pictures = [
+        one.screenshot(clip={**box, "height": box["height"] - 8})
+        for one, box in zip((page, other), boxes, strict=True)
+    ]
+    other.context.close()
+    mine_drawn, other_drawn = (imread(BytesIO(one))[..., :3] for one in pictures)
+    assert np.ptp(mine_drawn) > 0.5
+    # the last digit of a colour may differ where lines are smoothed
+    assert (np.abs(mine_drawn - other_drawn).max(axis=-1) > 0.05).mean() < 0.001
+
+
+def test_every_figure_and_table_opens_with_what_it_is_meant_for(opened, tmp_path):
+    page, url = opened
+    page.goto(f"{url}/?run=20260101-000000-demo")
+    wait_for_map(page)
+    settle(page)
+    page.get_by_role("button", name="Save", exact=True).first.click()
+    for kind in ("SVG", "PDF", "PNG"):
+        page.get_by_role("radio", name=kind, exact=True).first.click()
+        settle(page)
+        path = _download(page, re.compile(kind), tmp_path)
+        head = path.read_bytes()
+        if kind == "SVG":
+            assert ElementTree.fromstring(head).tag.endswith("svg")
+        elif kind == "PDF":
+            assert head.startswith(b"%PDF")
+            assert head.rstrip().endswith(b"%%EOF")
+        else:
+            assert imread(path).ndim == 3
+    table = pd.read_csv(_download(page, re.compile("CSV"), tmp_path))
+    assert {"cell", "x", "y"} <= set(table)
+    page.keyboard.press("Escape")
+    cells = pd.read_csv(_download(page, re.compile(r"Cells \(CSV\)"), tmp_path), index_col=0)
+    genes = pd.read_csv(_download(page, re.compile(r"Genes \(CSV\)"), tmp_path), index_col=0)
+    whole = anndata.read_h5ad(_download(page, re.compile("Whole result"), tmp_path))
+    assert set(whole.obs_names) == set(cells.index.astype(str))
+    assert set(whole.var_names) <= set(genes.index)
+    assert len(table) == whole.n_obs
+
+
+def _download(page: Any, name: re.Pattern[str], folder: Path) -> Path:
+    with page.expect_download(timeout=60_000) as waiting:
+        page.locator("[data-testid=stDownloadButton]").filter(has_text=name).first.click()
+    path = folder / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    return path
