@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +39,8 @@ from velovi.ui.view import ResultView
 from velovi.ui.words import GENE_LAYERS, cell_number
 
 _HERE = Path(__file__).parent / "scatter"
-_SENT = "places_in_browser"
+_SENT = "sent_to_browser"
+_PLACES_KEPT, _CODES_KEPT = 3, 8  # fewer than the browser keeps
 _scatter = st.components.v2.component(
     "velovi.scatter",
     html='<div class="velovi-scatter"><div class="bar"></div><div class="maps"></div></div>',
@@ -45,6 +48,10 @@ _scatter = st.components.v2.component(
     js=(_HERE / "scatter.js").read_text(),
 )
 _lookup = st.components.v2.component("velovi.lookup", js=(_HERE / "lookup.js").read_text())
+
+
+# what, beside places, colours and selection, changes the picture
+_DRAWN_BY = ("view", "height", "size", "opacity", "names", "theme", "field", "maps")
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ def cell_map(
         take_selection(view, st.session_state[mounted].get("picked"))
 
     def missing() -> None:
-        st.session_state.get(_SENT, set()).clear()
+        st.session_state.pop(_SENT, None)
 
     _scatter(key=mounted, data=message, on_picked_change=picked, on_missing_change=missing)
     hover_card(view, list(colorings), key=key)
@@ -140,14 +147,15 @@ def map_message(
     """What the browser needs to draw the maps."""
     where = embedding_places(view, embedding)
     places_key = f"{view.run_id}|{view.changed}|{embedding}|{look.only_name}"
-    sent: set[str] = st.session_state.setdefault(_SENT, set())
     parts: dict[str, np.ndarray] = {}
-    if places_key not in sent:
+    if _is_new(places_key, _PLACES_KEPT):
         parts["places"] = where.points
         if look.only is not None:
             parts["places"] = np.where(look.only[:, None], where.points, np.int16(NOWHERE))
-        sent.add(places_key)
-    parts |= {f"codes{i}": one.codes for i, one in enumerate(colors)}
+    stamps = [f"{len(one.codes)}-{zlib.crc32(one.codes):x}" for one in colors]
+    for i, (one, stamp) in enumerate(zip(colors, stamps, strict=True)):
+        if _is_new(stamp, _CODES_KEPT):
+            parts[f"codes{i}"] = one.codes
     if look.streams.heads.size or look.streams.lines:
         parts |= field_parts(where, look.streams)
     mask = selected(view)
@@ -165,10 +173,27 @@ def map_message(
         "font": FONT,
         "theme": _dress(theme),
         "field": {"width": 1.2, "head": look.arrow} if "starts" in parts else None,
-        "maps": [_described(one, where, theme) for one in colors],
+        "maps": [
+            {**_described(one, where, theme), "codes": stamp}
+            for one, stamp in zip(colors, stamps, strict=True)
+        ],
         "stamp": f"{embedding}|" + "|".join(one.title for one in colors),
     }
+    drawn = json.dumps([header[name] for name in _DRAWN_BY])
+    lines = parts.get("path", np.empty(0))
+    header["look"] = f"{zlib.crc32(drawn.encode()):x}-{zlib.crc32(lines):x}"
     return pack(header, parts)
+
+
+def _is_new(stamp: str, kept: int) -> bool:
+    """Whether the browser cannot be expected to have this still; from now on it can."""
+    sent: list[str] = st.session_state.setdefault(_SENT, {}).setdefault(kept, [])
+    known = stamp in sent
+    if known:
+        sent.remove(stamp)
+    sent.append(stamp)
+    del sent[:-kept]
+    return not known
 
 
 def _described(colors: CellColors, where: Places, theme: FigureTheme) -> dict[str, Any]:

@@ -16,9 +16,14 @@ log = logging.getLogger(__name__)
 
 def median(view: ResultView, column: str) -> float | None:
     """Median of a cell's number over the cells that have it; None when nobody does."""
-    if column not in view.store.obs:
+    return _median(view.path, view.changed, column, view)
+
+
+@st.cache_data(show_spinner=False, max_entries=100)
+def _median(path: str, changed: float, column: str, _view: ResultView) -> float | None:
+    if column not in _view.store.obs:
         return None
-    values = view.store.obs[column].to_numpy(dtype=float)
+    values = _view.store.obs[column].to_numpy(dtype=float)
     values = values[np.isfinite(values)]
     return float(np.median(values)) if values.size else None
 

@@ -2,9 +2,11 @@
 // points from five bytes a cell; a 2-D canvas above it draws lines, names and the lasso.
 // This file is what the browser runs: there is no build step, and nothing else is fetched.
 
-const kept = (window.__veloviScatter ??= { places: new Map(), views: new Map() });
-const MOST_PLACES = 4; // embeddings whose coordinates stay in the browser
-const PREVIEW = 150_000; // points drawn while the camera moves
+const kept = (window.__veloviScatter ??= { places: new Map(), codes: new Map(), views: new Map() });
+// of these the server may send a name only; it counts on fewer being kept than there are
+const MOST = { places: 4, codes: 12 };
+const PREVIEW = 150_000; // points drawn while something changes
+const SETTLED = 160; // milliseconds of rest before all are drawn
 const MISSING = 255; // code of a cell without a value
 const NOWHERE = -32768; // coordinate of a cell without a place
 const FULL = 32767;
@@ -27,10 +29,14 @@ function unpack(bytes) {
   return { header, parts };
 }
 
-function rememberPlaces(key, points) {
-  kept.places.delete(key);
-  kept.places.set(key, points);
-  while (kept.places.size > MOST_PLACES) kept.places.delete(kept.places.keys().next().value);
+function remember(kind, key, values) {
+  const all = kept[kind];
+  const found = values ?? all.get(key);
+  if (!found) return null;
+  all.delete(key);
+  all.set(key, found);
+  while (all.size > MOST[kind]) all.delete(all.keys().next().value);
+  return found;
 }
 
 // ---------------------------------------------------------------- bits
@@ -40,6 +46,10 @@ function countBits(bits) {
   let total = 0;
   for (let b of bits) for (; b; b &= b - 1) total++;
   return total;
+}
+function sameBits(a, b) {
+  if (!a || !b) return a === b;
+  return a.length === b.length && a.every((value, i) => value === b[i]);
 }
 function asText(bits) {
   let text = "";
@@ -128,13 +138,20 @@ class Points {
     gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[i]);
     gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW);
   }
-  setOrder(order, preview) {
+  setPreview(order) {
+    this.fillOrder(this.preview, order);
+    this.counts = [order.length, order.length];
+    this.whole = this.preview;
+  }
+  setOrder(order) {
+    this.fillOrder(this.order, order);
+    this.counts[0] = order.length;
+    this.whole = this.order;
+  }
+  fillOrder(buffer, order) {
     const gl = this.gl;
-    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.preview);
-    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, preview, gl.STATIC_DRAW);
-    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.order);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, buffer);
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, order, gl.STATIC_DRAW);
-    this.counts = [order.length, preview.length];
   }
   setPalette(rgba) {
     const gl = this.gl;
@@ -150,7 +167,7 @@ class Points {
     gl.uniform1f(this.at.size, size);
     gl.uniform1f(this.at.opacity, opacity);
     gl.uniform1f(this.at.dimming, dimming ? 1 : 0);
-    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, quick ? this.preview : this.order);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, quick ? this.preview : this.whole);
     gl.drawElements(gl.POINTS, this.counts[quick ? 1 : 0], gl.UNSIGNED_INT, 0);
   }
   free() {
@@ -268,64 +285,79 @@ class Scatter {
   // ------------------------------------------------------------ new data
   update({ header, parts }) {
     this.began = performance.now();
+    const points = remember("places", header.places, parts.places);
+    const codes = header.maps.map((map, i) => remember("codes", map.codes, parts[`codes${i}`]));
+    if (!points || codes.includes(null)) return this.send("missing", true);
     this.recall(header);
+    const before = this.header;
     this.header = header;
-    if (parts.places) rememberPlaces(header.places, parts.places);
-    const points = kept.places.get(header.places);
-    if (!points) {
-      this.send("missing", header.places);
-      return;
-    }
     const moved = points !== this.places;
+    if (moved) this.finder = null;
     this.places = points;
     this.n = points.length / 2;
-    if (moved) this.finder = null;
-    this.codes = header.maps.map((_, i) => parts[`codes${i}`]);
     this.lines = header.field ? { starts: parts.starts, path: parts.path, heads: parts.heads } : null;
-    this.bits = parts.selected ?? null;
-    this.chosen = this.bits ? countBits(this.bits) : 0;
-    this.build(moved);
-    this.layOut();
-  }
-
-  build(moved) {
-    const { header, root } = this;
-    const shape = `${header.maps.length}`;
-    if (this.shape !== shape) {
-      this.panels.forEach((panel) => panel.points.free());
-      root.querySelector(".maps").replaceChildren();
-      this.panels = header.maps.map((_, i) => this.makePanel(i));
-      this.shape = shape;
-      moved = true;
+    const reshaped = this.shape(header.maps.length);
+    const recoloured = codes.map((one, i) => moved || reshaped || one !== this.codes?.[i]);
+    this.codes = codes;
+    const reselected = moved || !sameBits(this.bits, parts.selected ?? null);
+    if (reselected) {
+      this.bits = parts.selected ?? null;
+      this.chosen = this.bits ? countBits(this.bits) : 0;
     }
-    root.style.setProperty("--ground", header.theme.ground);
-    root.style.setProperty("--ink", header.theme.ink);
-    root.style.setProperty("--quiet", header.theme.quiet);
-    root.style.setProperty("--line", header.theme.line);
-    root.style.setProperty("--height", `${header.height}px`);
-    root.style.setProperty("--accent", header.theme.accent);
-    this.buildBar();
+    this.dress();
     this.panels.forEach((panel, i) => {
       panel.map = header.maps[i];
-      if (moved) panel.points.fill(0, this.places);
-      panel.points.fill(1, this.codes[i]);
+      if (moved || reshaped) panel.points.fill(0, this.places);
+      if (recoloured[i]) panel.points.fill(1, codes[i]);
       this.legend(panel, i);
       this.paint(panel);
     });
+    if (reselected || recoloured.includes(true)) this.applySelection();
+    this.status();
+    // what came may be the answer to what is drawn already
+    if (reselected || recoloured.includes(true) || before?.look !== header.look) this.layOut();
+    else this.root.dataset.drawn = header.stamp;
+  }
+
+  // As many panels as there are maps; true when they had to be made.
+  shape(count) {
+    if (this.panels.length === count) return false;
+    this.panels.forEach((panel) => panel.points.free());
+    this.root.querySelector(".maps").replaceChildren();
+    this.panels = [];
+    for (let i = 0; i < count; i++) this.panels.push(this.makePanel(i));
+    return true;
+  }
+  dress() {
+    const { theme, height } = this.header;
+    for (const name of ["ground", "ink", "quiet", "line", "accent"]) this.root.style.setProperty(`--${name}`, theme[name]);
+    this.root.style.setProperty("--height", `${height}px`);
+    this.buildBar();
+  }
+  refill() {
+    this.panels.forEach((panel, i) => {
+      panel.points.fill(0, this.places);
+      panel.points.fill(1, this.codes[i]);
+      this.paint(panel);
+    });
     this.applySelection();
+    this.layOut();
   }
 
   applySelection() {
     const flags = new Uint8Array(this.n);
     if (this.bits) for (let i = 0; i < this.n; i++) flags[i] = isSet(this.bits, i);
+    const bits = this.chosen ? this.bits : null;
     this.panels.forEach((panel, i) => {
       panel.points.fill(2, flags);
-      const bits = this.chosen ? this.bits : null;
-      const quick = this.n > PREVIEW ? drawingOrder(this.codes[i], bits, panel.map, PREVIEW) : null;
-      const order = drawingOrder(this.codes[i], bits, panel.map, this.n);
-      panel.points.setOrder(order, quick ?? order);
+      panel.points.setPreview(drawingOrder(this.codes[i], bits, panel.map, PREVIEW));
+      panel.ordered = this.n <= PREVIEW;
     });
-    this.status();
+  }
+  orderAll(panel, i) {
+    if (panel.ordered) return;
+    panel.points.setOrder(drawingOrder(this.codes[i], this.chosen ? this.bits : null, panel.map, this.n));
+    panel.ordered = true;
   }
 
   paint(panel) {
@@ -358,8 +390,7 @@ class Scatter {
     canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
     canvas.addEventListener("webglcontextrestored", () => {
       panel.points.setUp();
-      this.build(true);
-      this.layOut();
+      this.refill();
     });
     this.listen(panel, i);
     this.resized.observe(stage);
@@ -527,14 +558,15 @@ class Scatter {
   draw(moving = false) {
     this.quick = moving && this.n > PREVIEW;
     clearTimeout(this.settling);
-    if (this.quick) this.settling = setTimeout(() => this.draw(), 140);
+    if (this.quick) this.settling = setTimeout(() => this.draw(), SETTLED);
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(() => this.drawNow());
   }
   drawNow() {
     const { header, camera } = this;
-    for (const panel of this.panels) {
-      if (!panel.width) continue;
+    this.panels.forEach((panel, i) => {
+      if (!panel.width) return;
+      if (!this.quick) this.orderAll(panel, i);
       const unit = this.unit(panel);
       const [sx, sy] = [(2 * unit) / panel.width, (2 * unit) / panel.height];
       // points grow a little as one comes nearer, but never hide the picture
@@ -542,7 +574,7 @@ class Scatter {
       panel.points.draw([camera.zoom * sx, camera.zoom * sy, camera.x * sx, camera.y * sy],
         size, header.opacity, this.chosen > 0, this.quick);
       this.drawAbove(panel);
-    }
+    });
     if (!this.quick) {
       this.root.dataset.drawn = header.stamp;
       this.root.dataset.milliseconds = String(Math.round(performance.now() - this.began));
@@ -782,9 +814,13 @@ class Scatter {
     }
     this.bits = count ? bits : null;
     this.chosen = count;
-    this.applySelection();
-    this.draw();
     this.send("picked", { run: this.header.run, count, bits: count ? asText(bits) : "" });
+    this.status();
+    // the server works while this browser draws
+    setTimeout(() => {
+      this.applySelection();
+      this.draw(true);
+    });
   }
 }
 
