@@ -7,6 +7,7 @@ const kept = (window.__veloviScatter ??= { places: new Map(), codes: new Map(), 
 const MOST = { places: 4, codes: 12 };
 const PREVIEW = 150_000; // points drawn while something changes
 const SETTLED = 160; // milliseconds of rest before all are drawn
+const ANSWER = 900; // longest wait for the server before that, because drawing holds up its answer
 const MISSING = 255; // code of a cell without a value
 const NOWHERE = -32768; // coordinate of a cell without a place
 const FULL = 32767;
@@ -316,6 +317,7 @@ class Scatter {
     this.status();
     // what came may be the answer to what is drawn already
     if (reselected || recoloured.includes(true) || before?.look !== header.look) this.layOut();
+    else if (this.quick) this.rest(SETTLED);
     else this.root.dataset.drawn = header.stamp;
   }
 
@@ -555,12 +557,16 @@ class Scatter {
     this.draw();
   }
 
-  draw(moving = false) {
+  draw(moving = false, rest = SETTLED) {
     this.quick = moving && this.n > PREVIEW;
-    clearTimeout(this.settling);
-    if (this.quick) this.settling = setTimeout(() => this.draw(), SETTLED);
+    if (this.quick) this.rest(rest);
+    else clearTimeout(this.settling);
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(() => this.drawNow());
+  }
+  rest(milliseconds) {
+    clearTimeout(this.settling);
+    this.settling = setTimeout(() => this.draw(), milliseconds);
   }
   drawNow() {
     const { header, camera } = this;
@@ -819,7 +825,7 @@ class Scatter {
     // the server works while this browser draws
     setTimeout(() => {
       this.applySelection();
-      this.draw(true);
+      this.draw(true, ANSWER);
     });
   }
 }
