@@ -78,13 +78,18 @@ def _wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def watch(page: Any, trouble: list[str]) -> None:
-    """Note errors of the page and of its console."""
+    """Note errors of the page and of its console, and anything fetched from elsewhere."""
 
     def note(message: Any) -> None:
         known = any(one in message.text for one in EXPECTED_NOISE)
         if message.type == "error" and not known:
             trouble.append(message.text)
 
+    def fetched(request: Any) -> None:
+        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+            trouble.append(f"fetched {request.url}")
+
+    page.on("request", fetched)
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("console", note)
 

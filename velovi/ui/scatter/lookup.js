@@ -1,5 +1,5 @@
 // Asks the server for the name and the exact values of the cell under the pointer. It is apart
-// from the map, so that asking does not send the map again.
+// from the map, so that asking does not send the map again. Part of veloVI Explorer, BSD-3-Clause.
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const state = (parentElement.velovi ??= {});

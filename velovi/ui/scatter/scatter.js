@@ -1,6 +1,7 @@
 // Cells as points on one or more maps that share a camera and a selection. WebGL 2 draws the
 // points from five bytes a cell; a 2-D canvas above it draws lines, names and the lasso.
 // This file is what the browser runs: there is no build step, and nothing else is fetched.
+// Part of veloVI Explorer, BSD-3-Clause.
 
 const kept = (window.__veloviScatter ??= { places: new Map(), codes: new Map(), views: new Map() });
 // of these the server may send a name only; it counts on fewer being kept than there are
