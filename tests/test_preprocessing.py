@@ -209,6 +209,19 @@ def test_steady_state_line_of_nothing_is_finite():
         np.testing.assert_array_equal(r2, 0)
 
 
+@pytest.mark.parametrize(("search", "least"), [("exact", 1.0), ("auto", 1.0), ("approximate", 0.9)])
+def test_neighbours_are_the_nearest_cells(simulated, search, least):
+    out = preprocess(simulated, options(neighbor_search=search)).adata
+    places, distances = out.obsm["X_pca"], out.obsp["distances"].toarray()
+    found = []
+    for cell, row in enumerate(distances):
+        away = np.linalg.norm(places - places[cell], axis=1)
+        away[cell] = np.inf
+        listed = np.flatnonzero(row)
+        found.append(np.isin(listed, np.argsort(away)[: len(listed)]).mean())
+    assert np.mean(found) >= least
+
+
 def test_output_holds_what_the_model_and_the_pages_need(simulated, done):
     out = done.adata
     assert {"distances", "connectivities"} <= set(out.obsp)

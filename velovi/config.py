@@ -174,6 +174,14 @@ class PreprocessOptions(Options):
         unit="cells",
         advanced=True,
     )
+    neighbor_search: str = option(
+        "auto",
+        "Search for neighbours",
+        "exact compares all pairs of cells, which takes long beyond some ten thousand; approximate "
+        "(pynndescent) may miss a few of them; auto is exact up to about 4,000 cells.",
+        choices=("auto", "exact", "approximate"),
+        advanced=True,
+    )
     genes_to_keep: tuple[str, ...] = option(
         (),
         "Always keep these genes",

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 Progress = Callable[[str, float], None]
+# scanpy's names; None decides by the number of cells
+_SEARCHES = {"auto": None, "exact": "sklearn", "approximate": "pynndescent"}
 
 
 @dataclass
@@ -277,7 +279,13 @@ def _neighbours(logged: sp.csr_matrix, options: PreprocessOptions) -> AnnData:
     with warnings.catch_warnings(action="ignore"):
         sc.pp.pca(graph, n_comps=n_pcs, random_state=options.seed)
         seed = options.seed
-        sc.pp.neighbors(graph, n_neighbors=n_neighbors, n_pcs=n_pcs, random_state=seed)
+        sc.pp.neighbors(
+            graph,
+            n_neighbors=n_neighbors,
+            n_pcs=n_pcs,
+            random_state=seed,
+            transformer=_SEARCHES[options.neighbor_search],
+        )
     return graph
 
 
