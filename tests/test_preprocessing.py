@@ -210,8 +210,8 @@ def test_steady_state_line_of_nothing_is_finite():
 
 
 @pytest.mark.parametrize(("search", "least"), [("exact", 1.0), ("auto", 1.0), ("approximate", 0.9)])
-def test_neighbours_are_the_nearest_cells(simulated, search, least):
-    out = preprocess(simulated, options(neighbor_search=search)).adata
+def test_neighbours_are_the_nearest_cells(search, least):
+    out = preprocess(simulate(300, 100, seed=0), options(neighbor_search=search)).adata
     places, distances = out.obsm["X_pca"], out.obsp["distances"].toarray()
     found = []
     for cell, row in enumerate(distances):
