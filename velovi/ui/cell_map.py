@@ -152,7 +152,7 @@ def map_message(
         parts["places"] = where.points
         if look.only is not None:
             parts["places"] = np.where(look.only[:, None], where.points, np.int16(NOWHERE))
-    stamps = [f"{len(one.codes)}-{zlib.crc32(one.codes):x}" for one in colors]
+    stamps = [f"{len(one.codes)}-{zlib.crc32(one.codes.data):x}" for one in colors]
     for i, (one, stamp) in enumerate(zip(colors, stamps, strict=True)):
         if _is_new(stamp, _CODES_KEPT):
             parts[f"codes{i}"] = one.codes
@@ -181,7 +181,7 @@ def map_message(
     }
     drawn = json.dumps([header[name] for name in _DRAWN_BY])
     lines = parts.get("path", np.empty(0))
-    header["look"] = f"{zlib.crc32(drawn.encode()):x}-{zlib.crc32(lines):x}"
+    header["look"] = f"{zlib.crc32(drawn.encode()):x}-{zlib.crc32(lines.data):x}"
     return pack(header, parts)
 
 

@@ -1,14 +1,96 @@
-"""A figure to take away."""
+"""A figure to take away: a picture for paper, and the numbers behind it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+import streamlit as st
+
+from velovi.figures.static import FONT_SIZE_PT, HEIGHT_MM, KINDS, WIDTH_MM, PictureOptions, picture
+from velovi.ui.guard import plain_errors
+
+_FONTS = {"sans-serif": "Arial or Helvetica", "serif": "Times", "DejaVu Sans": "DejaVu Sans"}
+_CHOSEN, _TROUBLE = "take_away_chosen", "take_away_trouble"
 
 
 def take_away(
     name: str, figure: Callable[[], go.Figure], frame: Callable[[], pd.DataFrame], *, key: str
 ) -> None:
-    """Written elsewhere."""
+    """A button that opens what can be saved of one figure.
+
+    Parameters
+    ----------
+    name
+        Of the files, without their endings.
+    figure, frame
+        Make the figure, in the light theme, and its table when the reader asks for them. They are
+        called outside the page's script, so they may not read the session or write on the page.
+    key
+        Tells this figure's widgets from those of others; size and font are shared by all.
+    """
+    file = re.sub(r"[^\w.-]+", "_", name).strip("_") or "figure"
+    trouble = st.session_state.setdefault(_TROUBLE, {})
+    with st.popover("Save", icon=":material/download:", key=f"{key}_take_away"), plain_errors():
+        options = _options(key)
+        with st.container(horizontal=True):
+            st.download_button(
+                f"Picture ({options.kind.upper()})",
+                lambda: _made(lambda: picture(figure(), options), trouble, key),
+                f"{file}.{options.kind}", options.media_type, on_click="ignore",
+                icon=":material/image:", key=f"{key}_take_away_picture", type="primary",
+            )  # fmt: skip
+            st.download_button(
+                "Data (CSV)",
+                lambda: _made(lambda: frame().to_csv(index=False).encode(), trouble, key),
+                f"{file}.csv", "text/csv", on_click="ignore", icon=":material/table:",
+                key=f"{key}_take_away_data", help="The numbers that the figure shows.",
+            )  # fmt: skip
+        if key in trouble:
+            raise trouble.pop(key)
+
+
+def _made(make: Callable[[], bytes], trouble: dict[str, Exception], key: str) -> bytes:
+    """The file's content; what goes wrong is kept for the page, which alone can say it."""
+    try:
+        return make()
+    except Exception as error:
+        trouble[key] = error
+        raise
+
+
+def _options(key: str) -> PictureOptions:
+    """Widgets for kind, size and letters; their values are the same at every figure."""
+    kind = _widget(
+        st.segmented_control, key, "kind", label="Format", options=KINDS, required=True,
+        format_func=str.upper, width="stretch",
+        help="SVG and PDF stay sharp at any size and can be edited; in an SVG, text stays text.",
+    )  # fmt: skip
+    sizes = {}
+    left, right = st.columns(2)
+    for slot, field, label, (low, high), step in (
+        (left, "width_mm", "Width (mm)", WIDTH_MM, 5.0),
+        (right, "height_mm", "Height (mm)", HEIGHT_MM, 5.0),
+        (left, "font_size_pt", "Font size (pt)", FONT_SIZE_PT, 0.5),
+    ):
+        sizes[field] = _widget(
+            slot.number_input, key, field, label=label, min_value=low, max_value=high, step=step,
+            format="%g",
+        )  # fmt: skip
+    font = _widget(right.selectbox, key, "font", label="Font", options=list(_FONTS),
+                   format_func=lambda one: _FONTS[one])  # fmt: skip
+    return PictureOptions(kind=kind, font=font, **sizes)
+
+
+def _widget(make: Callable[..., Any], key: str, field: str, **look: Any) -> Any:
+    chosen = st.session_state.setdefault(_CHOSEN, {})
+    own = f"{key}_take_away_{field}"
+    st.session_state[own] = chosen.get(field, getattr(PictureOptions, field))
+
+    def changed() -> None:
+        chosen[field] = st.session_state[own]
+
+    return make(key=own, on_change=changed, **look)
