@@ -48,7 +48,9 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
     "ui": ({"", "errors", "config", "schedule", "figures", "runs", "data", "ui"}, HEAVY),
 }
 # the part of ``runs`` that the web process imports
-WEB_RUNS = ("folder", "workspace", "results", "launch", "hardware", "export")
+WEB_RUNS = (
+    "folder", "workspace", "results", "launch", "hardware", "export", "rooted_time",
+)  # fmt: skip
 
 
 def imports(path: Path) -> set[str]:
