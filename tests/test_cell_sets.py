@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from velovi.config import RunOptions
 from velovi.errors import DataError, StoreError
 from velovi.runs.cell_sets import CellSets
+from velovi.runs.folder import RunFolder, RunSpec
 from velovi.runs.workspace import Workspace
 
 MASK = np.random.default_rng(0).random(1003) < 0.3
@@ -47,6 +49,17 @@ def test_a_deleted_set_is_gone(sets):
     assert sets.names() == []
     with pytest.raises(StoreError, match="no set of cells named 'one'"):
         sets.load("one")
+
+
+def test_sets_go_with_their_run(tmp_path):
+    workspace = Workspace(tmp_path)
+    run = RunFolder(workspace.runs_path / "run-1")
+    run.path.mkdir()
+    run.write_spec(RunSpec("run-1", "One", "", "", RunOptions(), 0.0))
+    run.request_cancel()
+    CellSets(workspace, "run-1", len(MASK)).save("one", MASK)
+    workspace.delete_run("run-1")
+    assert not list((tmp_path / "cell_sets").iterdir())
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 61, "a\nb"])

@@ -440,3 +440,25 @@ def test_a_nonsense_limit_is_named(workspace, monkeypatch):
         monkeypatch.setenv("VELOVI_RUNS_AT_ONCE", text)
         with pytest.raises(OptionError, match="VELOVI_RUNS_AT_ONCE"):
             launch.LocalLauncher(workspace)
+
+
+def test_a_run_says_how_far_it_can_be_trusted(finished):
+    from velovi import VELOVI
+
+    adata = anndata.read_zarr(finished.result_path)
+    model = VELOVI.load(str(finished.model_path), adata=adata, accelerator="cpu")
+    posterior = finished.spec().options.posterior
+    statistics, _ = model.get_extrinsic_uncertainty(
+        adata=adata, n_samples=posterior.extrinsic_samples, seed=posterior.seed
+    )
+    for name in statistics:
+        np.testing.assert_allclose(
+            adata.obs[f"{name}_extrinsic"], statistics[name], rtol=1e-3, atol=1e-5
+        )
+    sizes = adata.obs["clusters"].value_counts()
+    large = adata[adata.obs["clusters"].isin(sizes.index[sizes >= 10])].copy()
+    # the order of the groups decides which random numbers shuffle whom
+    large.obs["clusters"] = large.obs["clusters"].astype(str).astype("category")
+    scores, _ = model.get_permutation_scores("clusters", adata=large, seed=posterior.seed)
+    wanted = scores.max(axis=1)[adata.var_names]
+    np.testing.assert_allclose(adata.var["permutation_score"], wanted, rtol=1e-3, atol=1e-3)

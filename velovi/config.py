@@ -14,6 +14,7 @@ from velovi.schedule import FAST_EPOCHS, REFERENCE_WARM_UP, Schedule, fast, fast
 
 # the velocity graph of more cells would take more memory than all the rest
 ALL_NEIGHBOURS_UP_TO, NEIGHBOURS_BEYOND = 200_000, 100
+EXTRINSIC_NEIGHBOURS_UP_TO = 20_000
 
 
 @dataclass(frozen=True)
@@ -364,6 +365,16 @@ class PosteriorOptions(Options):
         unit="samples",
         advanced=True,
     )
+    extrinsic_samples: int = option(
+        10,
+        "Samples for extrinsic uncertainty",
+        "Velocity samples a cell for the spread of where it goes next among the measured cells; "
+        "0 leaves it out.",
+        low=0,
+        high=1000,
+        unit="samples",
+        advanced=True,
+    )
     batch_size: int = option(
         512, "Batch size", "Cells at a time.", low=1, high=65_536, unit="cells", advanced=True
     )
@@ -393,6 +404,13 @@ class DynamicsOptions(Options):
         advanced=True,
     )
     seed: int = option(0, "Seed", "Fixes random choices.", low=0, high=2**31 - 1, advanced=True)
+
+    def extrinsic_neighbors(self, n_cells: int) -> int:
+        """Most cells to compare one with for extrinsic uncertainty, which keeps all cosines."""
+        most = self.most_neighbors(n_cells)
+        if n_cells <= EXTRINSIC_NEIGHBOURS_UP_TO:
+            return most
+        return min(most, NEIGHBOURS_BEYOND) if most else NEIGHBOURS_BEYOND
 
     def most_neighbors(self, n_cells: int) -> int:
         """:attr:`max_neighbors` for data of this size; 0 for all."""

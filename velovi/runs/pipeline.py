@@ -29,6 +29,7 @@ from velovi.data.read import read, unique_names
 from velovi.errors import DataError
 from velovi.matrices import MatrixStore, let_go
 from velovi.preprocessing import preprocess
+from velovi.runs.assess import EXTRINSIC_COLUMNS, add_extrinsic, add_permutation_scores
 from velovi.runs.folder import SCALERS_NAME, SCRATCH_NAME, RunFolder, RunSpec
 from velovi.runs.progress import Reporter
 from velovi.runs.results import RESULT_VERSION, velocity_key, write_result
@@ -55,6 +56,7 @@ OUR_COLUMNS = frozenset(
         "directional_cosine_sim_variance",
         "directional_cosine_sim_difference",
         "directional_cosine_sim_mean",
+        *EXTRINSIC_COLUMNS,
     )
 )
 # rough cost of what follows training, in epochs, for the estimate of the time left
@@ -80,6 +82,10 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
         summary = summarise(model, prepared.adata, spec, reporter, matrices)
         result = assemble(prepared, summary, model, spec, folder.history(), matrices)
         del summary
+        reporter.step(0, message="How sure directions are among the measured cells")
+        add_extrinsic(result, model, spec.options)
+        reporter.step(0, message="Which genes need their cells' order")
+        add_permutation_scores(result, model, spec.options)
         add_dynamics(result, spec, reporter)
         reporter.stage("write")
         write_result(result, folder.result_path)
