@@ -3,17 +3,11 @@
 import streamlit as st
 
 from velovi.ui.explore import demo_banner, need_result
-from velovi.ui.gene_choice import dropped_view, gene_select, table_picker
-from velovi.ui.gene_panel import (
-    collect_gene,
-    gene_numbers,
-    portrait_panel,
-    small_maps,
-    state_maps,
-)
+from velovi.ui.gene_choice import gene_list
+from velovi.ui.gene_view import gene_view
 from velovi.ui.router import page
 
-TABLE_HEIGHT = 560
+TABLE_HEIGHT = 640
 
 
 def body() -> None:
@@ -23,30 +17,13 @@ def body() -> None:
     if view is None:
         return
     if not view.store.genes:
-        st.info("No gene is in this model.")
+        st.info("No gene is in this model. The Train page says why genes were left out.")
+        st.page_link("pages/train.py", label="Go to the run", icon=":material/arrow_forward:")
         return
-    table, portrait = st.columns([1, 2.7], gap="large")
+    table, gene = st.columns([1, 2.5], gap="medium")
     with table:
-        gene = gene_select(view, key="genes_gene")
-        which = st.segmented_control(
-            "Table of genes", ["In the model", "Left out"], default="In the model",
-            required=True, key="genes_table_kind", width="stretch",
-            help="Click a row to look at the gene; click a heading to sort.",
-        )  # fmt: skip
-        if which == "In the model":
-            table_picker(view, height=TABLE_HEIGHT)
-        else:
-            dropped_view(view, height=TABLE_HEIGHT)
-    with portrait:
-        gene_numbers(view, gene)
-        data = collect_gene(view, gene)
-        portrait_panel(data)
-    small_maps(view, gene)
-    state_maps(view, gene)
-    st.download_button(
-        "This gene's cells (CSV)", lambda: data.to_frame().to_csv(index=False).encode(),
-        f"{gene}.csv", "text/csv", on_click="ignore", icon=":material/table:",
-    )  # fmt: skip
+        gene_list(view, height=TABLE_HEIGHT)
+    gene_view(view, gene)
 
 
 page(body)

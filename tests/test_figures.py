@@ -9,6 +9,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from velovi.errors import OptionError
+from velovi.figures.bands import time_band
 from velovi.figures.dataset import unspliced_data, unspliced_figure
 from velovi.figures.embedding import (
     UNLABELLED,
@@ -19,11 +20,16 @@ from velovi.figures.embedding import (
     embedding_data,
     embedding_figure,
 )
-from velovi.figures.gene import course_band, gene_data, phase_figure, time_band, time_figure
+from velovi.figures.gene import course_band, gene_data, phase_figure, time_figure
 from velovi.figures.kinetics import fitted_curve
 from velovi.figures.overlay import path
 from velovi.figures.sampling import showing, stratified_sample
-from velovi.figures.states import state_data, state_figure
+from velovi.figures.states import (
+    STATE_TITLES,
+    StateCourse,
+    state_course_data,
+    state_course_figure,
+)
 from velovi.figures.theme import DARK, LIGHT, PALETTE, category_colors
 from velovi.figures.training import loss_range, training_data, training_figure
 
@@ -201,13 +207,35 @@ def test_gene_values_that_are_not_finite_are_left_out():
     drawn(phase_figure(data, LIGHT))
 
 
-def test_states_are_those_of_the_cells_drawn():
-    p = {"induction": np.array([0.1, 0.9, 0.4]), "repression": np.array([0.9, 0.1, 0.6])}
-    data = state_data("g", ["a", "b", "c"], np.zeros((3, 2)), p)
-    frame = data.to_frame().set_index("cell")
-    assert frame.loc["b", "induction"] == pytest.approx(0.9)
-    drawn(state_figure(data, DARK))
-    drawn(state_figure(state_data("g", [], np.zeros((0, 2)), {}), LIGHT))
+def test_states_are_averaged_in_bins_of_the_genes_time():
+    rng = np.random.default_rng(0)
+    time = np.append(rng.uniform(0, 20, 999), np.nan)
+    states = dict(zip(STATE_TITLES, rng.dirichlet(np.ones(4), 1000).T, strict=True))
+    data = state_course_data("g", time, states, bins=10)
+    frame = data.to_frame()
+    edges = np.quantile(time[:-1], np.linspace(0, 1, 11))
+    for i, row in frame.iterrows():
+        last = i == len(frame) - 1
+        mine = (time >= edges[i]) & ((time <= edges[i + 1]) if last else (time < edges[i + 1]))
+        assert row["cells"] == mine.sum()
+        assert row["gene_time"] == pytest.approx(time[mine].mean())
+        for name, values in states.items():
+            assert row[name] == pytest.approx(values[mine].mean())
+    assert frame["cells"].sum() == 999
+    np.testing.assert_allclose(frame[list(states)].sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_states_draw_with_and_without_parts(theme):
+    for time in (np.empty(0), np.full(5, np.nan), np.full(5, 3.0), np.linspace(0, 30, 5)):
+        states = {"induction": np.linspace(0, 1, len(time)), "other": np.full(len(time), np.nan)}
+        data = state_course_data("g", time, states)
+        figure = state_course_figure(data, theme)
+        drawn(figure)
+        assert [trace.name for trace in figure.data] == ["Induction", "other"]
+    assert data.last == 30
+    with pytest.raises(OptionError):
+        StateCourse("g", np.zeros(2), np.zeros(2), {"induction": np.zeros(3)}, 20.0)
 
 
 def test_training_history_copes_with_missing_values():

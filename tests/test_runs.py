@@ -14,6 +14,7 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pytest
+import zarr
 
 from velovi.config import (
     ModelOptions,
@@ -24,7 +25,7 @@ from velovi.config import (
 )
 from velovi.data.simulate import simulate
 from velovi.errors import DataError, OptionError, StoreError, UnknownNameError
-from velovi.runs import launch
+from velovi.runs import launch, results
 from velovi.runs.export import cell_table, export_h5ad, gene_table
 from velovi.runs.folder import FolderFacts, Owner, RunFolder, RunSpec, RunState, run_state
 from velovi.runs.results import ResultStore, genes_per_chunk
@@ -138,6 +139,20 @@ def test_the_result_opens_as_an_anndata_with_the_promised_keys(finished):
         assert np.isfinite(adata.layers[name]).all(), name
     np.testing.assert_allclose(adata.layers["fit_t"].max(axis=0), 20, rtol=1e-5)
     assert json.loads(adata.uns["velovi"]["spec"])["options"]["train"]["max_epochs"] == 3
+
+
+def test_a_gene_is_read_without_reading_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "CHUNK_VALUES", 200)
+    rng = np.random.default_rng(0)
+    adata = anndata.AnnData(
+        rng.normal(size=(100, 7)).astype(np.float32),
+        layers={"Ms": rng.normal(size=(100, 7)).astype(np.float32)},
+    )
+    adata.uns["velovi"] = {"result_version": results.RESULT_VERSION}
+    results.write_result(adata, tmp_path / "result.zarr")
+    layer = zarr.open_group(tmp_path / "result.zarr", mode="r")["layers/Ms"]
+    assert layer.chunks == (100, 2)
+    np.testing.assert_array_equal(layer[:], adata.layers["Ms"])
 
 
 def test_with_its_matrices_in_files_a_run_gives_the_same_result(finished, source, tmp_path):

@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from velovi.errors import OptionError
+from velovi.figures.bands import Band, TimeBins
 from velovi.figures.kinetics import TIME_AXIS, FittedCurve
 from velovi.figures.overlay import area_shape, legend_entry, line_shape
-from velovi.figures.sampling import MOST_POINTS, showing, stratified_sample
+from velovi.figures.picked import drawn_caption, drawn_cells
+from velovi.figures.sampling import MOST_POINTS
 from velovi.figures.theme import FigureTheme, axis, base_layout, category_colors, translucent
 
-# Half-width of a 95 % interval in standard deviations
-INTERVAL = 1.96
 ALL_CELLS = "all cells"
-
-
-@dataclass(frozen=True)
-class Band:
-    """Fitted mean and posterior spread along latent time, averaged over bins (bins,)."""
-
-    t: np.ndarray
-    mean: np.ndarray
-    sd: np.ndarray
-
-    def __post_init__(self) -> None:
-        if not len(self.t) == len(self.mean) == len(self.sd):
-            raise OptionError("the parts of a band differ in length")
-
-    @property
-    def low(self) -> np.ndarray:
-        """Lower end of the 95 % band; abundance is never negative."""
-        return np.maximum(self.mean - INTERVAL * self.sd, 0.0)
-
-    @property
-    def high(self) -> np.ndarray:
-        """Upper end of the 95 % band."""
-        return self.mean + INTERVAL * self.sd
 
 
 @dataclass(frozen=True)
@@ -48,6 +25,8 @@ class GeneData:
     """One gene in all the cells that are drawn.
 
     ``spliced``, ``unspliced`` and ``time`` are (cells,); bands and curve may be missing.
+    ``selected`` says which of the cells drawn the reader selected; None when no cell of the run
+    is. ``n_selected`` counts all of the run.
     """
 
     gene: str
@@ -61,11 +40,12 @@ class GeneData:
     curve: FittedCurve | None = None
     steady_slope: float | None = None
     bands: Mapping[str, Band] = field(default_factory=dict)
+    selected: np.ndarray | None = None
+    n_selected: int = 0
 
     def __post_init__(self) -> None:
-        lengths = {len(self.cells), len(self.spliced), len(self.unspliced), len(self.labels)}
-        if self.time is not None:
-            lengths.add(len(self.time))
+        columns = (self.cells, self.spliced, self.unspliced, self.labels, self.time, self.selected)
+        lengths = {len(one) for one in columns if one is not None}
         if len(lengths) != 1:
             raise OptionError(
                 "columns of one gene differ in length", where=self.gene, found=str(sorted(lengths))
@@ -73,8 +53,21 @@ class GeneData:
 
     @property
     def caption(self) -> str:
-        """How many of the cells are drawn."""
-        return showing(len(self.cells), self.n_total)
+        """How many of the cells are drawn, and how many are selected."""
+        return drawn_caption(len(self.cells), self.n_total, self.selected, self.n_selected)
+
+    def thinned(self, limit: int) -> GeneData:
+        """The same with about this many of the cells, all that are selected among them."""
+        kept = drawn_cells(len(self.cells), self.labels.codes, self.selected, limit)
+        return replace(
+            self,
+            cells=self.cells[kept],
+            spliced=self.spliced[kept],
+            unspliced=self.unspliced[kept],
+            labels=self.labels[kept],
+            time=None if self.time is None else self.time[kept],
+            selected=None if self.selected is None else self.selected[kept],
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each cell drawn."""
@@ -82,7 +75,9 @@ class GeneData:
             {"cell": self.cells, "label": np.asarray(self.labels), "spliced": self.spliced,
              "unspliced": self.unspliced}
         )  # fmt: skip
-        return frame if self.time is None else frame.assign(gene_time=self.time)
+        if self.time is not None:
+            frame = frame.assign(gene_time=self.time)
+        return frame if self.selected is None else frame.assign(selected=self.selected)
 
 
 def gene_data(
@@ -98,6 +93,7 @@ def gene_data(
     weights: np.ndarray | None = None,
     curve: FittedCurve | None = None,
     steady_slope: float | None = None,
+    selected: np.ndarray | None = None,
     limit: int = MOST_POINTS,
 ) -> GeneData:
     """Collect what the figures of one gene need.
@@ -121,19 +117,21 @@ def gene_data(
         The fitted course, from :func:`velovi.figures.kinetics.fitted_curve`.
     steady_slope
         ``gamma / beta``: unspliced per spliced where nothing changes.
+    selected
+        Which cells the reader selected, bool (cells,).
     limit
-        Most cells to draw; bands are made from all.
+        About how many cells to draw; bands are made from all.
     """
     n_cells = len(spliced)
     groups = pd.Categorical([ALL_CELLS] * n_cells) if labels is None else pd.Categorical(labels)
     groups = groups.rename_categories(str)
-    chosen = stratified_sample(n_cells, groups.codes, limit)
+    chosen = drawn_cells(n_cells, groups.codes, selected, limit)
     known = np.isfinite(spliced) & np.isfinite(unspliced) & (groups.codes >= 0)
     chosen = chosen[known[chosen]]
     bands = {}
-    if time is not None:
-        for name, (mean, sd) in (fitted or {}).items():
-            bands[name] = time_band(time, mean, sd, weights=weights)
+    if time is not None and fitted:
+        bins = TimeBins.of(time, weights=weights)
+        bands = {name: bins.band(mean, sd) for name, (mean, sd) in fitted.items()}
     slope_known = steady_slope is not None and np.isfinite(steady_slope)
     return GeneData(
         gene=gene,
@@ -147,61 +145,52 @@ def gene_data(
         curve=curve,
         steady_slope=float(steady_slope) if slope_known and steady_slope is not None else None,
         bands=bands,
+        selected=None if selected is None else selected[chosen],
+        n_selected=0 if selected is None else int(np.count_nonzero(selected)),
     )
 
 
-def time_band(
-    time: np.ndarray,
-    mean: np.ndarray,
-    sd: np.ndarray | None,
+def phase_figure(
+    data: GeneData,
+    theme: FigureTheme,
     *,
-    weights: np.ndarray | None = None,
-    bins: int = 32,
-) -> Band:
-    """Average the fit over bins of latent time that hold equally many cells.
+    height: int = 430,
+    outlines: bool = False,
+    groups: bool = False,
+) -> go.Figure:
+    """Unspliced against spliced, with the fitted course and the steady-state line.
 
     Parameters
     ----------
-    time, mean, sd
-        Latent time and the fit's posterior mean and standard deviation, each (cells,).
-    weights
-        How much each cell counts (cells,); all the same when left out.
-    bins
-        How many bins; fewer where many cells share one time.
+    data, theme, height
+        What to draw, in which dress, how many pixels tall.
+    outlines
+        Let the reader draw an outline around cells, and leave room for the tools above the legend.
+    groups
+        Name the groups of cells in the legend, where the page does not.
     """
-    weights = np.ones(len(time)) if weights is None else np.nan_to_num(weights)
-    known = np.isfinite(time) & np.isfinite(mean) & (weights > 0)
-    if not known.any():
-        return Band(np.empty(0), np.empty(0), np.empty(0))
-    t, m, w = (np.asarray(one, float)[known] for one in (time, mean, weights))
-    s = np.zeros_like(m) if sd is None else np.nan_to_num(np.asarray(sd, float)[known])
-    edges = np.unique(np.quantile(t, np.linspace(0, 1, bins + 1)))
-    slot = np.clip(np.searchsorted(edges, t, side="right") - 1, 0, max(len(edges) - 2, 0))
-    total = np.bincount(slot, weights=w)
-    full = total > 0
-
-    def average(values: np.ndarray) -> np.ndarray:
-        return np.bincount(slot, weights=w * values)[full] / total[full]
-
-    return Band(average(t), average(m), average(s))
-
-
-def phase_figure(data: GeneData, theme: FigureTheme, *, height: int = 430) -> go.Figure:
-    """Unspliced against spliced, with the fitted course and the steady-state line."""
     x_max, y_max = _end(data.spliced), _end(data.unspliced)
-    figure = go.Figure(_cell_traces(data, data.spliced, data.unspliced))
-    for name, points, line in _phase_lines(data, theme, x_max, y_max):
-        figure.add_shape(line_shape(points, line))
-        figure.add_trace(legend_entry(name, line))
+    lines = _phase_lines(data, theme, x_max, y_max)
     if data.curve is not None:
         x_max = max(x_max, min(_end(data.curve.s_on), 1.5 * x_max))
         y_max = max(y_max, min(_end(data.curve.u_on), 1.5 * y_max))
-    figure.update_layout(
-        **base_layout(theme, height=height, showlegend=True),
+    layout = base_layout(
+        theme,
+        height=height,
+        showlegend=True,
+        dragmode="lasso" if outlines else "pan",
+        shapes=[line_shape(points, line) for _, points, line in lines],
         xaxis=axis(theme, "spliced (scaled)", range=[-0.03 * x_max, 1.05 * x_max]),
         yaxis=axis(theme, "unspliced (scaled)", range=[-0.03 * y_max, 1.05 * y_max]),
     )
-    return figure.update_layout(legend=_legend_above(theme))
+    if outlines:
+        layout["margin"] = {**layout["margin"], "t": 70}
+    keys = [legend_entry(name, line) for name, _, line in lines]
+    # all at once: Plotly looks over the whole figure again whenever a part is added
+    return go.Figure(
+        [*_cell_traces(data, theme, data.spliced, data.unspliced, groups), *keys],
+        layout if groups else {**layout, "legend": {**layout["legend"], **legend_above(theme)}},
+    )
 
 
 def _phase_lines(
@@ -222,7 +211,9 @@ def _phase_lines(
     return lines
 
 
-def time_figure(data: GeneData, theme: FigureTheme, *, what: str, height: int = 430) -> go.Figure:
+def time_figure(
+    data: GeneData, theme: FigureTheme, *, what: str, height: int = 430, groups: bool = False
+) -> go.Figure:
     """Spliced or unspliced against the gene's latent time, with the fitted course and its band."""
     values = data.spliced if what == "spliced" else data.unspliced
     time = data.time if data.time is not None else np.full(len(values), np.nan)
@@ -235,13 +226,15 @@ def time_figure(data: GeneData, theme: FigureTheme, *, what: str, height: int = 
         shapes.append(area_shape(outline, translucent(theme.muted, 0.28)))
         top = max(top, min(_end(band.high), 1.5 * top))
     shapes += [line_shape(points, look) for points, look in _course_lines(data, theme, what, last)]
-    figure = go.Figure(_cell_traces(data, time, values))
-    figure.update_layout(
-        **base_layout(theme, height=height, shapes=shapes),
+    layout = base_layout(
+        theme,
+        height=height,
+        showlegend=groups,
+        shapes=shapes,
         xaxis=axis(theme, "latent time of the gene", range=[-0.02 * last, 1.02 * last]),
         yaxis=axis(theme, what, range=[-0.04 * top, 1.06 * top]),
     )
-    return figure
+    return go.Figure(_cell_traces(data, theme, time, values, groups), layout)
 
 
 def course_band(data: GeneData, what: str, last: float) -> Band | None:
@@ -280,23 +273,37 @@ def _course_lines(
     ]
 
 
-def _cell_traces(data: GeneData, x: np.ndarray, y: np.ndarray) -> list[go.Scattergl]:
+def _cell_traces(
+    data: GeneData, theme: FigureTheme, x: np.ndarray, y: np.ndarray, groups: bool
+) -> list[go.Scatter]:
+    """One trace a group; cells that are not selected, when some are, in one of their own."""
+    shown = np.ones(len(x), dtype=bool) if data.selected is None else data.selected
     traces = []
+    if not shown.all():
+        marker = {"size": 4, "opacity": 0.8, "color": theme.missing}
+        traces.append(_points(x[~shown], y[~shown], "not selected", marker, groups))
     for code, name in enumerate(data.labels.categories):
-        mine = data.labels.codes == code
+        mine = shown & (data.labels.codes == code)
         if mine.any():
-            traces.append(
-                go.Scattergl(
-                    x=x[mine],
-                    y=y[mine],
-                    mode="markers",
-                    name=name,
-                    showlegend=False,
-                    marker={"size": 4, "opacity": 0.55, "color": data.colors[name]},
-                    hovertemplate=f"{name}<br>%{{x:.3g}}, %{{y:.3g}}<extra></extra>",
-                )
-            )
+            opacity = 0.55 if data.selected is None else 0.9
+            marker = {"size": 4, "opacity": opacity, "color": data.colors[name]}
+            traces.append(_points(x[mine], y[mine], name, marker, groups))
     return traces
+
+
+def _points(
+    x: np.ndarray, y: np.ndarray, name: str, marker: dict[str, object], in_legend: bool
+) -> go.Scatter:
+    # not WebGL: a browser keeps sixteen such drawings, and every figure drawn anew takes two
+    return go.Scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        name=name,
+        showlegend=in_legend,
+        marker=marker,
+        hovertemplate=f"{name}<br>%{{x:.3g}}, %{{y:.3g}}<extra></extra>",
+    )
 
 
 def _end(values: np.ndarray) -> float:
@@ -304,6 +311,7 @@ def _end(values: np.ndarray) -> float:
     return float(finite.max()) if finite.size and finite.max() > 0 else 1.0
 
 
-def _legend_above(theme: FigureTheme) -> dict[str, object]:
+def legend_above(theme: FigureTheme) -> dict[str, object]:
+    """A legend in one line above the figure."""
     font = {"size": 12, "color": theme.ink}
     return {"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0, "font": font}

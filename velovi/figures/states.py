@@ -1,18 +1,19 @@
-"""Probabilities of a gene's four states, one small map each."""
+"""Probabilities of a gene's four states over its latent time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from velovi.errors import OptionError
-from velovi.figures.sampling import showing, stratified_sample
-from velovi.figures.theme import FigureTheme, bare_axis, base_layout, colorbar
+from velovi.figures.bands import TimeBins
+from velovi.figures.gene import legend_above
+from velovi.figures.kinetics import TIME_AXIS
+from velovi.figures.theme import FigureTheme, axis, base_layout, translucent
 
 STATE_TITLES = {
     "induction": "Induction",
@@ -23,99 +24,104 @@ STATE_TITLES = {
 
 
 @dataclass(frozen=True)
-class StateData:
-    """Probability of each state in the cells that are drawn (cells,)."""
+class StateCourse:
+    """Mean probability of each state in bins of the gene's latent time.
+
+    ``t`` is the mean time of each bin and ``cells`` how many are in it (bins,); ``probabilities``
+    has one entry a state (bins,). ``last`` is where the time axis ends.
+    """
 
     gene: str
+    t: np.ndarray
     cells: np.ndarray
-    positions: np.ndarray
     probabilities: Mapping[str, np.ndarray]
-    n_total: int
+    last: float
 
     def __post_init__(self) -> None:
-        lengths = {len(one) for one in self.probabilities.values()}
-        if lengths - {len(self.positions)} or len(self.cells) != len(self.positions):
-            raise OptionError("states and cells differ in number", where=self.gene)
-
-    @property
-    def caption(self) -> str:
-        """How many of the cells are drawn."""
-        return showing(len(self.cells), self.n_total)
+        lengths = {len(self.cells), *(len(one) for one in self.probabilities.values())}
+        if lengths != {len(self.t)}:
+            raise OptionError(
+                "states and bins of time differ in number",
+                where=self.gene,
+                expected=str(len(self.t)),
+                found=str(sorted(lengths)),
+            )
 
     def to_frame(self) -> pd.DataFrame:
-        """One row for each cell drawn."""
-        return pd.DataFrame({"cell": self.cells, **self.probabilities})
+        """One row for each bin."""
+        return pd.DataFrame({"gene_time": self.t, "cells": self.cells, **self.probabilities})
 
 
-def state_data(
+def state_course_data(
     gene: str,
-    cells: Sequence[str] | pd.Index,
-    positions: np.ndarray,
+    time: np.ndarray,
     probabilities: Mapping[str, np.ndarray],
     *,
-    strata: np.ndarray | None = None,
-    limit: int = 5000,
-) -> StateData:
-    """Choose the cells to draw.
+    bins: int = 32,
+) -> StateCourse:
+    """Average the states of the cells over bins of latent time that hold equally many.
 
     Parameters
     ----------
-    gene, cells
-        Names.
-    positions
-        Coordinates (cells, 2).
+    gene
+        Its name.
+    time
+        Latent time of the gene in each cell (cells,).
     probabilities
         One probability a cell for each state.
-    strata, limit
-        See :func:`velovi.figures.sampling.stratified_sample`; the limit is for each map.
+    bins
+        How many bins; fewer where many cells share one time.
     """
-    chosen = stratified_sample(len(positions), strata, limit)
-    chosen = chosen[np.isfinite(positions[chosen]).all(axis=1)]
-    return StateData(
+    slots = TimeBins.of(time, bins=bins)
+    latest = float(time[slots.cells[-1]]) if len(slots.cells) else TIME_AXIS
+    return StateCourse(
         gene=gene,
-        cells=np.asarray(cells, dtype=object)[chosen],
-        positions=np.asarray(positions, dtype=np.float32)[chosen],
-        probabilities={
-            name: np.asarray(values, dtype=np.float32)[chosen]
-            for name, values in probabilities.items()
-        },
-        n_total=len(positions),
+        t=slots.t,
+        cells=slots.counts,
+        probabilities={name: slots.average(values) for name, values in probabilities.items()},
+        last=max(latest, TIME_AXIS),
     )
 
 
-def state_figure(data: StateData, theme: FigureTheme, *, height: int = 270) -> go.Figure:
-    """One small map for each state, on a common scale from 0 to 1."""
-    names = list(data.probabilities)
-    titles = [STATE_TITLES.get(name, name) for name in names]
-    figure = make_subplots(1, max(1, len(names)), subplot_titles=titles, horizontal_spacing=0.01)
-    for column, name in enumerate(names, start=1):
-        values = data.probabilities[name]
-        order = np.argsort(np.nan_to_num(values), kind="stable")
-        figure.add_trace(
-            go.Scattergl(
-                x=data.positions[order, 0],
-                y=data.positions[order, 1],
-                mode="markers",
-                marker={"size": 3, "color": values[order], "coloraxis": "coloraxis"},
-                hovertemplate="%{marker.color:.2f}<extra></extra>",
-                showlegend=False,
-            ),
-            row=1,
-            col=column,
+def state_course_figure(
+    data: StateCourse, theme: FigureTheme, *, height: int = 230, legend: bool = True
+) -> go.Figure:
+    """The four probabilities on top of each other, in the colours of the phase portrait."""
+    traces = [
+        go.Scatter(
+            x=data.t,
+            y=values,
+            name=STATE_TITLES.get(name, name),
+            mode="lines",
+            stackgroup="states",
+            line={"width": 0.8, "color": theme.paper},
+            fillcolor=state_colors(theme).get(name, theme.missing),
+            hovertemplate="%{y:.2f}",
         )
-    figure.update_layout(**base_layout(theme, height=height))
-    figure.update_layout(
-        margin={"t": 34},
-        coloraxis={
-            "cmin": 0,
-            "cmax": 1,
-            "colorscale": theme.abundance,
-            "colorbar": colorbar(theme, "probability", len=0.9),
-        },
+        for name, values in data.probabilities.items()
+    ]
+    layout = base_layout(
+        theme,
+        height=height,
+        showlegend=legend,
+        hovermode="x unified",
+        xaxis=axis(
+            theme,
+            "latent time of the gene",
+            range=[-0.02 * data.last, 1.02 * data.last],
+            hoverformat=".3g",
+        ),
+        yaxis=axis(theme, "probability", range=[0, 1.02]),
     )
-    figure.update_annotations(font={"size": 13, "color": theme.ink})
-    figure.update_xaxes(**bare_axis())
-    for column in range(1, len(names) + 1):
-        anchor = "x" if column == 1 else f"x{column}"
-        figure.update_yaxes(**bare_axis(scaleanchor=anchor), row=1, col=column)
-    return figure
+    above = {**layout["legend"], **legend_above(theme), "traceorder": "normal"}
+    return go.Figure(traces, {**layout, "legend": above})
+
+
+def state_colors(theme: FigureTheme) -> dict[str, str]:
+    """On and off as in the phase portrait; a steady state is the pale form of its change."""
+    return {
+        "induction": theme.second,
+        "induction_steady": translucent(theme.second, 0.45),
+        "repression": theme.third,
+        "repression_steady": translucent(theme.third, 0.4),
+    }

@@ -57,7 +57,9 @@ def write_result(adata: AnnData, path: Path) -> None:
 
     def write(writer: Any, group: Any, key: str, elem: Any, dataset_kwargs: Any, **_: Any) -> None:
         options = dict(dataset_kwargs)
-        if "layers/" in f"{key}/" and isinstance(elem, np.ndarray) and elem.size:
+        # some versions of anndata give the whole key, others what is left of it in this group
+        whole = f"{group.path}/{key}".strip("/")
+        if whole.startswith("layers/") and isinstance(elem, np.ndarray) and elem.size:
             chunks = (elem.shape[0], min(per_chunk, elem.shape[1]))
             shard_genes = min(per_shard, -(-elem.shape[1] // chunks[1]) * chunks[1])
             options = {

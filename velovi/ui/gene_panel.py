@@ -1,27 +1,65 @@
-"""The Genes page's parts: key numbers, phase portrait, course over time, small maps."""
+"""One gene in all its pictures: numbers, phase portrait, course over time, maps."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from velovi.figures.embedding import embedding_data, embedding_figure
+from velovi.figures.embedding import embedding_data
 from velovi.figures.gene import GeneData, gene_data, phase_figure, time_figure
+from velovi.figures.gene_maps import GeneMaps, maps_figure
 from velovi.figures.kinetics import fitted_curve
-from velovi.figures.states import STATE_TITLES, state_data, state_figure
-from velovi.ui.gene_choice import COLUMNS, gene_table
+from velovi.figures.picked import inside_outlines
+from velovi.figures.states import (
+    STATE_TITLES,
+    StateCourse,
+    state_colors,
+    state_course_data,
+    state_course_figure,
+)
+from velovi.figures.theme import LIGHT
+from velovi.ui.cell_map import Coloring, cell_map
+from velovi.ui.gene_choice import COLUMNS, gene_tables
+from velovi.ui.guard import plain
+from velovi.ui.selection import select, selected
+from velovi.ui.take_away import take_away
 from velovi.ui.theme import color_key, current_theme, draw
 from velovi.ui.view import ResultView
 from velovi.ui.words import GENE_LAYERS
 
+_PORTRAIT_HEIGHT, _TIME_HEIGHT = 620, 180
+_TIME_NOTE = (
+    "The same cells along this gene's own latent time, from 0 to 20. Line: the fitted course, "
+    "first on, then off, in the colours of the phase portrait; shade: the range that holds 95 % of "
+    "the posterior. A cell in which the gene rests has no time of its own; it may stand anywhere "
+    "along the bottom."
+)
+# few enough for a browser to draw as vector graphics at once
+_PORTRAIT_CELLS, _TIME_CELLS = 6_000, 2_000
+_NUMBERS = ("fit_explained", "fit_likelihood", "fit_beta", "half_life", "fit_t_")
+
+
+def gene_numbers(view: ResultView, gene: str) -> None:
+    """The gene's key numbers, each with its explanation."""
+    row = gene_tables(view)[0].loc[gene]
+    present = [name for name in _NUMBERS if name in row.index]
+    if not present:
+        return
+    for slot, name in zip(st.columns(len(present)), present, strict=True):
+        label, form, note = COLUMNS[name]
+        value = form % row[name] if np.isfinite(row[name]) else "–"
+        slot.metric(label, value, help=note)
+
 
 def collect_gene(view: ResultView, gene: str) -> GeneData:
     """Read what the figures of one gene need; a layer that is missing is left out."""
-    row = view.store.var.iloc[view.store.genes.index(gene)]
     labels = view.labels()
-    rates = [_number(row, name) for name in ("fit_alpha", "fit_beta", "fit_gamma", "fit_t_")]
-    beta, gamma = rates[1], rates[2]
+    rates = gene_rates(view, gene)
     fitted = {}
     for what, layer in (("spliced", "fit_s"), ("unspliced", "fit_u")):
         mean = view.gene_if_there(layer, gene)
@@ -39,88 +77,194 @@ def collect_gene(view: ResultView, gene: str) -> GeneData:
         fitted=fitted,
         weights=None if at_rest is None else 1 - at_rest,
         curve=fitted_curve(*rates),
-        steady_slope=gamma / beta if beta > 0 else None,
+        steady_slope=rates[2] / rates[1] if rates[1] > 0 else None,
+        selected=selected(view),
+        limit=_PORTRAIT_CELLS,
     )
 
 
-def _number(row: pd.Series, name: str) -> float:
-    return float(row[name]) if name in row.index else float("nan")
+def gene_rates(view: ResultView, gene: str) -> tuple[float, float, float, float]:
+    """Transcription, splicing and degradation rate and switch time; NaN where there is none."""
+    row = view.store.var.iloc[view.store.genes.index(gene)]
+
+    def number(name: str) -> float:
+        return float(row[name]) if name in row.index else float("nan")
+
+    return number("fit_alpha"), number("fit_beta"), number("fit_gamma"), number("fit_t_")
 
 
-def gene_numbers(view: ResultView, gene: str) -> None:
-    """The gene's key numbers, each with its explanation."""
-    row = gene_table(view.store.var).loc[gene]
-    shown = ("fit_explained", "fit_likelihood", "fit_beta", "half_life", "fit_t_")
-    present = [name for name in shown if name in row.index]
-    if not present:
+def portrait_panel(view: ResultView, gene: str) -> None:
+    """Phase portrait beside spliced, unspliced and the states over the gene's own time."""
+    if not {"Ms", "Mu"} <= set(view.store.layers):
+        no_portrait()
         return
-    for slot, name in zip(st.columns(len(present)), present, strict=True):
-        label, form, note = COLUMNS[name]
-        value = form % row[name] if np.isfinite(row[name]) else "–"
-        slot.metric(label, value, help=note)
-
-
-def portrait_panel(data: GeneData) -> None:
-    """Phase portrait beside spliced and unspliced over the gene's own time."""
-    theme = current_theme()
+    data = collect_gene(view, gene)
+    if not len(data.cells):
+        st.info(f"No cell has both a spliced and an unspliced value of {plain(gene)}.")
+        return
     color_key({name: data.colors[name] for name in data.labels.categories})
-    left, right = st.columns([1.25, 1], gap="medium")
+    left, right = st.columns([1.2, 1], gap="medium")
     with left:
-        st.markdown(
-            "**Phase portrait**",
-            help="Each point is a cell. Genes being switched on lie above the steady-state line, "
-            "genes being switched off below it; the fit runs from one to the other.",
-        )
-        draw(phase_figure(data, theme, height=500), "phase_portrait", alt="Phase portrait")
+        _portrait(view, data)
     with right:
-        if data.time is None:
-            st.info("This result has no latent time for each gene.")
-            return
-        st.markdown(
-            "**Over latent time**",
-            help="The same cells along this gene's own time, from 0 to 20. Line: the fitted "
-            "course, first on, then off, in the colours of the phase portrait; shade: the range "
-            "that holds 95 % of the posterior. A cell in which the gene rests has no time of its "
-            "own; it may stand anywhere along the bottom.",
-        )
-        for what in ("spliced", "unspliced"):
-            figure = time_figure(data, theme, what=what, height=245)
-            draw(figure, f"{what}_time", alt=f"{what} over latent time")
+        _over_time(view, data)
 
 
-def small_maps(view: ResultView, gene: str) -> None:
-    """Expression and velocity of the gene on the embedding."""
-    if not view.store.embeddings:
-        st.info("This result has no embedding to draw the gene on.")
+def no_portrait() -> None:
+    """Say why there is no phase portrait, and the way on."""
+    st.info(
+        "This result holds no smoothed spliced and unspliced RNA (layers Ms and Mu), so there is "
+        "no phase portrait to draw. A new training run writes them."
+    )
+    st.page_link("pages/train.py", label="Go to training", icon=":material/arrow_forward:")
+
+
+def _portrait(view: ResultView, data: GeneData) -> None:
+    figure_head(
+        "Phase portrait",
+        "Each point is a cell. Genes being switched on lie above the steady-state line, genes "
+        "being switched off below it; the fit runs from one to the other. Draw around cells to "
+        "select them on all pages.",
+        f"{data.gene} phase portrait",
+        lambda: phase_figure(data, LIGHT, height=500, groups=True),
+        data.to_frame,
+        key="genes_portrait",
+    )
+    key = "phase_portrait"
+
+    def outlined() -> None:
+        take_outline(view, data.gene, st.session_state[key]["selection"])
+
+    figure = phase_figure(data, current_theme(), height=_PORTRAIT_HEIGHT, outlines=True)
+    config = {
+        "displaylogo": False,
+        "scrollZoom": True,
+        "displayModeBar": "hover",
+        "modeBarButtonsToRemove": ["autoScale2d", "toImage"],
+    }
+    st.plotly_chart(
+        figure, theme=None, width="stretch", key=key, config=config, on_select=outlined,
+        selection_mode=("box", "lasso"), alt=f"Phase portrait of {data.gene}",
+    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        said = f"{data.caption[:1].upper()}{data.caption[1:]}."
+        if len(data.cells) > _TIME_CELLS:
+            said += " Fewer are drawn over time."
+        if data.selected is None:
+            said += " Draw around cells to select them on all pages."
+        st.caption(said, width="content")
+        if data.selected is not None:
+            st.button(
+                "Clear", key="genes_clear_selection", type="tertiary", icon=":material/close:",
+                on_click=select, args=(view, None), help="Select no cells.",
+            )  # fmt: skip
+
+
+def take_outline(view: ResultView, gene: str, event: Mapping[str, Any]) -> None:
+    """Select all cells of the run, drawn or not, inside what was outlined in a phase portrait."""
+    boxes, lassos = (
+        [(np.asarray(one["x"], float), np.asarray(one["y"], float)) for one in event.get(kind, ())]
+        for kind in ("box", "lasso")
+    )
+    spliced, unspliced = view.gene("Ms", gene), view.gene("Mu", gene)
+    select(view, inside_outlines(spliced, unspliced, boxes, lassos))
+
+
+def _over_time(view: ResultView, data: GeneData) -> None:
+    theme = current_theme()
+    if data.time is None:
+        st.info("This result has no latent time for each gene.")
         return
-    embedding = view.store.embeddings[0]
-    layers = [name for name in ("Ms", "velocity") if name in view.store.layers]
-    for slot, layer in zip(st.columns(len(layers), gap="medium"), layers, strict=True):
-        title, scale, note = GENE_LAYERS[layer]
-        data = embedding_data(
-            view.store.embedding(embedding), view.store.obs.index, title=title,
-            values=view.gene(layer, gene), scale=scale, strata=view.strata(), limit=10_000,
-        )  # fmt: skip
-        with slot:
-            st.markdown(f"**{title}**", help=note)
-            figure = embedding_figure(data, current_theme(), size=3.5, height=310)
-            draw(figure, f"gene_map_{layer}", alt=f"{title} of {gene}")
+    data = data.thinned(_TIME_CELLS)
+    for what in ("spliced", "unspliced"):
+        figure_head(
+            f"{what.capitalize()} RNA",
+            _TIME_NOTE,
+            f"{data.gene} {what} over time",
+            lambda what=what: time_figure(data, LIGHT, what=what, groups=True),  # type: ignore[misc]
+            data.to_frame,
+            key=f"genes_{what}",
+        )
+        figure = time_figure(data, theme, what=what, height=_TIME_HEIGHT)
+        draw(figure, f"{what}_time", alt=f"{what} over latent time")
+    course = collect_states(view, data.gene)
+    if course is not None:
+        _state_course(course)
 
 
-def state_maps(view: ResultView, gene: str) -> None:
-    """Probability of the gene's four states, one small map each."""
+def _state_course(course: StateCourse) -> None:
+    theme = current_theme()
+    figure_head(
+        "State of the gene",
+        "How likely cells at this time of the gene are to be switching it on, holding it on, "
+        "switching it off, or holding it off: the mean of cells in bins that hold equally many.",
+        f"{course.gene} states over time",
+        lambda: state_course_figure(course, LIGHT, height=430),
+        course.to_frame,
+        key="genes_state_course",
+    )
+    colors = state_colors(theme)
+    color_key({STATE_TITLES[name]: colors[name] for name in course.probabilities})
+    figure = state_course_figure(course, theme, height=_TIME_HEIGHT, legend=False)
+    draw(figure, "state_time", alt="States of the gene over latent time")
+
+
+def collect_states(view: ResultView, gene: str) -> StateCourse | None:
+    """The states over the gene's time; None when the result lacks either."""
+    time = view.gene_if_there("fit_t", gene)
     columns = {name: view.gene_if_there(f"p_{name}", gene) for name in STATE_TITLES}
     known = {name: values for name, values in columns.items() if values is not None}
-    if not known or not view.store.embeddings:
+    return state_course_data(gene, time, known) if known and time is not None else None
+
+
+def map_panel(view: ResultView, gene: str) -> None:
+    """Expression, velocity and states of the gene on the embedding, in linked maps."""
+    if not view.store.embeddings:
+        st.info("This result has no two-dimensional embedding to draw the gene on.")
         return
-    data = state_data(
-        gene, view.store.obs.index, view.store.embedding(view.store.embeddings[0]), known,
-        strata=view.strata(),
-    )  # fmt: skip
-    st.markdown(
-        "**State of the gene**",
-        help="How likely each cell is to be switching the gene on, holding it on, switching it "
-        "off, or holding it off.",
-    )
-    draw(state_figure(data, current_theme()), "state_maps", alt=f"States of {gene}")
-    st.caption(f"{data.caption[:1].upper()}{data.caption[1:]} in each map.")
+    for title, layers, key, height in (
+        ("Expression and velocity on the map", ("Ms", "velocity"), "genes_expression", 340),
+        ("State on the map", [f"p_{name}" for name in STATE_TITLES], "genes_states", 260),
+    ):
+        shown = [name for name in layers if name in view.store.layers]
+        if not shown:
+            continue
+        figure_head(
+            title,
+            "\n\n".join(f"{GENE_LAYERS[layer][0]}: {GENE_LAYERS[layer][2]}" for layer in shown),
+            f"{gene} {title}",
+            lambda shown=shown: maps_figure(collect_maps(view, gene, shown), LIGHT),  # type: ignore[misc]
+            lambda shown=shown: collect_maps(view, gene, shown).to_frame(),  # type: ignore[misc]
+            key=f"{key}_maps",
+        )
+        cell_map(view, [Coloring(gene=gene, layer=one) for one in shown], key=key, height=height)
+
+
+def collect_maps(view: ResultView, gene: str, layers: list[str]) -> GeneMaps:
+    """Read what the maps to take away need."""
+    store = view.store
+    maps = [
+        embedding_data(
+            store.embedding(store.embeddings[0]), store.obs.index, title=GENE_LAYERS[layer][0],
+            values=view.gene(layer, gene), scale=GENE_LAYERS[layer][1], strata=view.strata(),
+        )
+        for layer in layers
+    ]  # fmt: skip
+    return GeneMaps(gene, tuple(maps))
+
+
+def figure_head(
+    title: str,
+    note: str,
+    name: str,
+    figure: Callable[[], go.Figure],
+    frame: Callable[[], pd.DataFrame],
+    *,
+    key: str,
+) -> None:
+    """What a figure shows, how to read it, and the button that takes it away."""
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    ):
+        st.markdown(f"**{title}**", help=note, width="content")
+        take_away(name, figure, frame, key=key)

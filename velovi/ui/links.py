@@ -6,6 +6,7 @@ has made it, in the address too.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -13,7 +14,8 @@ import streamlit as st
 
 from velovi.ui.guard import plain
 
-_READ = "addresses_read"
+_READ, _WRITTEN = "addresses_read", "addresses_written"
+_DELAY = 3.0  # seconds after which the browser's address is the new one
 
 
 def linked(
@@ -39,7 +41,7 @@ def linked(
     may_be = options if callable(options) else options.__contains__
     named = st.query_params.get(name)
     read: dict[str, str] = st.session_state.setdefault(_READ, {})
-    if named is not None and read.get(name) != named:
+    if named is not None and read.get(name) != named and not _just_written(name):
         read[name] = named
         if may_be(named):
             st.session_state[f"linked_{name}"] = named
@@ -52,8 +54,15 @@ def linked(
     return chosen if chosen is not None and may_be(chosen) else default
 
 
+def _just_written(name: str) -> bool:
+    """Whether the browser may not have heard yet what its address is now."""
+    written: dict[str, float] = st.session_state.get(_WRITTEN, {})
+    return time.monotonic() - written.get(name, -_DELAY) < _DELAY
+
+
 def remember(name: str, value: str | None) -> None:
     """Keep a choice for all pages, and in the address."""
+    st.session_state.setdefault(_WRITTEN, {})[name] = time.monotonic()
     read: dict[str, str] = st.session_state.setdefault(_READ, {})
     if value is None:
         st.session_state.pop(f"linked_{name}", None)

@@ -25,7 +25,7 @@ def _store(path: str, changed: float) -> ResultStore:
     return ResultStore(Path(path))
 
 
-@st.cache_resource(show_spinner=False, max_entries=200)
+@st.cache_resource(show_spinner=False, max_entries=400)
 def _gene(path: str, changed: float, layer: str, gene: str) -> np.ndarray:
     column = _store(path, changed).gene(layer, gene)
     column.flags.writeable = False

@@ -1,0 +1,160 @@
+"""The chosen gene, or the phase portraits of several side by side."""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from velovi.figures.gene_grid import MOST_PANELS, GridData, grid_data, grid_figure
+from velovi.figures.kinetics import FittedCurve, fitted_curve
+from velovi.figures.theme import LIGHT
+from velovi.runs.gene_sets import near_names
+from velovi.ui.gene_choice import (
+    ONE,
+    SEVERAL,
+    SHOWN,
+    VIEW,
+    gene_select,
+    gene_tables,
+    left_out_reasons,
+    listing,
+    open_gene,
+)
+from velovi.ui.gene_panel import (
+    figure_head,
+    gene_numbers,
+    gene_rates,
+    map_panel,
+    no_portrait,
+    portrait_panel,
+)
+from velovi.ui.gene_sets import KEEP
+from velovi.ui.guard import plain, plain_errors
+from velovi.ui.links import copy_link, current_picture
+from velovi.ui.selection import selected
+from velovi.ui.theme import color_key, current_theme
+from velovi.ui.view import ResultView
+
+
+@st.fragment(key=VIEW)
+def gene_view(view: ResultView, place: DeltaGenerator) -> None:
+    """Everything about the chosen gene: numbers and portrait in ``place``, maps below it."""
+    with plain_errors():
+        with place:
+            missing_gene_note(view)
+            with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+                st.session_state.setdefault(SHOWN, ONE)
+                st.segmented_control(
+                    "Show", [ONE, SEVERAL], required=True, key=SHOWN,
+                    help="One gene in all its pictures, or the phase portraits of the genes that "
+                    "the table lists, side by side.", **KEEP,
+                )  # fmt: skip
+                several = st.session_state[SHOWN] == SEVERAL
+                most = _how_many() if several else 0
+                gene = gene_select(view, key="genes_gene")
+                copy_link(key="genes", run=view.run_id, **{**current_picture(), "gene": gene})
+            if several:
+                grid_panel(view, most)
+                return
+            gene_numbers(view, gene)
+            portrait_panel(view, gene)
+        map_panel(view, gene)
+
+
+def missing_gene_note(view: ResultView) -> None:
+    """A sentence when the gene of a link, or of the run before, is not in this model."""
+    wanted = st.session_state.get("chosen_gene") or st.query_params.get("gene")
+    genes = view.store.genes
+    if wanted is None or wanted in genes:
+        return
+    reasons = left_out_reasons(view)
+    name = plain(str(wanted)[:60])
+    if wanted in reasons:
+        why = f": {plain(reasons[wanted])}" if reasons[wanted] else ""
+        st.warning(f"**{name}** is in the file, but not in this model{why}.")
+    else:
+        st.warning(f"**{name}** is not among the genes of this file.")
+    near = near_names(str(wanted)[:60], genes)
+    if near:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.caption("Near names:", width="content")
+            for gene in near:
+                st.button(
+                    plain(gene), key=f"near_{gene}", type="tertiary", on_click=open_gene,
+                    args=(gene,),
+                )  # fmt: skip
+
+
+def _how_many() -> int:
+    st.session_state.setdefault("genes_grid_size", 12)
+    return int(
+        st.segmented_control(
+            "How many", [6, 12, MOST_PANELS], required=True, key="genes_grid_size",
+            help="The first genes of the table on the left: search, filter or paste a list there "
+            "to choose others.", **KEEP,
+        )
+    )  # fmt: skip
+
+
+def grid_panel(view: ResultView, most: int) -> None:
+    """Phase portraits of the first genes that the table lists, side by side."""
+    listed = listing(view).genes
+    if not {"Ms", "Mu"} <= set(view.store.layers):
+        no_portrait()
+        return
+    if not listed:
+        st.info("No gene in the model fits your search, filter or list. Widen them on the left.")
+        return
+    genes = listed[:most]
+    data = collect_grid(view, genes)
+    color_key({name: data.colors[name] for name in data.labels.categories})
+    figure_head(
+        f"Phase portraits of {len(genes):,} of {len(listed):,} listed genes",
+        "Unspliced (upwards) against spliced RNA (to the right), each gene on its own scale, with "
+        "its fitted course. The number is the share of the gene's variation that the fit explains.",
+        "phase portraits",
+        lambda: grid_figure(data, LIGHT, groups=True),
+        data.to_frame,
+        key="genes_grid_figure",
+    )
+    _grid(data)
+
+
+def _grid(data: GridData) -> None:
+    key = "genes_grid"
+
+    def clicked() -> None:
+        points = st.session_state[key]["selection"]["points"]
+        if points and points[0]["curve_number"] < len(data.panels):
+            open_gene(data.panels[points[0]["curve_number"]].gene)
+
+    columns = 3 if len(data.panels) <= 6 else 4
+    figure = grid_figure(data, current_theme(), columns=columns)
+    st.plotly_chart(
+        figure, theme=None, width="stretch", key=key, on_select=clicked, selection_mode="points",
+        config={"displayModeBar": False}, alt="Phase portraits of several genes",
+    )  # fmt: skip
+    said = data.caption
+    st.caption(
+        f"Upwards: unspliced, to the right: spliced. {said[:1].upper()}{said[1:]} in each. Click a "
+        "portrait to open the gene."
+    )
+
+
+def collect_grid(view: ResultView, genes: list[str]) -> GridData:
+    """Read what the grid needs."""
+    labels, table = view.labels(), gene_tables(view)[0]
+    quality = next((name for name in ("fit_explained", "velocity_r2") if name in table), None)
+    explained = {} if quality is None else {one: float(table[quality][one]) for one in genes}
+    curves: dict[str, FittedCurve | None] = {
+        gene: fitted_curve(*gene_rates(view, gene), points=60) for gene in genes
+    }
+    return grid_data(
+        view.store.obs.index,
+        {gene: (view.gene("Ms", gene), view.gene("Mu", gene)) for gene in genes},
+        labels=labels,
+        colors=None if labels is None else view.colors(str(labels.name)),
+        curves=curves,
+        explained=explained,
+        selected=selected(view),
+    )
