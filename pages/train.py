@@ -8,7 +8,7 @@ from velovi.ui.guard import plain_errors
 from velovi.ui.new_run import new_run
 from velovi.ui.router import page
 from velovi.ui.services import get_launcher, get_workspace
-from velovi.ui.train_panel import runs_table, show_run
+from velovi.ui.train_panel import queue, show_run
 
 
 def body() -> None:
@@ -27,8 +27,7 @@ def body() -> None:
             new_run(workspace)
     runs = [one for one in all_runs(workspace) if not one.is_demo]
     if runs:
-        st.subheader("All runs")
-        runs_table(runs)
+        queue(runs)
 
 
 page(body)

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -317,8 +318,25 @@ class RunFolder:
         return run_state(self.facts())
 
     def size(self) -> int:
-        """Bytes on disk."""
-        return sum(one.stat().st_size for one in self.path.rglob("*") if one.is_file())
+        """Bytes on disk; files that vanish while a worker works count nothing."""
+        return sum(_bytes(one) for one in self.path.rglob("*"))
+
+    def result_shape(self) -> tuple[int, int] | None:
+        """Cells and genes of the finished result, without opening it; None when there is none."""
+        try:
+            cells, genes = read_json(self.result_path / "layers" / "Ms" / "zarr.json")["shape"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return int(cells), int(genes)
+
+    def log_tail(self, most: int) -> str | None:
+        """The log's last ``most`` bytes as text; None when there is no log."""
+        try:
+            with self.log_path.open("rb") as stream:
+                stream.seek(max(0, self.log_path.stat().st_size - most))
+                return stream.read().decode(errors="replace")
+        except OSError:
+            return None
 
 
 def discard(folder: RunFolder) -> None:
@@ -337,6 +355,14 @@ def write_json(path: Path, value: Any) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
     beside.write_text(json.dumps(value, indent=1))
     beside.replace(path)
+
+
+def _bytes(path: Path) -> int:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 def _json_lines(path: Path) -> Iterator[dict[str, float]]:

@@ -8,14 +8,14 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from velovi import __version__
 from velovi.config import RunOptions
-from velovi.errors import DataError, StoreError
+from velovi.errors import DataError, OptionError, StoreError
 from velovi.runs.folder import RunFolder, RunSpec, read_json, write_json
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 DEMO_FOLDER = Path(__file__).parent.parent / "demo"
 DEMO_RUN_ID = "demo"
+LONGEST_NAME = 120
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+# folders of the workspace that keep what readers made of a run, in a folder for each
+OF_A_RUN = ("cell_sets", "times")
 _RECORDED = ("torch", "scvi-tools", "anndata", "scanpy", "numpy", "zarr")
 
 
@@ -230,6 +233,28 @@ class Workspace:
             )
         return RunFolder(path)
 
+    def rename_run(self, run_id: str, name: str) -> None:
+        """Call a run something else.
+
+        Raises
+        ------
+        OptionError
+            When the name is empty or too long.
+        StoreError
+            When the run is the demo, or is not there any more.
+        """
+        run, name = self.run(run_id), " ".join(name.split())
+        if run_id == DEMO_RUN_ID:
+            raise StoreError("the demo belongs to the app and cannot be renamed", where=run_id)
+        if not 0 < len(name) <= LONGEST_NAME:
+            raise OptionError(
+                "this is not a name for a run",
+                where="name",
+                expected=f"1 to {LONGEST_NAME} characters",
+                found=f"{len(name):,} characters" if name else "nothing",
+            )
+        run.write_spec(replace(run.spec(), name=name))
+
     def delete_run(self, run_id: str) -> None:
         """Remove a run that nobody is working on."""
         run = self.run(run_id)
@@ -240,6 +265,8 @@ class Workspace:
                 "this run is still busy", where=run.spec().name, remedy="Cancel it first"
             )
         _remove(run.path)
+        for name in OF_A_RUN:
+            shutil.rmtree(self.root / name / run_id, ignore_errors=True)
 
 
 def new_id() -> str:

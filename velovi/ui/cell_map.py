@@ -67,6 +67,7 @@ class Coloring:
     title: str = ""
     note: str = ""
     values: np.ndarray | None = field(default=None, compare=False)
+    scale: ScaleKind = "abundance"
     labels: Any = field(default=None, compare=False)
     colors: Mapping[str, str] | None = field(default=None, compare=False)
 
@@ -265,7 +266,12 @@ def cell_colors(
     """Codes and colours of a colouring; kept, because a page asks again whenever it is drawn."""
     if coloring.values is not None:
         return value_colors(
-            coloring.title, coloring.values, theme, clip=clip, note=coloring.note, scale="time"
+            coloring.title,
+            coloring.values,
+            theme,
+            clip=clip,
+            note=coloring.note,
+            scale=coloring.scale,
         )
     if coloring.labels is not None:
         return label_colors(

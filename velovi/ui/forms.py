@@ -1,112 +1,340 @@
-"""One form for all options, made from the option dataclasses in :mod:`velovi.config`."""
+"""One form for all options, made from the option dataclasses in :mod:`velovi.config`.
+
+The form is live: every change is seen at once, so that what a run will take can be told before it
+is started. It reruns by itself, as a fragment, and leaves the rest of the page alone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from velovi.config import OptionInfo, Options, RunOptions
+from velovi.runs.workspace import LONGEST_NAME
+from velovi.ui.guard import plain, plain_errors
+from velovi.ui.words import CHOICES
 
 if TYPE_CHECKING:
     from velovi.data import DatasetSummary
 
+# titles of the groups of options, with what each is about
 GROUPS = {
+    "File": "What the file's layers mean.",
+    "Prepare": "Which genes are kept, and how expression is averaged over similar cells.",
+    "Train": "How long and how the model learns.",
+    "Ask the model": "How often the trained model is asked, for means and uncertainties.",
+    "Machine": "What the run may use of this machine.",
+    "Map directions": "How velocities become directions on the map and a shared time.",
+    "Model": "Size and shape of the neural networks.",
+}
+_OF_STAGE = {
     "preprocess": "Prepare",
+    "model": "Model",
     "train": "Train",
     "posterior": "Ask the model",
-    "model": "Model",
     "dynamics": "Map directions",
 }
-COMMON = ("preprocess", "train", "posterior")
+_ELSEWHERE = {
+    "spliced_layer": "File",
+    "unspliced_layer": "File",
+    "accelerator": "Machine",
+    "threads": "Machine",
+    "memory_gb": "Machine",
+}
+# groups in each of the three columns, chosen so that the columns are about as long as each other
+_COMMON = (("Prepare",), ("Train",), ("Ask the model", "Machine"))
+_ADVANCED = (("Prepare", "Map directions"), ("Train", "Machine"), ("Ask the model", "Model"))
+REFERENCE_ONLY = ("early_stopping", "lr", "batch_size")
+_MOST_NAMED = 6
+
+Start = Callable[[RunOptions, str], None]
+Expect = Callable[[RunOptions], None]
+Values = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a file suggests in place of an option's default, and what may be chosen."""
+    """What the form begins with, by stage and option, and the file's layers to choose from.
 
-    values: dict[str, Any]
-    choices: dict[str, tuple[str, ...]]
+    A value of None asks the reader to choose.
+    """
+
+    values: Values
+    layers: tuple[str, ...] = ()
+    origin: str = "the defaults"
 
     @classmethod
     def from_summary(cls, summary: DatasetSummary) -> Defaults:
-        """Layer names as the file has them."""
+        """The defaults, with layer names as the file has them."""
+        values = _values(RunOptions())
         names = tuple(one.name for one in summary.layers)
-        guess = {"spliced_layer": summary.spliced_layer, "unspliced_layer": summary.unspliced_layer}
-        values = {name: layer for name, layer in guess.items() if layer}
-        return cls(values, dict.fromkeys(guess, names) if names else {})
+        if names:
+            values["preprocess"]["spliced_layer"] = summary.spliced_layer
+            values["preprocess"]["unspliced_layer"] = summary.unspliced_layer
+        return cls(values, names)
+
+    @classmethod
+    def from_options(cls, options: RunOptions, summary: DatasetSummary | None) -> Defaults:
+        """The options of a run, with the layers of its file if that can be read."""
+        named = (options.preprocess.spliced_layer, options.preprocess.unspliced_layer)
+        there = tuple(one.name for one in summary.layers) if summary else ()
+        layers = tuple(dict.fromkeys((*there, *named))) if there else ()
+        return cls(_values(options), layers, "those of this run")
 
 
-def options_form(key: str, defaults: Defaults, *, disabled: bool = False) -> RunOptions | None:
-    """The form; the options once its button is pressed, else None.
-
-    Raises
-    ------
-    OptionError
-        When two values do not go together; the caller shows it as a sentence.
-    """
-    values: dict[str, dict[str, Any]] = {}
-    with st.form(key):
-        for slot, stage in zip(st.columns([1.3, 1, 1], gap="large"), COMMON, strict=True):
-            with slot:
-                st.markdown(f"**{GROUPS[stage]}**")
-                values[stage] = _widgets(key, stage, defaults, advanced=False)
-        with st.expander("Advanced options", icon=":material/tune:"):
-            slots = st.columns(3, gap="large")
-            for i, stage in enumerate(GROUPS):
-                with slots[i % 3]:
-                    st.markdown(f"**{GROUPS[stage]}**")
-                    more = _widgets(key, stage, defaults, advanced=True)
-                    values.setdefault(stage, {}).update(more)
-        pressed = st.form_submit_button(
-            "Train", type="primary", icon=":material/play_arrow:", disabled=disabled
-        )
-    return RunOptions.from_dict(values) if pressed else None
-
-
-def _widgets(key: str, stage: str, defaults: Defaults, *, advanced: bool) -> dict[str, Any]:
-    kind = RunOptions.stages()[stage]
+def _values(options: RunOptions) -> Values:
     return {
-        name: option_widget(f"{key}_{stage}_{name}", name, kind, info, defaults)
-        for name, info in kind.info().items()
-        if info.advanced == advanced
+        stage: {name: getattr(getattr(options, stage), name) for name in kind.info()}
+        for stage, kind in RunOptions.stages().items()
     }
 
 
+def grouped(group: str, *, advanced: bool) -> list[tuple[str, str, OptionInfo]]:
+    """Stage, name and description of the options in one group of :data:`GROUPS`."""
+    return [
+        (stage, name, info)
+        for stage, kind in RunOptions.stages().items()
+        for name, info in kind.info().items()
+        if _ELSEWHERE.get(name, _OF_STAGE[stage]) == group and info.advanced == advanced
+    ]
+
+
+def differences(values: Values, base: Values) -> list[tuple[str, str]]:
+    """Stage and name of every option with another value than in ``base``."""
+    return [
+        (stage, name) for stage in base for name in base[stage]
+        if values[stage][name] != base[stage][name]
+    ]  # fmt: skip
+
+
+@st.fragment
+def options_panel(
+    key: str,
+    defaults: Defaults,
+    name: str,
+    start: Start,
+    expect: Expect,
+    *,
+    label: str = "Train",
+) -> None:
+    """Name and options of a run, what it will take, and the button that starts it.
+
+    Parameters
+    ----------
+    key
+        Names the panel's widgets.
+    defaults
+        What they begin with.
+    name
+        What the run is called unless the reader says otherwise.
+    start
+        Called with options and name when the button is pressed; its errors become sentences.
+    expect
+        Called with the present options, beside the button.
+    label
+        Of the button.
+    """
+    # widgets with a new key begin anew, which is how the form goes back to where it began
+    turn = st.session_state.get(f"{key}_turn", 0)
+    prefix = f"{key}_again{turn}" if turn else key
+    with st.container(border=True, key=f"{key}_panel"), plain_errors():
+        called, values = _fields(prefix, defaults, name)
+        missing = [one for one in ("spliced", "unspliced") if not _layer(values, one)]
+        same = not missing and _layer(values, "spliced") == _layer(values, "unspliced")
+        with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+            pressed = st.button(
+                label, type="primary", icon=":material/play_arrow:", key=f"{key}_start",
+                disabled=bool(missing) or same,
+            )  # fmt: skip
+            if missing:
+                st.info(f"Choose the layer of {' and of '.join(missing)} counts first.")
+                return
+            if same:
+                st.info("Spliced and unspliced counts have to be two different layers.")
+                return
+            options = RunOptions.from_dict(values)
+            with st.container():
+                expect(options)
+        _changes(key, turn, values, defaults)
+        if pressed:
+            start(options, called.strip())
+
+
+def _layer(values: Values, kind: str) -> str:
+    return (values["preprocess"][f"{kind}_layer"] or "").strip()
+
+
+def _fields(prefix: str, defaults: Defaults, name: str) -> tuple[str, Values]:
+    values: Values = {stage: {} for stage in RunOptions.stages()}
+    first, *layers = st.columns(3, gap="large")
+    called = first.text_input(
+        "Name of the run", name, max_chars=LONGEST_NAME, key=f"{prefix}_name",
+        help="How the run is listed. You can rename it later.", persist_state="session",
+    )  # fmt: skip
+    for slot, one in zip(layers, grouped("File", advanced=False), strict=True):
+        with slot:
+            _put(prefix, one, defaults, values)
+    _columns(prefix, _COMMON, defaults, values, advanced=False)
+    with st.expander("Advanced options", icon=":material/tune:", key=f"{prefix}_advanced"):
+        _columns(prefix, _ADVANCED, defaults, values, advanced=True)
+    return called or "", values
+
+
+def _columns(
+    prefix: str,
+    columns: tuple[tuple[str, ...], ...],
+    defaults: Defaults,
+    values: Values,
+    *,
+    advanced: bool,
+) -> None:
+    for slot, groups in zip(st.columns(3, gap="large"), columns, strict=True):
+        with slot:
+            for group in groups:
+                st.markdown(f"**{group}**", help=GROUPS[group])
+                for one in grouped(group, advanced=advanced):
+                    _put(prefix, one, defaults, values)
+
+
+def _put(prefix: str, one: tuple[str, str, OptionInfo], defaults: Defaults, values: Values) -> None:
+    stage, name, info = one
+    fast = values["train"].get("preset") == "fast"
+    values[stage][name] = option_widget(
+        f"{prefix}_{stage}_{name}", name, RunOptions.stages()[stage], info,
+        defaults.values[stage][name],
+        choices=defaults.layers if name.endswith("spliced_layer") else (),
+        disabled=stage == "train" and name in REFERENCE_ONLY and fast,
+    )  # fmt: skip
+
+
+def _changes(key: str, turn: int, values: Values, defaults: Defaults) -> None:
+    """Which options differ from those that the form began with, and the way back."""
+    changed = differences(values, defaults.values)
+    if not changed:
+        return
+    labels = [RunOptions.stages()[stage].info()[name].label for stage, name in changed]
+    more = f" and {len(labels) - _MOST_NAMED} more" if len(labels) > _MOST_NAMED else ""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            f"Different from {defaults.origin}: {', '.join(labels[:_MOST_NAMED])}{more}.",
+            width="content",
+        )
+        st.button(
+            f"Back to {defaults.origin}", type="tertiary", icon=":material/undo:",
+            key=f"{key}_reset", help="Sets all options as they were at first.",
+            on_click=lambda: st.session_state.update({f"{key}_turn": turn + 1}),
+        )  # fmt: skip
+
+
+def option_label(info: OptionInfo) -> str:
+    """An option's label with its unit, unless the label says it."""
+    said = not info.unit or info.unit in info.label.lower()
+    return info.label if said else f"{info.label} ({info.unit})"
+
+
 def option_widget(
-    key: str, name: str, kind: type[Options], info: OptionInfo, defaults: Defaults
+    key: str,
+    name: str,
+    kind: type[Options],
+    info: OptionInfo,
+    value: Any,
+    *,
+    choices: tuple[str, ...] = (),
+    disabled: bool = False,
 ) -> Any:
     """The widget that fits one option's type, range and choices."""
-    value = defaults.values.get(name, kind.default(name))
-    label = (
-        f"{info.label} ({info.unit})"
-        if info.unit and info.unit not in info.label.lower()
-        else info.label
-    )
-    common: dict[str, Any] = {"key": key, "help": info.help}
-    choices = defaults.choices.get(name) or info.choices
+    label, default = option_label(info), kind.default(name)
+    common: dict[str, Any] = {
+        "key": key, "help": info.help, "disabled": disabled, "persist_state": "session",
+    }  # fmt: skip
+    choices = choices or info.choices
     if choices:
-        index = choices.index(value) if value in choices else None
-        return st.selectbox(label, choices, index=index, **common)
-    if isinstance(value, bool):
+        return _choice(label, name, choices, value, common)
+    if isinstance(default, bool):
         return st.toggle(label, value=value, **common)
-    if isinstance(value, int):
+    if isinstance(default, int):
         low = None if info.low is None else int(info.low)
         high = None if info.high is None else int(info.high)
-        return int(st.number_input(label, low, high, value, **common))
-    if isinstance(value, float):
-        return float(
-            st.number_input(label, info.low, info.high, value, _step(value), format="%g", **common)
+        typed = st.number_input(label, low, high, int(value), **common)
+        return int(value if typed is None else typed)
+    if isinstance(default, float):
+        step = _step(default)
+        typed = st.number_input(
+            label, info.low, info.high, float(value), step, format="%g", **common
         )
-    if isinstance(value, tuple):
+        return float(value if typed is None else typed)
+    if isinstance(default, tuple):
         picked = st.multiselect(
             label, list(value), list(value), accept_new_options=True,
-            placeholder="Type a name and press Enter", **common,
+            placeholder="Type a name, press Enter", **common,
         )  # fmt: skip
         return tuple(picked)
-    return st.text_input(label, value, **common)
+    return st.text_input(label, value or "", **common)
+
+
+def _choice(
+    label: str, name: str, choices: tuple[str, ...], value: Any, common: dict[str, Any]
+) -> Any:
+    index = choices.index(value) if value in choices else None
+    told = CHOICES.get(name, {})
+
+    def title(one: str) -> str:
+        return told[one][0] if one in told else one
+
+    if any(sentence for _, sentence in told.values()):
+        return st.radio(
+            label, choices, index, title, captions=[told[one][1] for one in choices], **common
+        )
+    return st.selectbox(label, choices, index, title, placeholder="Choose", **common)
 
 
 def _step(value: float) -> float:
     return 0.05 if value >= 0.1 else value / 10 if value > 0 else 0.01
+
+
+def value_text(name: str, value: Any) -> str:
+    """An option's value as a reader sees it.
+
+    Examples
+    --------
+    >>> value_text("early_stopping", True), value_text("genes_to_keep", ()), value_text("lr", 0.01)
+    ('yes', 'none', '0.01')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value)) or "none"
+    told = CHOICES.get(name, {})
+    return told[value][0] if value in told else str(value) or "none"
+
+
+def options_table(options: RunOptions) -> list[dict[str, str]]:
+    """Every option with its value, default and meaning, those that differ first."""
+    values, base = _values(options), _values(RunOptions())
+    changed = differences(values, base)
+    every = [(stage, name) for stage in base for name in base[stage]]
+    return [
+        {
+            "Differs": "●" if (stage, name) in changed else "",
+            "Part": _ELSEWHERE.get(name, _OF_STAGE[stage]),
+            "Option": option_label(info := RunOptions.stages()[stage].info()[name]),
+            "Value": value_text(name, values[stage][name]),
+            "Default": value_text(name, base[stage][name]),
+            "What it does": info.help,
+        }
+        for stage, name in changed + [one for one in every if one not in changed]
+    ]
+
+
+def changed_sentence(options: RunOptions) -> str:
+    """Which options differ from the defaults, as one line of Markdown."""
+    changed = [row for row in options_table(options) if row["Differs"]]
+    if not changed:
+        return "All options are the defaults."
+    told = [f"{row['Option']} **{plain(row['Value'])}** ({row['Default']})" for row in changed]
+    return "Different from the defaults, which are in brackets: " + "; ".join(told) + "."

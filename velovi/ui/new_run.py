@@ -1,18 +1,29 @@
-"""Starting a run: the file, the options, the machine."""
+"""Starting a run, anew or once more with other options."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from velovi.runs.workspace import Dataset, Workspace
+from velovi.config import RunOptions
+from velovi.errors import StoreError
+from velovi.runs.folder import RunFolder, RunSpec
+from velovi.runs.workspace import LONGEST_NAME, Dataset, Workspace
 from velovi.ui.choice import choose_run
 from velovi.ui.data_panel import trainable
-from velovi.ui.forms import Defaults, options_form
-from velovi.ui.guard import plain_errors
+from velovi.ui.estimate import file_size, show_estimate
+from velovi.ui.forms import Defaults, options_panel
 from velovi.ui.services import get_hardware, get_launcher, server_model
 from velovi.ui.words import ago
+
+if TYPE_CHECKING:
+    from velovi.data import DatasetSummary
+
+_NUMBERED = re.compile(r"(.+) \((\d{1,4})\)")
 
 
 def new_run(workspace: Workspace) -> None:
@@ -35,18 +46,84 @@ def new_run(workspace: Workspace) -> None:
         f"{summary.n_cells:,} cells × {summary.n_genes:,} genes. {_hardware()} The options below "
         "suit most data: press Train."
     )
-    with plain_errors():
-        form = f"options_{dataset.dataset_id}"
-        options = options_form(form, Defaults.from_summary(summary))
-        if options is not None:
-            if options.train.saved_model:
-                model = server_model(options.train.saved_model, workspace)
-                options = replace(options, train=replace(options.train, saved_model=str(model)))
-            run = workspace.create_run(dataset, options)
-            get_launcher().submit(run)
-            choose_run(run.run_id)
-            st.query_params.pop("dataset", None)
-            st.rerun()
+
+    def start(options: RunOptions, name: str) -> None:
+        run = workspace.create_run(dataset, _checked(options, workspace), name)
+        _submit(run)
+        st.query_params.pop("dataset", None)
+        st.rerun()
+
+    options_panel(
+        f"options_{dataset.dataset_id}", Defaults.from_summary(summary), dataset.name, start,
+        lambda options: show_estimate(file_size(summary, options), options),
+    )  # fmt: skip
+
+
+def run_again(workspace: Workspace, run: RunFolder) -> None:
+    """The same form with the options of a run, for another run of the same file."""
+    spec = run.spec()
+    if not Path(spec.source).exists():
+        st.info(
+            "The file of this run is gone, so it cannot be trained on again from here. Bring the "
+            "file again and train a new run; the options of this one are listed above.",
+            icon=":material/link_off:",
+        )
+        st.page_link("pages/data.py", label="Bring a file", icon=":material/upload_file:")
+        return
+    summary, cells = _summary_of(workspace, spec), run.only_cells()
+    if cells is not None:
+        st.caption(f"On the {len(cells):,} cells of this run, not on all of the file.")
+
+    def start(options: RunOptions, name: str) -> None:
+        again = workspace.run_again(run, _checked(options, workspace), name=name)
+        _submit(again)
+        st.switch_page("pages/train.py", query_params={"run": again.run_id})
+
+    def expect(options: RunOptions) -> None:
+        if summary is None:
+            return
+        size = file_size(summary, options)
+        show_estimate(size if cells is None else size.part(len(cells)), options)
+
+    options_panel(
+        f"again_{run.run_id}", Defaults.from_options(spec.options, summary), next_name(spec.name),
+        start, expect, label="Train with these options",
+    )  # fmt: skip
+
+
+def next_name(name: str) -> str:
+    """A name that tells a run from the one it repeats.
+
+    Examples
+    --------
+    >>> next_name("Gut"), next_name("Gut (2)"), len(next_name("x" * LONGEST_NAME)) <= LONGEST_NAME
+    ('Gut (2)', 'Gut (3)', True)
+    """
+    found = _NUMBERED.fullmatch(name)
+    stem, number = (found[1], int(found[2]) + 1) if found else (name, 2)
+    ending = f" ({number})"
+    return stem[: LONGEST_NAME - len(ending)].rstrip() + ending
+
+
+def _submit(run: RunFolder) -> None:
+    get_launcher().submit(run)
+    choose_run(run.run_id)
+
+
+def _checked(options: RunOptions, workspace: Workspace) -> RunOptions:
+    """The options, with a saved model only from a folder that may be opened."""
+    if not options.train.saved_model:
+        return options
+    model = server_model(options.train.saved_model, workspace)
+    return replace(options, train=replace(options.train, saved_model=str(model)))
+
+
+def _summary_of(workspace: Workspace, spec: RunSpec) -> DatasetSummary | None:
+    """What the file of a run holds; None when it is none of the workspace's."""
+    try:
+        return workspace.dataset(spec.dataset_id).summary()
+    except StoreError:
+        return None
 
 
 def _pick(datasets: list[Dataset]) -> Dataset:

@@ -22,10 +22,17 @@ def navigate() -> st.Page:
             "Explore": [
                 st.Page("pages/map.py", title="Map", icon=":material/map:", default=True),
                 st.Page("pages/genes.py", title="Genes", icon=":material/genetics:"),
+                st.Page("pages/time.py", title="Time", icon=":material/timeline:"),
+                st.Page(
+                    "pages/states.py", title="States and rates",
+                    icon=":material/stacked_bar_chart:",
+                ),
+                st.Page("pages/uncertainty.py", title="Uncertainty", icon=":material/explore:"),
             ],
             "Prepare": [
                 st.Page("pages/data.py", title="Data", icon=":material/upload_file:"),
                 st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
+                st.Page("pages/runs.py", title="Runs", icon=":material/history:"),
             ],
         }
     )

@@ -6,7 +6,6 @@ import time
 
 import streamlit as st
 
-from velovi.errors import VeloviError
 from velovi.figures.training import training_data, training_figure
 from velovi.runs.folder import Progress, RunFolder, RunState
 from velovi.ui.choice import Choice, choose_run
@@ -14,9 +13,9 @@ from velovi.ui.guard import plain, plain_errors, show_error
 from velovi.ui.services import get_launcher, get_workspace
 from velovi.ui.theme import current_theme, draw
 from velovi.ui.verdict import training_verdict
-from velovi.ui.words import STAGES, STATES, duration
+from velovi.ui.words import STAGES, STATES, ago, duration
 
-LOG_TAIL = 20_000
+LOG_TAIL, LOG_HEIGHT = 20_000, 320
 
 
 def show_run(choice: Choice) -> None:
@@ -39,7 +38,8 @@ def live_panel(run: RunFolder) -> None:
     with plain_errors():
         get_launcher().advance()
         state = run.state()
-        if not state.active:
+        # a folder that was deleted in another tab would read as one that waits
+        if not state.active or not run.path.exists():
             st.rerun(scope="app")
         progress = run.progress()
         _headline(state, progress)
@@ -127,34 +127,49 @@ def loss_curve(run: RunFolder) -> None:
 
 
 def _ended(choice: Choice) -> None:
-    run, progress = choice.run, choice.run.progress()
+    run = choice.run
+    show_outcome(choice)
     if choice.state == RunState.DONE:
-        verdict = training_verdict(run)
+        explore_button(choice)
+        loss_curve(run)
+        return
+    if st.button(
+        "Start again", type="primary", icon=":material/replay:", key="start_again",
+        help="The same file with the same options, as a new run.",
+    ):  # fmt: skip
+        start_again(run)
+    show_log(run)
+
+
+def show_outcome(choice: Choice) -> None:
+    """What came of a run that has ended, in one box."""
+    if choice.state == RunState.DONE:
+        verdict = training_verdict(choice.run)
         if verdict is None or verdict.settled:
             said = f" {verdict.sentence}" if verdict else ""
             st.success(f"The answer is ready.{said}", icon=":material/check_circle:")
         else:
             st.warning(f"The answer is ready. {verdict.sentence}", icon=":material/flag:")
-        if st.button(
-            "Explore the result", type="primary", icon=":material/map:", key="explore_result"
-        ):
-            choose_run(choice.run_id)
-            st.switch_page("pages/map.py", query_params={"run": choice.run_id})
-        loss_curve(run)
-        return
-    if choice.state == RunState.FAILED:
-        show_error(progress.error or {"what": "The run failed without saying why"})
+    elif choice.state == RunState.FAILED:
+        show_error(choice.run.progress().error or {"what": "The run failed without saying why"})
     elif choice.state == RunState.LOST:
         st.error(
             "**The worker ended without a word.** Often the machine ran out of memory or was "
             "restarted. Start the run again; if it happens again, choose fewer variable genes.",
             icon=":material/help:",
         )
-    else:
+    elif choice.state == RunState.CANCELLED:
         st.info("This run was cancelled; nothing of it was kept.", icon=":material/cancel:")
-    if st.button("Start again", type="primary", icon=":material/replay:", key="start_again"):
-        start_again(run)
-    _log(run)
+
+
+def explore_button(choice: Choice, label: str = "Explore the result") -> None:
+    """A button that shows a finished run on the map."""
+    if st.button(
+        label, type="primary", icon=":material/map:", key="explore_result",
+        help="Opens the Map page with this run.",
+    ):  # fmt: skip
+        choose_run(choice.run_id)
+        st.switch_page("pages/map.py", query_params={"run": choice.run_id})
 
 
 def start_again(run: RunFolder) -> None:
@@ -166,55 +181,66 @@ def start_again(run: RunFolder) -> None:
         st.rerun()
 
 
-def _log(run: RunFolder) -> None:
-    try:
-        text = run.log_path.read_text(errors="replace")[-LOG_TAIL:]
-    except OSError:
+def show_log(run: RunFolder) -> None:
+    """The end of a run's log, and the whole of it to take away."""
+    text = run.log_tail(LOG_TAIL)
+    if text is None:
         return
     with st.expander("Log", icon=":material/description:"):
-        st.code(text or "The log is empty.", language=None)
+        if not text.strip():
+            st.caption("The log is empty: nothing was out of the ordinary.")
+            return
+        st.code(text, language=None, height=LOG_HEIGHT, wrap_lines=True)
+        st.download_button(
+            "Download the log", run.log_path.read_bytes, f"{run.run_id}_log.txt", "text/plain",
+            on_click="ignore", icon=":material/download:", key=f"log_{run.run_id}",
+            help="All of it; above is its end. Send it along when you report a problem.",
+        )  # fmt: skip
 
 
-def runs_table(choices: list[Choice]) -> None:
-    """All runs of the workspace with their state, and a way to open or delete each."""
-    for choice in choices:
-        text, color, icon = STATES[choice.state]
-        name, state, when, view, delete = st.columns(
-            [3, 1.2, 1.6, 0.9, 0.9], vertical_alignment="center"
-        )
-        name.markdown(f"**{plain(choice.name)}**")
-        state.badge(text, icon=icon, color=color)  # type: ignore[arg-type]
-        when.caption(f"{_when(choice)} · {_size(choice)}")
-        if view.button("Show", key=f"show_{choice.run_id}", width="stretch"):
-            choose_run(choice.run_id)
-            st.query_params.pop("dataset", None)
-            st.rerun()
-        with delete.popover("Delete", disabled=choice.state.active, width="stretch"):
-            st.write(
-                f"Delete **{plain(choice.name)}**, started {_when(choice)} ({_size(choice)}), and "
-                "its result?"
-            )
-            if st.button("Delete this run", type="primary", key=f"delete_{choice.run_id}"):
-                _delete(choice)
-
-
-def _when(choice: Choice) -> str:
-    from velovi.ui.words import ago
-
-    return ago(choice.run.spec().created)
-
-
-def _size(choice: Choice) -> str:
-    epochs = len(choice.run.history())
-    return f"{epochs:,} epoch{'s' * (epochs != 1)}"
-
-
-def _delete(choice: Choice) -> None:
-    try:
-        get_workspace().delete_run(choice.run_id)
-    except VeloviError as error:
-        show_error(error)
+def queue(choices: list[Choice]) -> None:
+    """The runs at work and those that wait, in the order in which they come."""
+    active = [one for one in reversed(choices) if one.state.active]
+    active.sort(key=lambda one: one.state == RunState.QUEUED)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.subheader(
+            "Queue", width="content",
+            help="Runs take turns by themselves, the oldest first; also when this page is closed.",
+        )  # fmt: skip
+        st.page_link("pages/runs.py", label="All runs", icon=":material/history:")
+    if not active:
+        st.caption("Nothing is running and nothing waits.")
         return
-    if st.query_params.get("run") == choice.run_id:
-        choose_run(None)
-    st.rerun()
+    ahead = sum(one.state != RunState.QUEUED for one in active)
+    for place, choice in enumerate(active):
+        _queued(choice, place - ahead + 1)
+    watch_states(tuple((one.run, one.state) for one in active))
+
+
+def _queued(choice: Choice, place: int) -> None:
+    text, color, icon = STATES[choice.state]
+    name, state, where, show = st.columns([3, 1.2, 2.4, 1], vertical_alignment="center")
+    name.markdown(f"**{plain(choice.name)}**")
+    state.badge(text, icon=icon, color=color)  # type: ignore[arg-type]
+    if choice.state == RunState.QUEUED:
+        said = "next in line" if place == 1 else f"number {place} in line"
+    else:
+        progress = choice.run.progress()
+        count = f", {progress.step:,} of {progress.of:,}" if progress.of else ""
+        said = f"{STAGES.get(progress.stage, 'starting').lower()}{count}"
+    where.caption(f"{said} · {ago(choice.run.spec().created)}")
+    if show.button(
+        "Show", key=f"show_{choice.run_id}", width="stretch", help="Watch this run above."
+    ):
+        choose_run(choice.run_id)
+        st.query_params.pop("dataset", None)
+        st.rerun()
+
+
+@st.fragment(run_every=3)
+def watch_states(known: tuple[tuple[RunFolder, RunState], ...]) -> None:
+    """Draw the whole page again once a run is no longer in the state that was drawn."""
+    with plain_errors():
+        get_launcher().advance()
+    if any(not run.path.exists() or run.state() != state for run, state in known):
+        st.rerun(scope="app")

@@ -43,6 +43,42 @@ CELL_NUMBERS: dict[str, tuple[str, str]] = {
         "Agreement of posterior samples",
         "Mean cosine between posterior samples and their mean; 1 means one clear direction.",
     ),
+    "directional_variance_extrinsic": (
+        "Extrinsic uncertainty (variance of angle)",
+        "How much posterior samples differ in where among the measured cells a cell goes next; "
+        "higher is less sure.",
+    ),
+    "directional_difference_extrinsic": (
+        "Extrinsic uncertainty (range of angles)",
+        "Range of angles, in radians, that holds 90 % of the samples' next states; higher is less "
+        "sure.",
+    ),
+    "directional_cosine_sim_variance_extrinsic": (
+        "Extrinsic uncertainty (variance of cosine)",
+        "Variance of the cosine between the samples' next states and their mean; higher is less "
+        "sure.",
+    ),
+    "directional_cosine_sim_difference_extrinsic": (
+        "Extrinsic uncertainty (range of cosines)",
+        "Range of cosines that holds 90 % of the samples' next states; higher is less sure.",
+    ),
+    "directional_cosine_sim_mean_extrinsic": (
+        "Agreement on the next state",
+        "Mean cosine between the samples' next states and their mean; 1 means one clear state.",
+    ),
+    "velocity_self_transition": (
+        "Staying put",
+        "How little any neighbouring cell lies where the velocity points; high at ends and where "
+        "cells are far apart.",
+    ),
+    "root_cells": (
+        "Likely start",
+        "How likely a long walk against the velocity is found at a cell: 1 at the likeliest start.",
+    ),
+    "end_points": (
+        "Likely end",
+        "How likely a long walk along the velocity is found at a cell: 1 at the likeliest ends.",
+    ),
 }
 
 # layer -> name, kind of colour scale, explanation
@@ -89,6 +125,28 @@ STATES: dict[RunState, tuple[str, str, str]] = {
     RunState.LOST: ("lost", "red", ":material/help:"),
 }
 
+# option -> value -> name on the page and, where a choice needs one, a sentence
+CHOICES: dict[str, dict[str, tuple[str, str]]] = {
+    "preset": {
+        "fast": ("Fast", "Up to 150 epochs, a few times quicker, with a fit as good. Suits most."),
+        "reference": (
+            "Reference",
+            "As scvi-tools trains: until the held-out cells are not fitted better.",
+        ),
+    },
+    "counts": {
+        "auto": ("Found by looking", ""),
+        "raw": ("Raw molecule counts", ""),
+        "normalised": ("Already normalised", ""),
+    },
+    "accelerator": {
+        "auto": ("Whatever is quickest", ""),
+        "cpu": ("Processor (CPU)", ""),
+        "gpu": ("Graphics card (GPU)", ""),
+        "mps": ("Apple graphics (Metal)", ""),
+    },
+}
+
 STAGES: dict[str, str] = {
     "read": "Read file",
     "preprocess": "Prepare counts",
@@ -108,6 +166,45 @@ def embedding_name(key: str) -> str:
     """``X_umap`` as people say it."""
     known = {"X_umap": "UMAP", "X_tsne": "t-SNE", "X_pca": "PCA"}
     return known.get(key, key.removeprefix("X_"))
+
+
+def device_name(device: str) -> str:
+    """What a model trained on; torch's name for it in words."""
+    known = {"cpu": "Processor", "cuda": "Graphics card", "mps": "Apple graphics"}
+    return known.get(device.split(":")[0], device)
+
+
+def size_text(n_bytes: float) -> str:
+    """An amount of storage.
+
+    Examples
+    --------
+    >>> size_text(4.6 * 2**30), size_text(12_000_000), size_text(900)
+    ('4.6 GB', '11 MB', '1 kB')
+    """
+    if n_bytes >= 0.95 * 2**30:
+        return f"{n_bytes / 2**30:.1f} GB"
+    if n_bytes >= 0.95 * 2**20:
+        return f"{n_bytes / 2**20:.0f} MB"
+    return f"{max(1, round(n_bytes / 2**10))} kB"
+
+
+def duration_range(low: float, high: float) -> str:
+    """A length of time that is known roughly.
+
+    Examples
+    --------
+    >>> duration_range(40, 80), duration_range(70, 140), duration_range(3000, 6000)
+    ('40 to 80 seconds', '1 to 2 minutes', '50 to 100 minutes')
+    >>> duration_range(9000, 18000)
+    '2.5 to 5.0 hours'
+    """
+    if high < 90:
+        return f"{max(5, round(low / 5) * 5)} to {max(10, round(high / 5) * 5)} seconds"
+    if high < 7200:
+        least, most = max(1, round(low / 60)), max(2, round(high / 60))
+        return f"{least} to {most} minutes"
+    return f"{low / 3600:.1f} to {high / 3600:.1f} hours"
 
 
 def duration(seconds: float | None) -> str:

@@ -1,0 +1,37 @@
+"""States and rates: which genes are switched on or off, where, and how fast do they turn over?"""
+
+import streamlit as st
+
+from velovi.ui.cell_sets import linked_selection
+from velovi.ui.explore import demo_banner, need_result, training_note
+from velovi.ui.links import copy_link, current_picture
+from velovi.ui.router import page
+from velovi.ui.states_panel import gene_states, genes_by_state, known_states, rate_panels
+
+
+def body() -> None:
+    st.title("What genes are doing")
+    demo_banner()
+    view = need_result()
+    if view is None:
+        return
+    if not view.store.genes:
+        st.info("No gene is in this model.")
+        return
+    training_note()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            "Which genes are being switched on or off, in which cells, and how fast their RNA is "
+            "made, spliced and lost. Read the bars for what most cells of a group do."
+        )
+        copy_link(key="states", run=view.run_id, **current_picture())
+    linked_selection(view)
+    if known_states(view):
+        gene_states(view)
+        genes_by_state(view)
+    else:
+        st.info("This result holds no state probabilities. A new training run works them out.")
+    rate_panels(view)
+
+
+page(body)

@@ -1,0 +1,248 @@
+"""The Time page's parts: which time, where it begins, genes along it, and the velocity's word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from velovi.errors import VeloviError
+from velovi.figures.groups import group_spread, spread_figure
+from velovi.figures.time_course import (
+    Agreement,
+    GeneCourses,
+    courses_figure,
+    gene_courses,
+    gene_time,
+    gene_time_figure,
+    time_agreement,
+)
+from velovi.runs.rooted_time import RootedTime, delete_time, request_time, rooted_time, times
+from velovi.ui.cell_map import Coloring, cell_map
+from velovi.ui.gene_choice import gene_select
+from velovi.ui.guard import plain, plain_errors, show_error
+from velovi.ui.links import linked, remember
+from velovi.ui.panels import KEEP, best_genes, column, figure_panel, group_colors, label_choice
+from velovi.ui.selection import selected
+from velovi.ui.services import get_workspace
+from velovi.ui.view import ResultView
+from velovi.ui.words import GENE_LAYERS, cell_number
+
+OWN = "data"
+_QUANTITIES = ("Ms", "Mu", "velocity")
+_COUNTS = (20, 40, 80)
+
+
+def times_folder(view: ResultView) -> Path:
+    """Where the times that readers asked for are kept."""
+    return get_workspace().root / "times" / view.run_id
+
+
+def time_choice(view: ResultView) -> tuple[str, np.ndarray] | None:
+    """The time that the page is about: the run's own, or one from a chosen root.
+
+    Returns
+    -------
+    Its name in the address, and the time of each cell (cells,); None when there is none.
+    """
+    own = column(view, "latent_time")
+    done = {one.time_id: one for one in times(times_folder(view)) if one.state == "done"}
+    options = ([OWN] if own is not None else []) + list(done)
+    if not options:
+        return None
+    st.session_state["time_choice"] = linked("time", options, options[0], what="latent time")
+    chosen = st.selectbox(
+        "Time", options, key="time_choice",
+        format_func=lambda one: "From the data" if one == OWN else done[one].name,
+        on_change=lambda: remember("time", st.session_state["time_choice"]),
+        help="Where time begins is found from the velocities, or chosen by you.",
+    )  # fmt: skip
+    if chosen == OWN:
+        assert own is not None
+        return chosen, own
+    try:
+        return chosen, rooted_time(times_folder(view), chosen, n_cells=view.store.n_cells)
+    except VeloviError as error:
+        show_error(error)
+        return None if own is None else (OWN, own)
+
+
+def root_controls(view: ResultView) -> None:
+    """Ask for a time that begins at a group of cells, or at the selected ones."""
+    with st.popover("Choose where time begins", icon=":material/flag:"), plain_errors():
+        root, name = _root(view)
+        title = st.text_input("Name", value=name, max_chars=60, key=f"root_name_{name}")
+        pressed = st.button(
+            "Work out time from here", type="primary", key="request_time",
+            disabled=root is None or not title.strip(),
+        )  # fmt: skip
+        if pressed and root is not None:
+            request_time(Path(view.path), times_folder(view), title, np.flatnonzero(root))
+            st.rerun()
+    waiting = [one for one in times(times_folder(view)) if one.state != "done"]
+    if any(one.state == "working" for one in waiting):
+        _waiting(view)
+    for one in waiting:
+        if one.state != "working":
+            _ended_badly(view, one)
+
+
+def _root(view: ResultView) -> tuple[np.ndarray | None, str]:
+    mask, labels = selected(view), view.labels()
+    groups = [] if labels is None else [str(one) for one in labels.cat.categories]
+    chosen = ["The selected cells"] if mask is not None else []
+    options = chosen + groups
+    if not options:
+        st.write("Select cells on the map below; time can begin at them.")
+        return None, "my root"
+    root = st.selectbox("Time begins at", options, key="root_group")
+    if chosen and root == chosen[0]:
+        assert mask is not None
+        return mask, f"from {int(mask.sum()):,} selected cells"
+    assert labels is not None
+    return (labels.astype(str) == root).to_numpy(), f"from {root}"
+
+
+@st.fragment(run_every=1)
+def _waiting(view: ResultView) -> None:
+    working = [one for one in times(times_folder(view)) if one.state == "working"]
+    if not working:
+        st.rerun(scope="app")
+    for one in working:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f":material/progress_activity: Working out time **{plain(one.name)}** …")
+            if st.button("Cancel", key=f"cancel_{one.time_id}"):
+                delete_time(times_folder(view), one.time_id)
+                st.rerun(scope="app")
+
+
+def _ended_badly(view: ResultView, one: RootedTime) -> None:
+    show_error(one.error or {"what": f"Working out time {one.name} ended without a word"})
+    if st.button("Dismiss", key=f"dismiss_{one.time_id}"):
+        delete_time(times_folder(view), one.time_id)
+        st.rerun()
+
+
+def time_map(view: ResultView, time: np.ndarray) -> None:
+    """Cells by time, and by group beside it."""
+    maps = [
+        Coloring(title="Latent time", note=cell_number("latent_time")[1], values=time, scale="time")
+    ]
+    if view.store.label_columns:
+        maps.append(Coloring(column=view.store.label_columns[0]))
+    cell_map(view, maps, key="time", height=360)
+
+
+def time_by_group(view: ResultView, time: np.ndarray, only: np.ndarray | None) -> None:
+    """Where the groups stand on the way."""
+    labels = label_choice(view, "time_groups")
+    data = group_spread("Latent time", time, labels, colors=group_colors(view, labels), only=only)
+    figure_panel(
+        "Where the groups stand",
+        "For each group the median (point), the middle half (bar) and 90 % (line) of its cells' "
+        "latent time; the earliest group is lowest.",
+        lambda theme: spread_figure(data, theme), data.to_frame, key="time_by_group",
+    )  # fmt: skip
+
+
+@st.cache_data(show_spinner=False, max_entries=20)
+def _agreement(
+    path: str, changed: float, time_id: str, embedding: str, label: str, _view: ResultView,
+    _time: np.ndarray,
+) -> Agreement:  # fmt: skip
+    store = _view.store
+    labels = None if not label else store.obs[label]
+    return time_agreement(
+        store.embedding(embedding), store.embedded_velocity(embedding), _time, labels
+    )
+
+
+def agreement_panel(view: ResultView, time_id: str, time: np.ndarray) -> None:
+    """How far the time agrees with the velocity."""
+    if not view.store.embeddings:
+        return
+    label = view.store.label_columns[0] if view.store.label_columns else ""
+    embedding = view.store.embeddings[0]
+    data = _agreement(view.path, view.changed, time_id, embedding, label, view, time)
+    st.markdown(
+        "**Does the velocity agree?**",
+        help="The map is cut into squares. In each, the mean velocity is compared with the "
+        "direction in which latent time rises between neighbouring squares. 100 %: all cells move "
+        "to later times; 50 % is chance. Time comes from the same model, so this says that the "
+        "picture is consistent, not that it is right.",
+    )
+    if not len(data.groups):
+        st.caption("Too few cells lie close together to tell.")
+        return
+    st.metric("Cells that move to later times", f"{100 * data.share[0]:.0f} %")
+    if len(data.groups) > 1:
+        frame = data.to_frame().iloc[1:]
+        st.dataframe(
+            frame, hide_index=True, height=min(38 * (len(frame) + 1), 330), key="agreement",
+            column_config={
+                "to later times": st.column_config.ProgressColumn(
+                    "To later times", min_value=0, max_value=1, format="percent"
+                ),
+                "cosine": st.column_config.NumberColumn(
+                    "Cosine", format="%.2f",
+                    help="Mean cosine between velocity and rise of time: 1 same, -1 opposite.",
+                ),
+            },
+            alt="Agreement of time with velocity by group",
+        )  # fmt: skip
+
+
+@st.cache_data(show_spinner="Reading genes …", max_entries=20)
+def _courses(
+    path: str, changed: float, time_id: str, layer: str, genes: tuple[str, ...], cells: int,
+    _view: ResultView, _time: np.ndarray, _only: np.ndarray | None,
+) -> GeneCourses:  # fmt: skip
+    columns = {gene: _view.gene(layer, gene) for gene in genes}
+    return gene_courses(GENE_LAYERS[layer][0], _time, columns, only=_only)
+
+
+def courses_panel(
+    view: ResultView, time_id: str, time: np.ndarray, only: np.ndarray | None
+) -> None:
+    """Genes along time, the earliest peak first."""
+    layers = [name for name in _QUANTITIES if name in view.store.layers]
+    if not layers or not view.store.genes:
+        st.info("This result holds no abundances to follow along time.")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        layer = st.segmented_control(
+            "Quantity", layers, default=layers[0], required=True, key="courses_layer",
+            format_func=lambda name: GENE_LAYERS[name][0], **KEEP,
+        )  # fmt: skip
+        most = st.segmented_control(
+            "Genes", _COUNTS, default=_COUNTS[1], required=True, key="courses_most",
+            help="So many of the genes that the fit explains best.", **KEEP,
+        )  # fmt: skip
+    genes = tuple(best_genes(view, int(most)))
+    marker = 0 if only is None else hash(only.tobytes())
+    data = _courses(view.path, view.changed, time_id, str(layer), genes, marker, view, time, only)
+    figure_panel(
+        "Genes along time, ordered by their peak",
+        "Each row is a gene: its mean in bins of latent time, from its lowest (0) to its highest "
+        "(1). Read it from the upper left, genes of the start, to the lower right.",
+        lambda theme: courses_figure(data, theme), data.to_frame, key="genes_along_time",
+    )  # fmt: skip
+
+
+def gene_time_panel(view: ResultView, time: np.ndarray) -> None:
+    """One gene's own time against the shared one."""
+    if "fit_t" not in view.store.layers or not view.store.genes:
+        return
+    gene = gene_select(view, key="time_gene")
+    data = gene_time(gene, time, view.gene("fit_t", gene))
+    rank = data.correlation
+    figure_panel(
+        f"{plain(gene)}'s own time",
+        "Each gene has a latent time of its own, from 0 to 20. Line: its median where the shared "
+        "time is known; shade: 80 % of the cells. A gene that rests has no time of its own, so "
+        "not every gene follows.",
+        lambda theme: gene_time_figure(data, theme), data.to_frame, key="gene_time",
+        note="Rank correlation with the shared time: "
+        + (f"{rank:.2f} (1: the same order, 0: none)." if np.isfinite(rank) else "not defined."),
+    )  # fmt: skip

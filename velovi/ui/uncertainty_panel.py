@@ -1,0 +1,143 @@
+"""The Uncertainty page's parts: how sure each cell's direction is, where, and beside what."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from velovi.figures.groups import group_spread, spread_figure
+from velovi.figures.pairs import PairDensity, pair_density, pair_figure
+from velovi.ui.cell_map import Coloring, cell_map
+from velovi.ui.panels import KEEP, column, figure_panel, group_colors, label_choice
+from velovi.ui.view import ResultView
+from velovi.ui.words import cell_number
+
+INTRINSIC = "directional"
+MEASURES = {
+    "difference": "Range of angles",
+    "variance": "Variance of angle",
+    "cosine_sim_variance": "Variance of cosine",
+    "cosine_sim_difference": "Range of cosines",
+}
+BESIDE = ("velocity_length", "velocity_confidence")
+MEANING = """
+**Intrinsic**: posterior samples of the cell's own velocity point in different directions. It is
+high where few genes carry a signal, where the fit is poor, and where cells hardly change, because a
+short arrow has no clear direction.
+
+**Extrinsic**: samples disagree on which of the measured cells comes next. It is high at branch
+points, where several ways lie open, and where the neighbourhood holds no cell in the direction of
+the velocity.
+
+**What to do**: do not read a direction where both are high. Look at the genes on the Genes page,
+train with more cells or genes, or leave the group out. Low uncertainty is no proof: a model can be
+surely wrong.
+"""
+
+
+def measures(view: ResultView) -> list[str]:
+    """Measures of uncertainty that the result holds."""
+    return [one for one in MEASURES if f"{INTRINSIC}_{one}" in view.store.obs]
+
+
+def measure_choice(names: list[str]) -> str:
+    """Which measure the page shows."""
+    return str(
+        st.selectbox(
+            "Measure", names, key="uncertainty_measure", format_func=lambda one: MEASURES[one],
+            help="Angles and cosines are between each posterior sample and the samples' mean. "
+            "A range holds 90 % of the samples; the larger, the less sure.", **KEEP,
+        )
+    )  # fmt: skip
+
+
+def columns_of(view: ResultView, measure: str) -> dict[str, str]:
+    """Title and column of the intrinsic and, if it is there, the extrinsic uncertainty."""
+    names = {
+        "Intrinsic": f"{INTRINSIC}_{measure}",
+        "Extrinsic": f"{INTRINSIC}_{measure}_extrinsic",
+    }
+    return {title: name for title, name in names.items() if name in view.store.obs}
+
+
+def uncertainty_maps(view: ResultView, found: dict[str, str]) -> None:
+    """Both uncertainties on the map."""
+    maps = []
+    for title, name in found.items():
+        values = column(view, name)
+        if values is not None:
+            maps.append(
+                Coloring(title=f"{title} uncertainty", note=cell_number(name)[1], values=values)
+            )
+    cell_map(view, maps, key="uncertainty", height=380)
+    if "Extrinsic" not in found:
+        st.caption(
+            "This run did not work out extrinsic uncertainty. Train again with *Samples for "
+            "extrinsic uncertainty* above 0, or call `model.get_extrinsic_uncertainty()` in a "
+            "notebook."
+        )
+
+
+def by_group(view: ResultView, found: dict[str, str], only: np.ndarray | None) -> None:
+    """Both uncertainties by group."""
+    labels = label_choice(view, "uncertainty_groups")
+    for slot, (title, name) in zip(st.columns(len(found), gap="large"), found.items(), strict=True):
+        values = column(view, name)
+        if values is None:
+            continue
+        data = group_spread(
+            f"{title}: {cell_number(name)[0]}", values, labels,
+            colors=group_colors(view, labels), only=only,
+        )  # fmt: skip
+        with slot:
+            figure_panel(
+                f"{title} uncertainty by group",
+                "For each group the median (point), the middle half (bar) and 90 % (line) of its "
+                "cells; the surest group is lowest.",
+                lambda theme, data=data: spread_figure(data, theme),  # type: ignore[misc]
+                data.to_frame, key=f"{title.lower()}_by_group",
+            )  # fmt: skip
+
+
+@st.cache_data(show_spinner=False, max_entries=30)
+def _pair(
+    path: str, changed: float, x: str, y: str, marker: int, _view: ResultView,
+    _only: np.ndarray | None,
+) -> PairDensity:  # fmt: skip
+    first, second = column(_view, x), column(_view, y)
+    assert first is not None
+    assert second is not None
+    return pair_density(first, second, cell_number(x)[0], cell_number(y)[0], only=_only)
+
+
+def beside(view: ResultView, found: dict[str, str], only: np.ndarray | None) -> None:
+    """Uncertainty against speed and confidence."""
+    name = next(iter(found.values()))
+    others = [one for one in BESIDE if one in view.store.obs]
+    if not others:
+        return
+    marker = 0 if only is None else hash(only.tobytes())
+    for slot, other in zip(st.columns(len(others), gap="large"), others, strict=True):
+        data = _pair(view.path, view.changed, other, name, marker, view, only)
+        with slot:
+            title = cell_number(other)[0]
+            figure_panel(
+                f"Against {title.lower()}",
+                f"{cell_number(other)[1]} Darker squares hold more cells; the line is the median.",
+                lambda theme, data=data: pair_figure(data, theme),  # type: ignore[misc]
+                data.to_frame, key=f"uncertainty_{other}", note=_in_words(data, title),
+            )  # fmt: skip
+
+
+def _in_words(data: PairDensity, title: str) -> str:
+    rank = data.correlation
+    if not np.isfinite(rank):
+        return "There are too few different values to compare."
+    if abs(rank) < 0.1:
+        return f"Rank correlation {rank:.2f}: hardly related to {title.lower()}."
+    way = "more" if rank > 0 else "less"
+    strength = "somewhat" if abs(rank) < 0.4 else "clearly"
+    return (
+        f"Rank correlation {rank:.2f}: where {title.lower()} is high, the direction is "
+        f"{strength} {way} uncertain."
+    )
