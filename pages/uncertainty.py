@@ -46,8 +46,8 @@ def body() -> None:
     with st.expander("What high uncertainty means, and what to do", icon=":material/help:"):
         st.markdown(MEANING)
     only = chosen_cells(view)
-    by_group(view, found, only)
-    beside(view, found, only)
+    by_group(view, measure, found, only)
+    beside(view, measure, found, only)
 
 
 page(body)

@@ -25,14 +25,31 @@ from velovi.figures.embedding import Streams, embedding_data, embedding_figure
 from velovi.figures.gene import gene_data, phase_figure, time_figure
 from velovi.figures.gene_grid import grid_data, grid_figure
 from velovi.figures.gene_maps import GeneMaps, maps_figure
+from velovi.figures.groups import group_spread, spread_figure
 from velovi.figures.kinetics import fitted_curve
+from velovi.figures.pairs import pair_density, pair_figure
+from velovi.figures.rates import rate_figure, rate_pair, shares_by_group, shares_figure
 from velovi.figures.states import STATE_TITLES, state_course_data, state_course_figure
 from velovi.figures.static import FONTS, KINDS, PictureOptions, picture
 from velovi.figures.theme import LIGHT
+from velovi.figures.time_course import (
+    courses_figure,
+    gene_courses,
+    gene_time,
+    gene_time_figure,
+)
 from velovi.figures.training import training_data, training_figure
 
 SVG = "{http://www.w3.org/2000/svg}"
 N = 60
+
+
+ALONG = np.linspace(0.01, 1, 400)
+SIDES = pd.Series(pd.Categorical(np.where(ALONG < 0.5, "left", "right")))
+RATES = pd.DataFrame(
+    {"fit_alpha": [1, 2, 3], "fit_beta": [0.1, 0.2, 1], "fit_explained": [0.5, 0.6, 0.7]},
+    index=list("abc"),
+)
 
 
 def embedding(**how):
@@ -108,6 +125,31 @@ EXAMPLES = {
     "unspliced_figure": (
         lambda: unspliced_figure(unspliced_data("clusters", UNSPLICED), LIGHT),
         ["unspliced share of all counts (%)", "Ductal cells", "30 %", "usual"], 0,
+    ),
+    "spread_figure": (
+        lambda: spread_figure(group_spread("Speed", ALONG, SIDES), LIGHT), ["Speed", "left"], 2,
+    ),
+    "pair_figure": (
+        lambda: pair_figure(pair_density(ALONG, ALONG**2, "Speed", "Angle"), LIGHT),
+        ["Speed", "Angle", "cells"], 0,
+    ),
+    "courses_figure": (
+        lambda: courses_figure(gene_courses("Spliced", ALONG, {"Gnas": ALONG}), LIGHT),
+        ["Latent time", "Gnas"], 0,
+    ),
+    "gene_time_figure": (
+        lambda: gene_time_figure(gene_time("Gnas", ALONG, 20 * ALONG), LIGHT),
+        ["Shared latent time", "Gnas's own time (0 to 20)"], 0,
+    ),
+    "rate_figure": (
+        lambda: rate_figure(rate_pair(RATES, "fit_alpha", "fit_beta"), LIGHT, gene="b"),
+        ["Transcription rate", "Splicing rate", "explained", "b"], 4,
+    ),
+    "shares_figure": (
+        lambda: shares_figure(
+            shares_by_group("Gnas", dict.fromkeys(STATE_TITLES, ALONG / 4), SIDES), LIGHT
+        ),
+        ["Mean probability", "Induction, steady", "right"], 0,
     ),
 }  # fmt: skip
 MORE = {

@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from velovi.errors import OptionError
+from velovi.figures.gene import legend_above
 from velovi.figures.states import STATE_TITLES, state_colors
 from velovi.figures.theme import FigureTheme, axis, base_layout, colorbar
 
@@ -209,12 +210,11 @@ def shares_figure(data: StateShares, theme: FigureTheme) -> go.Figure:
             for number, state in enumerate(data.states)
         ]
     )  # fmt: skip
+    layout = base_layout(theme, height=110 + 24 * max(1, len(data.rows)), barmode="stack")
+    layout["legend"] = {**layout["legend"], **legend_above(theme), "traceorder": "normal"}
     figure.update_layout(
-        **base_layout(theme, height=110 + 24 * max(1, len(data.rows)), barmode="stack"),
+        **layout,
         xaxis=axis(theme, "Mean probability", range=[0, 1], tickformat=".0%"),
         yaxis=axis(theme, "", showgrid=False, autorange="reversed", dtick=1),
-    )
-    figure.update_layout(
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "traceorder": "normal"}
     )
     return figure

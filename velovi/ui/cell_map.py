@@ -51,7 +51,7 @@ _lookup = st.components.v2.component("velovi.lookup", js=(_HERE / "lookup.js").r
 
 
 # what, beside places, colours and selection, changes the picture
-_DRAWN_BY = ("view", "height", "size", "opacity", "names", "theme", "field", "maps")
+_DRAWN_BY = ("view", "height", "columns", "size", "opacity", "names", "theme", "field", "maps")
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ def cell_map(
     *,
     key: str,
     height: int = 480,
+    columns: int = 0,
     look: MapLook | None = None,
 ) -> None:
     """Draw linked maps of the cells; a lasso in one selects in all, on every page.
@@ -112,6 +113,8 @@ def cell_map(
         Names the component; a view keeps its camera under it.
     height
         Of each map, in pixels.
+    columns
+        Maps side by side; all when 0.
     look
         How to draw; the first embedding with plain settings when left out.
     """
@@ -123,7 +126,15 @@ def cell_map(
     embedding = look.embedding or embeddings[0]
     theme = current_theme()
     colors = [cell_colors(view, one, theme, look.clip) for one in colorings]
-    message = map_message(view, colors, theme, embedding=embedding, look=look, height=height)
+    message = map_message(
+        view,
+        colors,
+        theme,
+        embedding=embedding,
+        look=look,
+        height=height,
+        columns=columns or len(colors),
+    )
     mounted = f"scatter_{key}"
 
     def picked() -> None:
@@ -144,6 +155,7 @@ def map_message(
     embedding: str,
     look: MapLook,
     height: int,
+    columns: int,
 ) -> bytes:
     """What the browser needs to draw the maps."""
     where = embedding_places(view, embedding)
@@ -168,6 +180,7 @@ def map_message(
         "places": places_key,
         "extent": where.extent,
         "height": height,
+        "columns": columns,
         "size": look.size or default_size(view.store.n_cells),
         "opacity": look.opacity,
         "names": look.names,

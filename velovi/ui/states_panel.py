@@ -59,7 +59,7 @@ def gene_states(view: ResultView) -> None:
             st.info(f"No cell has state probabilities of {plain(gene)}.")
     with right:
         maps = [Coloring(gene=gene, layer=f"p_{name}") for name in states]
-        cell_map(view, maps, key="states", height=230)
+        cell_map(view, maps, key="states", height=230, columns=2)
 
 
 @st.cache_data(show_spinner="Reading states …", max_entries=20)

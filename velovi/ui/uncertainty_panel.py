@@ -78,7 +78,9 @@ def uncertainty_maps(view: ResultView, found: dict[str, str]) -> None:
         )
 
 
-def by_group(view: ResultView, found: dict[str, str], only: np.ndarray | None) -> None:
+def by_group(
+    view: ResultView, measure: str, found: dict[str, str], only: np.ndarray | None
+) -> None:
     """Both uncertainties by group."""
     labels = label_choice(view, "uncertainty_groups")
     for slot, (title, name) in zip(st.columns(len(found), gap="large"), found.items(), strict=True):
@@ -86,7 +88,7 @@ def by_group(view: ResultView, found: dict[str, str], only: np.ndarray | None) -
         if values is None:
             continue
         data = group_spread(
-            f"{title}: {cell_number(name)[0]}", values, labels,
+            MEASURES[measure], values, labels,
             colors=group_colors(view, labels), only=only,
         )  # fmt: skip
         with slot:
@@ -101,24 +103,24 @@ def by_group(view: ResultView, found: dict[str, str], only: np.ndarray | None) -
 
 @st.cache_data(show_spinner=False, max_entries=30)
 def _pair(
-    path: str, changed: float, x: str, y: str, marker: int, _view: ResultView,
+    path: str, changed: float, x: str, y: str, title: str, marker: int, _view: ResultView,
     _only: np.ndarray | None,
 ) -> PairDensity:  # fmt: skip
     first, second = column(_view, x), column(_view, y)
     assert first is not None
     assert second is not None
-    return pair_density(first, second, cell_number(x)[0], cell_number(y)[0], only=_only)
+    return pair_density(first, second, cell_number(x)[0], title, only=_only)
 
 
-def beside(view: ResultView, found: dict[str, str], only: np.ndarray | None) -> None:
-    """Uncertainty against speed and confidence."""
+def beside(view: ResultView, measure: str, found: dict[str, str], only: np.ndarray | None) -> None:
+    """Intrinsic uncertainty against speed and confidence."""
     name = next(iter(found.values()))
     others = [one for one in BESIDE if one in view.store.obs]
     if not others:
         return
     marker = 0 if only is None else hash(only.tobytes())
     for slot, other in zip(st.columns(len(others), gap="large"), others, strict=True):
-        data = _pair(view.path, view.changed, other, name, marker, view, only)
+        data = _pair(view.path, view.changed, other, name, MEASURES[measure], marker, view, only)
         with slot:
             title = cell_number(other)[0]
             figure_panel(

@@ -335,6 +335,7 @@ class Scatter {
     const { theme, height } = this.header;
     for (const name of ["ground", "ink", "quiet", "line", "accent"]) this.root.style.setProperty(`--${name}`, theme[name]);
     this.root.style.setProperty("--height", `${height}px`);
+    this.root.style.setProperty("--columns", this.header.columns);
     this.buildBar();
   }
   refill() {
