@@ -40,7 +40,7 @@ _TIME_NOTE = (
     "along the bottom."
 )
 # few enough for a browser to draw as vector graphics at once
-_PORTRAIT_CELLS, _TIME_CELLS = 6_000, 2_000
+_PORTRAIT_CELLS, _TIME_CELLS = 3_000, 1_200
 _NUMBERS = ("fit_explained", "fit_likelihood", "fit_beta", "half_life", "fit_t_")
 
 
@@ -227,7 +227,7 @@ def map_panel(view: ResultView, gene: str) -> None:
         ("State on the map", [f"p_{name}" for name in STATE_TITLES], "genes_states", 260),
     ):
         shown = [name for name in layers if name in view.store.layers]
-        if not shown:
+        if not shown or (key == "genes_states" and not _wants_states()):
             continue
         figure_head(
             title,
@@ -238,6 +238,14 @@ def map_panel(view: ResultView, gene: str) -> None:
             key=f"{key}_maps",
         )
         cell_map(view, [Coloring(gene=gene, layer=one) for one in shown], key=key, height=height)
+
+
+def _wants_states() -> bool:
+    """Whether the reader wants the four maps of states, which take a browser a moment to draw."""
+    return st.toggle(
+        "States on the map", key="genes_states_wanted", persist_state="session",
+        help="Four more maps: how likely each cell is in each state of the gene.",
+    )  # fmt: skip
 
 
 def collect_maps(view: ResultView, gene: str, layers: list[str]) -> GeneMaps:
