@@ -1,16 +1,29 @@
-"""Runs: what has been run here?"""
+"""Runs: what has been run here, with which options, and what came of it."""
 
 import streamlit as st
 
 from velovi.ui.choice import all_runs
+from velovi.ui.explore import current_choice
 from velovi.ui.router import page
-from velovi.ui.services import get_workspace
+from velovi.ui.runs_panel import note_if_gone, runs_table, show_run
+from velovi.ui.services import get_launcher, get_workspace
 
 
 def body() -> None:
-    st.title("What has been run")
-    for choice in all_runs(get_workspace()):
-        st.markdown(f"**{choice.name}**: {choice.state.value}")
+    st.title("What has been run here")
+    workspace, choice = get_workspace(), current_choice()
+    get_launcher().advance()
+    runs = all_runs(workspace)
+    note_if_gone(runs)
+    if choice is None:
+        with st.container(border=True, key="empty_state"):
+            st.subheader("No runs yet")
+            st.write("Bring a file and train a model on it; every run is listed here.")
+            st.page_link("pages/data.py", label="Bring a file", icon=":material/arrow_forward:")
+        return
+    runs_table(workspace, runs, choice.run_id)
+    # the sidebar's word may be older than this list
+    show_run(workspace, next((one for one in runs if one.run_id == choice.run_id), choice))
 
 
 page(body)

@@ -27,7 +27,7 @@ def body() -> None:
             new_run(workspace)
     runs = [one for one in all_runs(workspace) if not one.is_demo]
     if runs:
-        queue(runs)
+        queue(runs, None if wants_new or own is None else own.run_id)
 
 
 page(body)

@@ -237,7 +237,7 @@ def test_every_figure_and_table_opens_with_what_it_is_meant_for(opened, tmp_path
             assert head.rstrip().endswith(b"%%EOF")
         else:
             assert imread(path).ndim == 3
-    table = pd.read_csv(_download(page, re.compile("CSV"), tmp_path))
+    table = pd.read_csv(_download(page, re.compile(r"Data \(CSV\)"), tmp_path))
     assert {"cell", "x", "y"} <= set(table)
     page.keyboard.press("Escape")
     cells = pd.read_csv(_download(page, re.compile(r"Cells \(CSV\)"), tmp_path), index_col=0)

@@ -8,6 +8,8 @@ With ``V`` the number of cells times the genes kept, on two threads::
 
     train      (0.007 s a batch + 0.21 us V) an epoch    3,696 x 371: 0.48 s; 100,000 x 1,000: 26 s
     posterior  0.08 us V a sample                        100,000 x 1,000, 25 + 50 samples: 10 min
+               0.065 us V a sample of where cells go     3,700 x 1,100, 25 samples, 1 thread: 9.3 s
+               0.47 us V for the permutation scores      3,700 x 1,100, 1 thread: 2.7 s
     write      0.18 us V                                 100,000 x 1,000: 18 s
     memory     60 bytes V of matrices, 25 bytes for each pair of cells that are compared
 """
@@ -18,7 +20,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from velovi.config import DynamicsOptions, ModelOptions, PreprocessOptions, RunOptions
+from velovi.config import (
+    DynamicsOptions,
+    ModelOptions,
+    PosteriorOptions,
+    PreprocessOptions,
+    RunOptions,
+)
 
 GB = 2**30
 # the true figure lies most likely between the estimate over this and the estimate times this
@@ -29,7 +37,8 @@ _READ, _PREPARE, _TRAIN, _DYNAMICS, _WRITE = 5.0, 15.0, 15.0, 2.0, 1.0  # before
 _PREPARE_CELL, _PREPARE_STORED = 0.6e-3, 1e-7
 _UMAP, _UMAP_CELL = 27.0, 0.6e-3
 _BATCH, _TRAIN_VALUE = 0.007, 0.21e-6
-_SAMPLE_VALUE = 0.08e-6
+_SAMPLE_VALUE, _EXTRINSIC_VALUE, _SCORE_VALUE = 0.08e-6, 0.065e-6, 0.47e-6
+_SCORED_CELLS = 20_000  # at most
 _COMPARE_VALUE = 0.63e-9
 _WRITE_VALUE = 0.18e-6
 _NETWORK_SHARE = 0.25  # of training and sampling: products with the networks' weights
@@ -160,12 +169,11 @@ def estimate_run(
     pairs = file.n_cells * _compared(file.n_cells, options.preprocess, options.dynamics)
     work = _slowness(threads) * _network(options.model)
     batches = math.ceil(options.train.train_size * file.n_cells / schedule.batch_size)
-    samples = options.posterior.n_samples + options.posterior.directional_samples
     seconds = {
         "read": _READ,
         "preprocess": _prepare_seconds(file, options.preprocess),
         "train": _TRAIN + epochs * (_BATCH * batches + _TRAIN_VALUE * values * work),
-        "posterior": _SAMPLE_VALUE * values * samples * work,
+        "posterior": _posterior_seconds(file.n_cells, n_genes, options.posterior) * work,
         "dynamics": _DYNAMICS + _COMPARE_VALUE * pairs * n_genes,
         "write": _WRITE + _WRITE_VALUE * values,
     }
@@ -216,6 +224,12 @@ def _prepare_seconds(file: FileSize, options: PreprocessOptions) -> float:
     # the measured files had no map: that half of the time is the UMAP's is assumed
     umap = _UMAP + _UMAP_CELL * file.n_cells if options.compute_umap and not file.has_map else 0.0
     return _PREPARE + _PREPARE_CELL * file.n_cells + _PREPARE_STORED * file.stored + umap
+
+
+def _posterior_seconds(n_cells: int, n_genes: int, options: PosteriorOptions) -> float:
+    samples = options.n_samples + options.directional_samples
+    each = _SAMPLE_VALUE * samples + _EXTRINSIC_VALUE * options.extrinsic_samples
+    return n_genes * (each * n_cells + _SCORE_VALUE * min(n_cells, _SCORED_CELLS))
 
 
 def _compared(n_cells: int, options: PreprocessOptions, dynamics: DynamicsOptions) -> int:

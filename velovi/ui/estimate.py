@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # with fewer genes than this a velocity says little, so no one is advised to
 _FEWEST_GENES = 100
-_LEAST_WORTH_SAYING = 0.01  # GB of files
+_LEAST_WORTH_SAYING, _SECONDS_WORTH_SAYING = 0.01, 5.0  # GB of files; of a step
 
 Told = Callable[[RunOptions], Estimate]
 
@@ -66,7 +66,8 @@ def show_estimate(file: FileSize, options: RunOptions) -> None:
         limit = options.train.memory_gb or free / 2
         st.info(
             f"About {size_text(found.files_gb * GB)} of matrices go to files while the run works, "
-            f"which is slower: **Memory for matrices** lets {size_text(limit * GB)} stay in memory."
+            f"which is slower: **Memory for matrices** lets {size_text(limit * GB)} stay in memory.",
+            icon=":material/hard_drive:",
         )
     disk = shutil.disk_usage(get_workspace().root).free / GB
     if found.disk_gb + found.files_gb > disk:
@@ -83,7 +84,7 @@ def _details(found: Estimate, threads: int) -> str:
         f"| {title} | {duration(found.seconds[stage])} | "
         + (f"{found.memory_gb[stage]:.1f} GB |" if stage in found.memory_gb else "|")
         for stage, title in STAGES.items()
-        if stage in found.seconds
+        if found.seconds.get(stage, 0.0) > _SECONDS_WORTH_SAYING
     ]
     head = ["| Step | About | Memory |", "|---|---|---|"]
     note = (
@@ -104,7 +105,7 @@ def _basis(file: FileSize, found: Estimate, options: RunOptions) -> str:
         parts.append(f"and {most}{found.epochs:,} epoch{'s' * (found.epochs != 1)}")
     said = " ".join(parts) + f"; longest is *{STAGES[found.longest].lower()}*."
     if options.preprocess.filter_on_r2:
-        said += " Genes without signal are dropped first, which can make it quicker."
+        said += " Genes without signal are dropped first, which can make it a few times quicker."
     return said
 
 

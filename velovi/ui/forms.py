@@ -144,7 +144,7 @@ def options_panel(
         called, values = _fields(prefix, defaults, name)
         missing = [one for one in ("spliced", "unspliced") if not _layer(values, one)]
         same = not missing and _layer(values, "spliced") == _layer(values, "unspliced")
-        with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        with st.container(horizontal=True, gap="medium"):
             pressed = st.button(
                 label, type="primary", icon=":material/play_arrow:", key=f"{key}_start",
                 disabled=bool(missing) or same,
@@ -169,7 +169,7 @@ def _layer(values: Values, kind: str) -> str:
 
 def _fields(prefix: str, defaults: Defaults, name: str) -> tuple[str, Values]:
     values: Values = {stage: {} for stage in RunOptions.stages()}
-    first, *layers = st.columns(3, gap="large")
+    first, *layers = st.columns(3, gap="medium")
     called = first.text_input(
         "Name of the run", name, max_chars=LONGEST_NAME, key=f"{prefix}_name",
         help="How the run is listed. You can rename it later.", persist_state="session",
@@ -178,7 +178,9 @@ def _fields(prefix: str, defaults: Defaults, name: str) -> tuple[str, Values]:
         with slot:
             _put(prefix, one, defaults, values)
     _columns(prefix, _COMMON, defaults, values, advanced=False)
-    with st.expander("Advanced options", icon=":material/tune:", key=f"{prefix}_advanced"):
+    with st.expander(
+        "Advanced options", icon=":material/tune:", key=f"{prefix}_advanced", type="compact"
+    ):
         _columns(prefix, _ADVANCED, defaults, values, advanced=True)
     return called or "", values
 
@@ -191,7 +193,7 @@ def _columns(
     *,
     advanced: bool,
 ) -> None:
-    for slot, groups in zip(st.columns(3, gap="large"), columns, strict=True):
+    for slot, groups in zip(st.columns(3, gap="medium"), columns, strict=True):
         with slot:
             for group in groups:
                 st.markdown(f"**{group}**", help=GROUPS[group])

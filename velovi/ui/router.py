@@ -22,9 +22,15 @@ def navigate() -> st.Page:
             "Explore": [
                 st.Page("pages/map.py", title="Map", icon=":material/map:", default=True),
                 st.Page("pages/genes.py", title="Genes", icon=":material/genetics:"),
-                st.Page("pages/time.py", title="Time", icon=":material/timeline:"),
                 st.Page(
-                    "pages/states.py", title="States and rates",
+                    "pages/latent_time.py",
+                    title="Time",
+                    icon=":material/timeline:",
+                    url_path="time",
+                ),
+                st.Page(
+                    "pages/states.py",
+                    title="States and rates",
                     icon=":material/stacked_bar_chart:",
                 ),
                 st.Page("pages/uncertainty.py", title="Uncertainty", icon=":material/explore:"),

@@ -13,9 +13,9 @@ from velovi.ui.guard import plain, plain_errors, show_error
 from velovi.ui.services import get_launcher, get_workspace
 from velovi.ui.theme import current_theme, draw
 from velovi.ui.verdict import training_verdict
-from velovi.ui.words import STAGES, STATES, ago, duration
+from velovi.ui.words import STAGES, STATES, ago, device_name, duration
 
-LOG_TAIL, LOG_HEIGHT = 20_000, 320
+LOG_TAIL, LOG_LINES, LOG_HEIGHT = 20_000, 14, 320
 
 
 def show_run(choice: Choice) -> None:
@@ -65,7 +65,7 @@ def _headline(state: RunState, progress: Progress) -> None:
         if progress.eta is not None:
             said.append(f"about {duration(progress.eta)} left")
         if progress.device:
-            said.append(f"on {progress.device}")
+            said.append(f"trains on: {device_name(progress.device)}")
         st.caption(" · ".join(said))
 
 
@@ -190,7 +190,9 @@ def show_log(run: RunFolder) -> None:
         if not text.strip():
             st.caption("The log is empty: nothing was out of the ordinary.")
             return
-        st.code(text, language=None, height=LOG_HEIGHT, wrap_lines=True)
+        long = text.count("\n") > LOG_LINES or len(text) > 100 * LOG_LINES
+        height = LOG_HEIGHT if long else "content"
+        st.code(text, language=None, height=height, wrap_lines=True)  # type: ignore[arg-type]
         st.download_button(
             "Download the log", run.log_path.read_bytes, f"{run.run_id}_log.txt", "text/plain",
             on_click="ignore", icon=":material/download:", key=f"log_{run.run_id}",
@@ -198,8 +200,16 @@ def show_log(run: RunFolder) -> None:
         )  # fmt: skip
 
 
-def queue(choices: list[Choice]) -> None:
-    """The runs at work and those that wait, in the order in which they come."""
+def queue(choices: list[Choice], shown: str | None) -> None:
+    """The runs at work and those that wait, in the order in which they come.
+
+    Parameters
+    ----------
+    choices
+        All runs, the newest first.
+    shown
+        Id of the run that the page shows already.
+    """
     active = [one for one in reversed(choices) if one.state.active]
     active.sort(key=lambda one: one.state == RunState.QUEUED)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -213,11 +223,11 @@ def queue(choices: list[Choice]) -> None:
         return
     ahead = sum(one.state != RunState.QUEUED for one in active)
     for place, choice in enumerate(active):
-        _queued(choice, place - ahead + 1)
+        _queued(choice, place - ahead + 1, shown=choice.run_id == shown)
     watch_states(tuple((one.run, one.state) for one in active))
 
 
-def _queued(choice: Choice, place: int) -> None:
+def _queued(choice: Choice, place: int, *, shown: bool) -> None:
     text, color, icon = STATES[choice.state]
     name, state, where, show = st.columns([3, 1.2, 2.4, 1], vertical_alignment="center")
     name.markdown(f"**{plain(choice.name)}**")
@@ -230,8 +240,9 @@ def _queued(choice: Choice, place: int) -> None:
         said = f"{STAGES.get(progress.stage, 'starting').lower()}{count}"
     where.caption(f"{said} · {ago(choice.run.spec().created)}")
     if show.button(
-        "Show", key=f"show_{choice.run_id}", width="stretch", help="Watch this run above."
-    ):
+        "Shown" if shown else "Show", key=f"show_{choice.run_id}", width="stretch",
+        disabled=shown, help="Watch this run above, stop it or cancel it.",
+    ):  # fmt: skip
         choose_run(choice.run_id)
         st.query_params.pop("dataset", None)
         st.rerun()

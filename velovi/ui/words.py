@@ -128,19 +128,24 @@ STATES: dict[RunState, tuple[str, str, str]] = {
 # option -> value -> name on the page and, where a choice needs one, a sentence
 CHOICES: dict[str, dict[str, tuple[str, str]]] = {
     "preset": {
-        "fast": ("Fast", "Up to 150 epochs, a few times quicker, with a fit as good. Suits most."),
+        "fast": ("Fast", "Up to 150 epochs: a few times quicker, with a fit as good."),
         "reference": (
             "Reference",
-            "As scvi-tools trains: until the held-out cells are not fitted better.",
+            "As scvi-tools trains: until held-out cells are not fitted better.",
         ),
     },
     "counts": {
-        "auto": ("Found by looking", ""),
+        "auto": ("Automatic", ""),
         "raw": ("Raw molecule counts", ""),
         "normalised": ("Already normalised", ""),
     },
+    "neighbor_search": {
+        "auto": ("Automatic", ""),
+        "exact": ("Exact", ""),
+        "approximate": ("Approximate", ""),
+    },
     "accelerator": {
-        "auto": ("Whatever is quickest", ""),
+        "auto": ("Automatic", ""),
         "cpu": ("Processor (CPU)", ""),
         "gpu": ("Graphics card (GPU)", ""),
         "mps": ("Apple graphics (Metal)", ""),
@@ -179,14 +184,14 @@ def size_text(n_bytes: float) -> str:
 
     Examples
     --------
-    >>> size_text(4.6 * 2**30), size_text(12_000_000), size_text(900)
-    ('4.6 GB', '11 MB', '1 kB')
+    >>> size_text(4.6e9), size_text(12_000_000), size_text(900)
+    ('4.6 GB', '12 MB', '1 kB')
     """
-    if n_bytes >= 0.95 * 2**30:
-        return f"{n_bytes / 2**30:.1f} GB"
-    if n_bytes >= 0.95 * 2**20:
-        return f"{n_bytes / 2**20:.0f} MB"
-    return f"{max(1, round(n_bytes / 2**10))} kB"
+    if n_bytes >= 0.95e9:
+        return f"{n_bytes / 1e9:.1f} GB"
+    if n_bytes >= 0.95e6:
+        return f"{n_bytes / 1e6:.0f} MB"
+    return f"{max(1, round(n_bytes / 1e3))} kB"
 
 
 def duration_range(low: float, high: float) -> str:
