@@ -66,7 +66,7 @@ def show_estimate(file: FileSize, options: RunOptions) -> None:
         limit = options.train.memory_gb or free / 2
         st.info(
             f"About {size_text(found.files_gb * GB)} of matrices go to files while the run works, "
-            f"which is slower: **Memory for matrices** lets {size_text(limit * GB)} stay in memory.",
+            f"which is slower: **Memory for matrices** keeps {size_text(limit * GB)} in memory.",
             icon=":material/hard_drive:",
         )
     disk = shutil.disk_usage(get_workspace().root).free / GB
