@@ -12,8 +12,8 @@ import streamlit as st
 from velovi.figures.dataset import unspliced_data, unspliced_figure
 from velovi.runs.workspace import DEMO_FOLDER, Dataset, Workspace
 from velovi.ui.guard import plain, plain_errors
+from velovi.ui.panels import figure_panel
 from velovi.ui.services import server_file, server_files, server_folders
-from velovi.ui.theme import current_theme, draw
 from velovi.ui.words import ago, embedding_name
 
 if TYPE_CHECKING:
@@ -130,15 +130,15 @@ def show_check(summary: DatasetSummary) -> None:
         _roles(summary)
     with bars:
         if summary.unspliced_fraction_by_label:
-            st.markdown(
-                f"**Unspliced RNA by {plain(str(summary.label_column))}**",
-                help="Most droplet experiments lie between 10 and 25 %. A group far outside is "
-                "worth a second look: its counting, or its biology, is unusual.",
-            )
             data = unspliced_data(
                 summary.label_column or "group", summary.unspliced_fraction_by_label
             )
-            draw(unspliced_figure(data, current_theme()), "unspliced", alt="Unspliced by group")
+            figure_panel(
+                f"Unspliced RNA by {plain(str(summary.label_column))}",
+                "Most droplet experiments lie between 10 and 25 %. A group far outside is worth a "
+                "second look: its counting, or its biology, is unusual.",
+                lambda theme: unspliced_figure(data, theme), data.to_frame, key="unspliced",
+            )  # fmt: skip
     for problem in summary.problems:
         show, icon = LEVELS[problem.level]
         show(f"**{plain(problem.what)}** {plain(problem.remedy)}".strip(), icon=icon)

@@ -6,11 +6,13 @@ import time
 
 import streamlit as st
 
+from velovi.figures.theme import LIGHT
 from velovi.figures.training import training_data, training_figure
 from velovi.runs.folder import Progress, RunFolder, RunState
 from velovi.ui.choice import Choice, choose_run
 from velovi.ui.guard import plain, plain_errors, show_error
 from velovi.ui.services import get_launcher, get_workspace
+from velovi.ui.take_away import take_away
 from velovi.ui.theme import current_theme, draw
 from velovi.ui.verdict import training_verdict
 from velovi.ui.words import STAGES, STATES, ago, device_name, duration
@@ -112,11 +114,14 @@ def loss_curve(run: RunFolder) -> None:
     data = training_data(run.history())
     if not len(data.epochs):
         return
-    st.markdown(
-        "**Held-out loss (negative ELBO), lower is better**",
-        help="Cells that the model does not train on judge how well it fits. Training ends when "
-        "this curve stops falling.",
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            "**Held-out loss (negative ELBO), lower is better**",
+            help="Cells that the model does not train on judge how well it fits. Training ends "
+            "when this curve stops falling.",
+        )
+        if not run.state().active:
+            take_away("loss", lambda: training_figure(data, LIGHT), data.to_frame, key="loss_curve")
     draw(training_figure(data, current_theme(), height=260), "loss_curve", alt="Loss by epoch",
          toolbar=False)  # fmt: skip
     if data.best is not None:
