@@ -10,7 +10,8 @@ import pandas as pd
 from velovi.errors import OptionError
 
 ALL_CELLS = "all cells"
-_SQUARES = 40  # of the embedding, along each side
+_SQUARES = (40, 28, 20, 14, 10)  # of the embedding, along its longer side
+_ENOUGH = 0.9  # of the cells judged: squares need not be larger
 _FEWEST_CELLS = 5  # in a square, for its mean to say something
 
 
@@ -18,8 +19,16 @@ _FEWEST_CELLS = 5  # in a square, for its mean to say something
 class Agreement:
     """Whether the projected velocity points to later times, in all cells and by group.
 
-    ``share`` is the share of cells (of those that can be judged) whose surroundings move to later
-    times; ``cosine`` the mean cosine of the velocity with the direction in which time rises.
+    Attributes
+    ----------
+    groups
+        All cells first, then the groups that hold a judged cell.
+    cells
+        How many of them can be judged (groups,).
+    share
+        Share of these whose velocity points to later times (groups,).
+    cosine
+        Mean cosine of their velocity with the direction in which time rises (groups,).
     """
 
     groups: tuple[str, ...]
@@ -47,10 +56,11 @@ def time_agreement(
     *,
     only: np.ndarray | None = None,
 ) -> Agreement:
-    """Compare the mean velocity in squares of a map with the direction in which mean time rises.
+    """Compare each cell's velocity on a map with the direction in which time rises around it.
 
-    Time rises between neighbouring squares by central differences (one-sided at a border);
-    squares of fewer than five cells, and those without neighbours, are not judged.
+    The map is cut into squares, and time rises between the means of neighbouring squares (central
+    differences, one-sided at a border). Cells in squares of fewer than five, or without neighbours,
+    are not judged; squares are as small as leave nine tenths of the cells judged.
 
     Parameters
     ----------
@@ -90,27 +100,30 @@ def time_agreement(
 
 
 def _cosines(positions: np.ndarray, velocity: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Cosine of velocity and rise of time in each cell's square (cells,); NaN where not judged."""
-    step = float(np.ptp(positions, axis=0).max()) / _SQUARES or 1.0
+    """Cosine of velocity and rise of time around each cell (cells,); NaN where not judged."""
+    cosine = np.full(len(time), np.nan)
+    for squares in _SQUARES:
+        rise = _rise(positions, time, squares)
+        size = np.hypot(*rise.T) * np.hypot(*velocity.T)
+        cosine = np.full(len(time), np.nan)
+        np.divide((rise * velocity).sum(axis=1), size, out=cosine, where=size > 0)
+        if np.isfinite(cosine).mean() >= _ENOUGH:
+            break
+    return cosine
+
+
+def _rise(positions: np.ndarray, time: np.ndarray, squares: int) -> np.ndarray:
+    """How mean time changes from square to square around each cell (cells, 2); NaN if unknown."""
+    step = float(np.ptp(positions, axis=0).max()) / squares or 1.0
     places = (positions - positions.min(axis=0)) / step
-    column, row = np.minimum(places, _SQUARES - 1).astype(int).T
-    square = row * _SQUARES + column
-    counts = np.bincount(square, minlength=_SQUARES**2).reshape(_SQUARES, _SQUARES)
-    mean_t, mean_x, mean_y = (
-        _mean(square, one, counts) for one in (time, velocity[:, 0], velocity[:, 1])
-    )
-    rise_x, rise_y = _slope(mean_t, axis=1), _slope(mean_t, axis=0)
-    size = np.hypot(rise_x, rise_y) * np.hypot(mean_x, mean_y)
-    cosine = np.full(size.shape, np.nan)
-    np.divide(rise_x * mean_x + rise_y * mean_y, size, out=cosine, where=size > 0)
-    return cosine.ravel()[square]
-
-
-def _mean(square: np.ndarray, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    sums = np.bincount(square, weights=values, minlength=counts.size).reshape(counts.shape)
-    found = np.full(counts.shape, np.nan)
-    np.divide(sums, counts, out=found, where=counts >= _FEWEST_CELLS)
-    return found
+    column, row = np.minimum(places, squares - 1).astype(int).T
+    square = row * squares + column
+    counts = np.bincount(square, minlength=squares**2)
+    sums = np.bincount(square, weights=time, minlength=squares**2)
+    mean = np.full(counts.shape, np.nan)
+    np.divide(sums, counts, out=mean, where=counts >= _FEWEST_CELLS)
+    mean = mean.reshape(squares, squares)
+    return np.stack([_slope(mean, axis=1).ravel()[square], _slope(mean, axis=0).ravel()[square]], 1)
 
 
 def _slope(values: np.ndarray, axis: int) -> np.ndarray:
