@@ -8,7 +8,6 @@ import pytest
 from scipy.stats import spearmanr
 
 from velovi.errors import OptionError
-from velovi.figures.agreement import time_agreement
 from velovi.figures.groups import QUANTILES, group_spread, spread_figure
 from velovi.figures.pairs import binned_quantiles, pair_density, pair_figure, rank_correlation
 from velovi.figures.rates import (
@@ -25,7 +24,7 @@ from velovi.figures.time_course import (
     gene_courses,
     gene_time,
     gene_time_figure,
-    rank_with_time,
+    time_agreement,
 )
 
 RNG = np.random.default_rng(0)

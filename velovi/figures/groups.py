@@ -13,7 +13,7 @@ from velovi.errors import OptionError
 from velovi.figures.theme import FigureTheme, axis, base_layout, category_colors
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_FRAME = 70  # pixels around the rows
+_ROW_HEIGHT, _FRAME = 30, 70
 ALL_CELLS = "all cells"
 
 
@@ -108,38 +108,23 @@ def group_spread(
 
 def spread_figure(data: GroupSpread, theme: FigureTheme) -> go.Figure:
     """A row for each group: line from 5 to 95 %, bar from 25 to 75 %, point at the median."""
-    traces, thick = [], 11 if len(data.groups) <= 12 else 7
+    traces = []
     for name, row in zip(data.groups, data.quantiles, strict=True):
         color = data.colors[name]
         shared = {"y": [name, name], "mode": "lines", "hoverinfo": "skip", "showlegend": False}
         traces += [
             go.Scatter(x=row[[0, 4]], line={"color": color, "width": 2}, **shared),
-            go.Scatter(x=row[[1, 3]], line={"color": color, "width": thick}, **shared),
+            go.Scatter(x=row[[1, 3]], line={"color": color, "width": 11}, **shared),
             go.Scatter(
                 x=[row[2]], y=[name], mode="markers", showlegend=False, name=name,
                 marker={"color": theme.paper, "size": 7, "line": {"color": theme.ink, "width": 2}},
-                hovertemplate=f"{name}: median {row[2]:.3g}, half of the cells from {row[1]:.3g} "
-                f"to {row[3]:.3g}<extra></extra>",
+                hovertemplate=f"{name}: median %{{x:.3g}}<extra></extra>",
             ),
         ]  # fmt: skip
-    low, high = _ends(data.quantiles)
-    rows = max(1, len(data.groups))
-    layout = base_layout(
-        theme,
-        height=_FRAME + (30 if rows <= 12 else 20) * rows,
-        xaxis=axis(theme, data.title, range=[low, high]),
-        yaxis=axis(
-            theme, "", showgrid=False, categoryorder="array", categoryarray=data.groups, dtick=1,
-            range=[-0.7, rows - 0.3], ticklabelstandoff=6,
-        ),
-    )  # fmt: skip
-    return go.Figure(traces, layout)
-
-
-def _ends(quantiles: np.ndarray) -> tuple[float, float]:
-    """Ends of the axis: a little beyond all lines."""
-    if not quantiles.size:
-        return 0.0, 1.0
-    low, high = float(quantiles.min()), float(quantiles.max())
-    room = 0.03 * (high - low) or 0.5
-    return low - room, high + room
+    figure = go.Figure(traces)
+    figure.update_layout(
+        **base_layout(theme, height=_FRAME + _ROW_HEIGHT * max(1, len(data.groups))),
+        xaxis=axis(theme, data.title),
+        yaxis=axis(theme, "", showgrid=False, categoryorder="array", categoryarray=data.groups),
+    )
+    return figure

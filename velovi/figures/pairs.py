@@ -13,7 +13,6 @@ from velovi.figures.theme import FigureTheme, axis, base_layout, colorbar
 
 BINS = 48
 _ENDS = (0.5, 99.5)  # percentiles that bound the picture
-_FEWEST_CELLS = 5  # in a bin, for its median to say something
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,7 @@ class PairDensity:
     counts
         (y bins, x bins) cells.
     x_middle, median
-        Median of the second number (bins,) where the first lies in a bin; NaN in bins of fewer
-        than five cells.
+        Median of the second number (bins,) where the first lies in a bin; NaN in empty bins.
     correlation
         Spearman's rank correlation over all cells; NaN when it is not defined.
     """
@@ -75,8 +73,6 @@ def pair_density(
     x, y = x[chosen], y[chosen]
     x_edges, y_edges = (np.linspace(*_ends(one), bins + 1) for one in (x, y))
     counts, _, _ = np.histogram2d(y, x, bins=(y_edges, x_edges))
-    median = binned_quantiles(x, y, x_edges, (0.5,))[0]
-    median[np.histogram(x, x_edges)[0] < _FEWEST_CELLS] = np.nan
     return PairDensity(
         x_title=x_title,
         y_title=y_title,
@@ -84,7 +80,7 @@ def pair_density(
         y_edges=y_edges,
         counts=counts,
         x_middle=(x_edges[:-1] + x_edges[1:]) / 2,
-        median=median,
+        median=binned_quantiles(x, y, x_edges, (0.5,))[0],
         correlation=rank_correlation(x, y),
     )
 

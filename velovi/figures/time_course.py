@@ -1,4 +1,4 @@
-"""Genes along shared latent time."""
+"""Genes along shared latent time, and whether the velocity agrees with that time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from velovi.figures.pairs import binned_quantiles, rank_correlation
 from velovi.figures.theme import FigureTheme, axis, base_layout, colorbar, translucent
 
 BINS = 80
-SAMPLE = 50_000  # cells that rank correlations are taken over, evenly from all
 _SMOOTHING = 2.0  # bins
+_SQUARES = 40  # of the embedding, along each side
+_FEWEST_CELLS = 5  # in a square, for its mean to say something
 _BAND = (0.1, 0.5, 0.9)
 
 
@@ -36,7 +37,7 @@ class GeneCourses:
     peak
         Time of each gene's largest value (genes,).
     correlation
-        Rank correlation of each gene's value with time over cells (genes,), see :data:`SAMPLE`.
+        Rank correlation of each gene's value with time over cells (genes,).
     """
 
     quantity: str
@@ -82,13 +83,21 @@ def gene_courses(
     bins
         Of equal numbers of cells.
     """
-    chosen, t = _timed(time, only)
-    place, middle = _bins_of(t, bins)
+    time = np.asarray(time, dtype=float)
+    chosen = np.isfinite(time)
+    if only is not None:
+        chosen &= only
+    t = time[chosen]
+    bins = max(1, min(bins, t.size))
+    edges = np.unique(np.quantile(t, np.linspace(0, 1, bins + 1))) if t.size else np.array([0, 1.0])
+    if len(edges) < 2:
+        edges = np.array([edges[0], edges[0] + 1.0])
+    place = np.clip(np.searchsorted(edges, t, side="right") - 1, 0, len(edges) - 2)
+    middle = (edges[:-1] + edges[1:]) / 2
     rows, correlations = [], []
     for values in columns.values():
-        mine = np.asarray(values)[chosen]
-        rows.append(_course(place, mine, len(middle)))
-        correlations.append(_sampled_correlation(t, mine))
+        rows.append(_course(place, np.asarray(values, dtype=float)[chosen], len(middle)))
+        correlations.append(_correlation(t, np.asarray(values, dtype=float)[chosen]))
     values = np.array(rows).reshape(len(columns), len(middle))
     known = np.where(np.isfinite(values), values, -np.inf)
     peak = middle[np.argmax(known, axis=1)] if len(columns) else np.empty(0)
@@ -101,43 +110,6 @@ def gene_courses(
         peak=peak[order],
         correlation=np.array(correlations)[order],
     )
-
-
-def rank_with_time(
-    time: np.ndarray, columns: Mapping[str, np.ndarray], *, only: np.ndarray | None = None
-) -> dict[str, float]:
-    """Rank correlation of each column (cells,) with time (cells,), see :data:`SAMPLE`.
-
-    Parameters
-    ----------
-    time, columns, only
-        As for :func:`gene_courses`.
-    """
-    chosen, t = _timed(time, only)
-    return {
-        name: _sampled_correlation(t, np.asarray(values)[chosen])
-        for name, values in columns.items()
-    }
-
-
-def _timed(time: np.ndarray, only: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the cells that have a time and are looked at, and their times."""
-    time = np.asarray(time, dtype=float)
-    known = np.isfinite(time) if only is None else np.isfinite(time) & only
-    chosen = np.flatnonzero(known)
-    return chosen, time[chosen]
-
-
-def _bins_of(t: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
-    """Bin of each cell (cells,) and middle of each bin (bins,); bins hold equally many cells."""
-    count = max(1, min(bins, t.size))
-    edges = (
-        np.unique(np.quantile(t, np.linspace(0, 1, count + 1))) if t.size else np.array([0, 1.0])
-    )
-    if len(edges) < 2:
-        edges = np.array([edges[0], edges[0] + 1.0])
-    place = np.clip(np.searchsorted(edges, t, side="right") - 1, 0, len(edges) - 2)
-    return place, (edges[:-1] + edges[1:]) / 2
 
 
 def _course(place: np.ndarray, values: np.ndarray, bins: int) -> np.ndarray:
@@ -157,9 +129,7 @@ def _course(place: np.ndarray, values: np.ndarray, bins: int) -> np.ndarray:
     return (smooth - low) / (high - low) if high > low else np.where(weight > 0, 0.0, np.nan)
 
 
-def _sampled_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    every = max(1, -(-len(x) // SAMPLE))
-    x, y = x[::every], y[::every]
+def _correlation(x: np.ndarray, y: np.ndarray) -> float:
     known = np.isfinite(x) & np.isfinite(y)
     return rank_correlation(x[known], y[known])
 
@@ -170,7 +140,7 @@ def courses_figure(data: GeneCourses, theme: FigureTheme) -> go.Figure:
     figure = go.Figure(
         go.Heatmap(
             x=data.time, y=list(data.genes), z=data.values, colorscale=theme.time, zmin=0, zmax=1,
-            colorbar=colorbar(theme, "scaled", len=min(1.0, 220 / height)),
+            colorbar=colorbar(theme, "of the gene's range", len=min(1.0, 220 / height)),
             hovertemplate="%{y}, time %{x:.2f}: %{z:.2f}<extra></extra>",
         )
     )  # fmt: skip
@@ -204,30 +174,11 @@ class GeneTime:
         )
 
 
-def gene_time(
-    gene: str,
-    shared: np.ndarray,
-    own: np.ndarray,
-    *,
-    only: np.ndarray | None = None,
-    bins: int = 40,
-) -> GeneTime:
-    """Median and 10 to 90 % of a gene's own time in bins of the shared time.
-
-    Parameters
-    ----------
-    gene
-        Its name.
-    shared, own
-        The two times (cells,); a cell that lacks one is left out.
-    only
-        bool (cells,): look at these cells alone.
-    bins
-        Of equal width; empty ones are left out.
-    """
-    chosen, x = _timed(shared, only)
-    y = np.asarray(own)[chosen].astype(float)
-    x, y = x[np.isfinite(y)], y[np.isfinite(y)]
+def gene_time(gene: str, shared: np.ndarray, own: np.ndarray, *, bins: int = 40) -> GeneTime:
+    """Median and 10 to 90 % of a gene's own time (cells,) in bins of the shared time (cells,)."""
+    shared, own = np.asarray(shared, dtype=float), np.asarray(own, dtype=float)
+    known = np.isfinite(shared) & np.isfinite(own)
+    x, y = shared[known], own[known]
     edges = np.linspace(0.0, max(1.0, float(x.max(initial=1.0))), bins + 1)
     low, median, high = binned_quantiles(x, y, edges, _BAND)
     filled = np.isfinite(median)
@@ -254,7 +205,104 @@ def gene_time_figure(data: GeneTime, theme: FigureTheme, *, height: int = 300) -
     )  # fmt: skip
     figure.update_layout(
         **base_layout(theme, height=height),
-        xaxis=axis(theme, "Shared latent time", range=[-0.02, 1.02]),
+        xaxis=axis(theme, "Shared latent time"),
         yaxis=axis(theme, f"{data.gene}'s own time (0 to 20)", range=[0, 20.5]),
     )
     return figure
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Whether the projected velocity points to later times, in all cells and by group.
+
+    ``share`` is the share of cells (of those that can be judged) whose surroundings move to later
+    times; ``cosine`` the mean cosine of the velocity with the direction in which time rises.
+    """
+
+    groups: tuple[str, ...]
+    cells: np.ndarray
+    share: np.ndarray
+    cosine: np.ndarray
+
+    def __post_init__(self) -> None:
+        if not len(self.groups) == len(self.cells) == len(self.share) == len(self.cosine):
+            raise OptionError("groups and their numbers differ in length")
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for all cells, then one for each group."""
+        return pd.DataFrame(
+            {"group": self.groups, "cells judged": self.cells, "to later times": self.share,
+             "cosine": self.cosine}
+        )  # fmt: skip
+
+
+def time_agreement(
+    positions: np.ndarray,
+    velocity: np.ndarray,
+    time: np.ndarray,
+    labels: pd.Series | pd.Categorical | None = None,
+) -> Agreement:
+    """Compare the mean velocity in squares of a map with the direction in which mean time rises.
+
+    Time rises between neighbouring squares by central differences (one-sided at a border);
+    squares of fewer than five cells, and those without neighbours, are not judged.
+
+    Parameters
+    ----------
+    positions, velocity
+        (cells, 2): places on a map and the velocity projected there.
+    time
+        (cells,)
+    labels
+        Groups of cells.
+    """
+    positions, velocity = np.asarray(positions, dtype=float), np.asarray(velocity, dtype=float)
+    time = np.asarray(time, dtype=float)
+    known = np.isfinite(positions).all(axis=1) & np.isfinite(velocity).all(axis=1)
+    known &= np.isfinite(time)
+    if not known.any():
+        return Agreement((), np.empty(0), np.empty(0), np.empty(0))
+    p, v, t = positions[known], velocity[known], time[known]
+    low = p.min(axis=0)
+    step = float(np.ptp(p, axis=0).max()) / _SQUARES or 1.0
+    column, row = np.minimum((p - low) / step, _SQUARES - 1).astype(int).T
+    square, shape = row * _SQUARES + column, (_SQUARES, _SQUARES)
+    counts = np.bincount(square, minlength=_SQUARES**2).reshape(shape)
+    mean_t, mean_x, mean_y = (_mean(square, one, counts) for one in (t, v[:, 0], v[:, 1]))
+    rise_x, rise_y = _slope(mean_t, axis=1), _slope(mean_t, axis=0)
+    size = np.hypot(rise_x, rise_y) * np.hypot(mean_x, mean_y)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = np.where(size > 0, (rise_x * mean_x + rise_y * mean_y) / size, np.nan)
+    of_cells = cosine.ravel()[square]
+    names, codes = ["all cells"], None
+    if labels is not None:
+        categories = pd.Categorical(labels)
+        codes = categories.codes[known]
+        names += [str(one) for one in categories.categories]
+    rows = []
+    for number, name in enumerate(names):
+        mine = of_cells if number == 0 or codes is None else of_cells[codes == number - 1]
+        mine = mine[np.isfinite(mine)]
+        if mine.size:
+            rows.append((name, mine.size, float((mine > 0).mean()), float(mine.mean())))
+    parts = list(zip(*rows, strict=True)) if rows else [(), (), (), ()]
+    return Agreement(parts[0], *(np.array(one) for one in parts[1:]))
+
+
+def _mean(square: np.ndarray, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    sums = np.bincount(square, weights=values, minlength=counts.size).reshape(counts.shape)
+    found = np.full(counts.shape, np.nan)
+    np.divide(sums, counts, out=found, where=counts >= _FEWEST_CELLS)
+    return found
+
+
+def _slope(values: np.ndarray, axis: int) -> np.ndarray:
+    """Difference of neighbouring squares, per square; one-sided at a border, 0 without any."""
+    padded = np.pad(values, [(1, 1) if a == axis else (0, 0) for a in range(2)],
+                    constant_values=np.nan)  # fmt: skip
+    size = values.shape[axis]
+    before, after = (np.take(padded, range(i, i + size), axis=axis) for i in (0, 2))
+    sides = np.stack([values - before, after - values])
+    known = np.isfinite(sides)
+    found = np.where(known, sides, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.where(np.isfinite(values), found, np.nan)
