@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from velovi.ui.cell_sets import linked_selection
+from velovi.ui.cell_sets import linked_selection, selection_panel
 from velovi.ui.explore import demo_banner, need_result, training_note
 from velovi.ui.links import copy_link, current_picture
 from velovi.ui.panels import chosen_cells
@@ -51,6 +51,7 @@ def body() -> None:
         courses_panel(view, time_id, time, only)
     with gene:
         gene_time_panel(view, time)
+    selection_panel(view)
 
 
 page(body)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from velovi.ui.cell_sets import linked_selection
+from velovi.ui.cell_sets import linked_selection, selection_panel
 from velovi.ui.explore import demo_banner, need_result, training_note
 from velovi.ui.links import copy_link, current_picture
 from velovi.ui.router import page
@@ -32,6 +32,7 @@ def body() -> None:
     else:
         st.info("This result holds no state probabilities. A new training run works them out.")
     rate_panels(view)
+    selection_panel(view)
 
 
 page(body)

@@ -163,6 +163,7 @@ def value_colors(
     *,
     scale: ScaleKind = "abundance",
     clip: tuple[float, float] = (1.0, 99.0),
+    bounds: tuple[float, float] | None = None,
     note: str = "",
 ) -> CellColors:
     """Colours of a number, from a percentile of the finite values to another.
@@ -179,12 +180,14 @@ def value_colors(
         ``"diverging"`` makes the ends symmetric about zero.
     clip
         The two percentiles.
+    bounds
+        Ends of the scale in place of percentiles.
     """
     given = np.asarray(values, dtype=np.float32)
     known = np.isfinite(given)
     if not known.any():
         return plain_colors(title, len(given), theme, note=note)
-    low, high = color_bounds(given, clip, scale)
+    low, high = bounds or color_bounds(given, clip, scale)
     share = (given - np.float32(low)) * np.float32(LEVELS / (high - low))
     with np.errstate(invalid="ignore"):
         codes = np.clip(np.rint(share), 0, LEVELS)

@@ -224,12 +224,18 @@ def _described(colors: CellColors, where: Places, theme: FigureTheme) -> dict[st
         "counts": colors.counts,
         "low": colors.low,
         "high": colors.high,
-        "lowText": f"{colors.low:.3g}",
-        "highText": f"{colors.high:.3g}",
+        "lowText": _end(colors.low, colors),
+        "highText": _end(colors.high, colors),
         "symmetric": colors.symmetric,
         "unknown": unknown,
         "places": name_places(where, colors),
     }
+
+
+def _end(value: float, colors: CellColors) -> str:
+    """An end of the scale, without digits that nobody can see in a colour."""
+    small = abs(value) < 0.005 * (colors.high - colors.low)
+    return "0" if small else f"{value:.2g}" if abs(value) < 10 else f"{value:.3g}"
 
 
 def _dress(theme: FigureTheme) -> dict[str, str]:
@@ -306,8 +312,11 @@ def _colors(
     if coloring.gene and coloring.layer:
         name, scale, note = GENE_LAYERS[coloring.layer]
         values = _view.gene(coloring.layer, coloring.gene)
+        name = name.removeprefix("Probability: ")
         title = f"{coloring.gene}: {name[:1].lower()}{name[1:]}"
-        return value_colors(title, values, theme, scale=scale, clip=clip, note=note)
+        # probabilities share one scale, so that maps beside each other can be compared
+        bounds = (0.0, 1.0) if coloring.layer.startswith("p_") else None
+        return value_colors(title, values, theme, scale=scale, clip=clip, bounds=bounds, note=note)
     if coloring.column is None:
         return plain_colors("Cells", store.n_cells, theme)
     name, note = cell_number(coloring.column)

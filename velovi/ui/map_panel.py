@@ -41,7 +41,7 @@ def color_controls(view: ResultView, name: str, default: str = "") -> Coloring:
     known = {f"{kind}:{one}" for kind, names in first.items() for one in names}
     fallback = default if default in known else next(iter([f"obs:{c}" for c in columns]), "")
     kind, _, what = linked(name, known, fallback, what="colour").partition(":")
-    kinds = {"obs": "Annotation", "layer": "Gene", "set": "Set"}
+    kinds = {"obs": "Cells", "layer": "Gene", "set": "Set"}
     offered = [one for one in kinds if first[one]]
     if not offered:
         return Coloring()

@@ -14,8 +14,8 @@ from velovi.ui.words import cell_number
 
 INTRINSIC = "directional"
 MEASURES = {
-    "difference": "Range of angles",
-    "variance": "Variance of angle",
+    "difference": "Range of angles (radians)",
+    "variance": "Variance of angle (radians²)",
     "cosine_sim_variance": "Variance of cosine",
     "cosine_sim_difference": "Range of cosines",
 }

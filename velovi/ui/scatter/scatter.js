@@ -385,7 +385,9 @@ class Scatter {
     const stage = make("div", { class: "stage", tabindex: "0", role: "img" });
     const canvas = make("canvas"), above = make("canvas"), card = make("div", { class: "card", hidden: "" });
     const legend = make("div", { class: "legend" });
-    stage.append(canvas, above, card);
+    // points are painted onto the sheet of lines and names: without a graphics card, browsers
+    // leave out the part of a WebGL canvas that was outside the window when it was drawn
+    stage.append(above, card);
     const body = make("div", { class: "body" });
     body.append(stage, legend);
     box.append(head, body);
@@ -447,7 +449,7 @@ class Scatter {
     this.undo.disabled = !this.past.length;
     this.invert.disabled = this.clear.disabled = !this.chosen;
     this.said.textContent = this.chosen
-      ? `${this.chosen.toLocaleString("en")} of ${this.n.toLocaleString("en")} cells selected`
+      ? `${this.chosen.toLocaleString("en")} selected`
       : this.pen === "pan" ? "" : "Draw around cells";
     for (const panel of this.panels) panel.stage.dataset.pen = this.pen;
   }
@@ -593,6 +595,7 @@ class Scatter {
     const { ink } = panel;
     ink.setTransform(panel.ratio, 0, 0, panel.ratio, 0, 0);
     ink.clearRect(0, 0, panel.width, panel.height);
+    ink.drawImage(panel.canvas, 0, 0, panel.width, panel.height);
     if (this.lines) this.drawField(panel);
     if (this.header.names && panel.map.kind === "labels") this.drawNames(panel);
     if (this.outline && this.outline.panel === panel) this.drawOutline(panel);
