@@ -243,10 +243,10 @@ def _serve(given: argparse.Namespace) -> int:
     if given.workspace:
         environment["VELOVI_WORKSPACE"] = str(given.workspace.resolve())
     command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.port", str(given.port)]
-    if os.name == "nt":
-        return subprocess.call(command, env=environment)
-    # in place of this process, so that whoever ends it ends the server
-    os.execve(command[0], command, environment)
+    if os.name != "nt":
+        # in place of this process, so that whoever ends it ends the server
+        os.execve(command[0], command, environment)
+    return subprocess.call(command, env=environment)
 
 
 if __name__ == "__main__":
