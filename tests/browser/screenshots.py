@@ -16,7 +16,7 @@ from tests.browser.app import ARGUMENTS, ROOT, browser_path, server, settle
 PAGES = {
     "map": "",
     "genes": "genes",
-    "time": "time",
+    "time": "latent_time",
     "states": "states",
     "uncertainty": "uncertainty",
     "data": "data",

@@ -26,7 +26,6 @@ def navigate() -> st.Page:
                     "pages/latent_time.py",
                     title="Time",
                     icon=":material/timeline:",
-                    url_path="time",
                 ),
                 st.Page(
                     "pages/states.py",

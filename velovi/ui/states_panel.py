@@ -106,7 +106,7 @@ def _some_cells(view: ResultView) -> tuple[np.ndarray | None, str]:
     groups = [] if labels is None else [str(one) for one in labels.cat.categories]
     special = (["The selected cells"] if mask is not None else []) + ["All cells"]
     choice = st.selectbox(
-        "Cells", special + groups, key="states_cells",
+        "Cells", special + groups, key=f"states_cells_{mask is not None}",
         help="A group of cells, or those that you selected on a map.",
     )  # fmt: skip
     if choice == "The selected cells" and mask is not None:

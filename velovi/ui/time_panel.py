@@ -96,7 +96,8 @@ def _root(view: ResultView) -> tuple[np.ndarray | None, str]:
     if not options:
         st.write("Select cells on the map below; time can begin at them.")
         return None, "my root"
-    root = st.selectbox("Time begins at", options, key="root_group")
+    # a list that becomes another one needs a name of its own, or the old choice stays behind it
+    root = st.selectbox("Time begins at", options, key=f"root_group_{bool(chosen)}")
     if chosen and root == chosen[0]:
         assert mask is not None
         return mask, f"from {int(mask.sum()):,} selected cells"
