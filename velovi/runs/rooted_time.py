@@ -126,7 +126,11 @@ def request_time(result_path: Path, times_folder: Path, name: str, root: ArrayLi
 def times(times_folder: Path) -> list[RootedTime]:
     """All times of a result, in the order in which they were asked for."""
     _reap()
-    folders = sorted(Path(times_folder).glob("[!.]*/request.json"))
+    asked: list[tuple[int, Path]] = []
+    for one in Path(times_folder).glob("[!.]*/request.json"):
+        with suppress(OSError):  # deleted meanwhile
+            asked.append((one.stat().st_mtime_ns, one))
+    folders = [one for _, one in sorted(asked)]
     found = [_look(one.parent) for one in folders]
     return [one for one in found if one is not None]
 
