@@ -6,7 +6,6 @@ A set is a bit for each cell of the run's result, in the order of the result.
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from velovi.runs.folder import read_json, write_json
 from velovi.runs.workspace import Workspace, new_id
 
 _LONGEST_NAME = 60
-_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 class CellSets:
@@ -33,9 +31,7 @@ class CellSets:
     """
 
     def __init__(self, workspace: Workspace, run_id: str, n_cells: int) -> None:
-        if not _RUN_ID.fullmatch(run_id):
-            raise StoreError("this is not an id of this workspace", where=repr(run_id[:80]))
-        self._folder = workspace.root / "cell_sets" / run_id
+        self._folder = workspace.of_run("cell_sets", run_id)
         self._n_cells = n_cells
 
     def names(self) -> list[str]:

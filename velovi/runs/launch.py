@@ -110,24 +110,41 @@ def _limit_from_environment() -> int:
 
 def start_worker(run: RunFolder) -> int:
     """Start a detached worker for one run and return its process id."""
+    owner = start_detached("velovi.runs.worker", run.path, run.log_path)
+    run.write_owner(owner)
+    return owner.pid
+
+
+def start_detached(module: str, folder: Path, log_path: Path) -> Owner:
+    """Start ``python -m module folder`` in a session of its own; it outlives this process.
+
+    Parameters
+    ----------
+    module
+        What to run.
+    folder
+        Its only argument, and where it works.
+    log_path
+        Takes what it prints.
+    """
+    reap()
     # a thread that waits should sleep: spinning ones starve everything else on a busy machine
     environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONUNBUFFERED": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(
         [str(_PACKAGE_PARENT), *filter(None, [environment.get("PYTHONPATH")])]
     )
-    with run.log_path.open("ab") as log:
+    with log_path.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "velovi.runs.worker", str(run.path)],
+            [sys.executable, "-m", module, str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
             env=environment,
-            cwd=run.path,
+            cwd=folder,
         )
     _children.append(process)
-    run.write_owner(Owner.of_process(process.pid))
-    return process.pid
+    return Owner.of_process(process.pid)
 
 
 def press_cancel(run: RunFolder) -> None:
@@ -143,5 +160,5 @@ def press_cancel(run: RunFolder) -> None:
 
 
 def reap() -> None:
-    """Collect workers of this process that have ended, so that none lingers as a zombie."""
+    """Collect processes of this one that have ended, so that none lingers as a zombie."""
     _children[:] = [child for child in _children if child.poll() is None]

@@ -18,10 +18,8 @@ The folder is the truth: whoever looks, after any restart, sees the same state.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -36,16 +34,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from velovi.errors import OptionError, StoreError, VeloviError
 from velovi.runs.folder import Owner, read_json, write_json
-from velovi.runs.workspace import DEMO_FOLDER, new_id
+from velovi.runs.launch import reap, start_detached
+from velovi.runs.workspace import DEMO_FOLDER, checked_id, new_id
 
 LONGEST_NAME = 60
 # a process on another machine cannot be looked up; after so many seconds it is given up
 REMOTE_LIMIT = 3600.0
 _STARTING = 30.0  # seconds in which a request may be without a process
-_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
-_PACKAGE_PARENT = Path(__file__).resolve().parents[2]
-# only so that ended children are collected; what works is known from the folders
-_children: list[subprocess.Popen[bytes]] = []
 
 State = Literal["working", "done", "failed", "lost"]
 
@@ -125,7 +120,7 @@ def request_time(result_path: Path, times_folder: Path, name: str, root: ArrayLi
 
 def times(times_folder: Path) -> list[RootedTime]:
     """All times of a result, in the order in which they were asked for."""
-    _reap()
+    reap()
     asked: list[tuple[int, Path]] = []
     for one in Path(times_folder).glob("[!.]*/request.json"):
         with suppress(OSError):  # deleted meanwhile
@@ -189,7 +184,7 @@ def delete_time(times_folder: Path, time_id: str) -> None:
     except FileNotFoundError:
         return
     shutil.rmtree(doomed, ignore_errors=True)
-    _reap()
+    reap()
 
 
 def _n_cells(result_path: Path) -> int:
@@ -250,36 +245,13 @@ def _check_place(folder: Path) -> None:
 
 
 def _folder(times_folder: Path, time_id: str) -> Path:
-    # ids come from URLs: nothing but plain names may reach the file system
-    if not _ID.fullmatch(time_id):
-        raise StoreError("this is not the id of a time", where=repr(time_id[:80]))
-    return Path(times_folder) / time_id
+    return Path(times_folder) / checked_id(time_id, "the id of a time")
 
 
 def _start(folder: Path) -> None:
     """Start the process that works out one time, detached from this one."""
-    _reap()
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONUNBUFFERED": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join(
-        [str(_PACKAGE_PARENT), *filter(None, [environment.get("PYTHONPATH")])]
-    )
-    with (folder / "log.txt").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "velovi.runs.rooted_time", str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env=environment,
-            cwd=folder,
-        )
-    _children.append(process)
-    write_json(folder / "launched.json", asdict(Owner.of_process(process.pid)))
-
-
-def _reap() -> None:
-    """Collect processes of this one that have ended, so that none lingers as a zombie."""
-    _children[:] = [child for child in _children if child.poll() is None]
+    owner = start_detached("velovi.runs.rooted_time", folder, folder / "log.txt")
+    write_json(folder / "launched.json", asdict(owner))
 
 
 def _owner(folder: Path) -> Owner | None:

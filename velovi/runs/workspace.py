@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from velovi import __version__
 from velovi.config import RunOptions
@@ -26,7 +26,7 @@ DEMO_RUN_ID = "demo"
 LONGEST_NAME = 120
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 # folders of the workspace that keep what readers made of a run, in a folder for each
-OF_A_RUN = ("cell_sets", "times")
+OfARun = Literal["cell_sets", "times"]
 _RECORDED = ("torch", "scvi-tools", "anndata", "scanpy", "numpy", "zarr")
 
 
@@ -137,7 +137,7 @@ class Workspace:
 
     def dataset(self, dataset_id: str) -> Dataset:
         """One file by its id."""
-        path = self.datasets_path / _checked(dataset_id)
+        path = self.datasets_path / checked_id(dataset_id)
         if not (path / "dataset.json").exists():
             raise StoreError(
                 "this file is not in the workspace",
@@ -224,7 +224,7 @@ class Workspace:
         """One run by its id; ``"demo"`` is the one that comes with the app."""
         if run_id == DEMO_RUN_ID:
             return RunFolder(DEMO_FOLDER)
-        path = self.runs_path / _checked(run_id)
+        path = self.runs_path / checked_id(run_id)
         if not (path / "spec.json").exists():
             raise StoreError(
                 "this run is not in the workspace",
@@ -265,8 +265,12 @@ class Workspace:
                 "this run is still busy", where=run.spec().name, remedy="Cancel it first"
             )
         _remove(run.path)
-        for name in OF_A_RUN:
-            shutil.rmtree(self.root / name / run_id, ignore_errors=True)
+        for kind in get_args(OfARun):
+            shutil.rmtree(self.of_run(kind, run_id), ignore_errors=True)
+
+    def of_run(self, kind: OfARun, run_id: str) -> Path:
+        """Where readers' cell sets or times of a run are kept; they go when it is deleted."""
+        return self.root / kind / checked_id(run_id)
 
 
 def new_id() -> str:
@@ -285,10 +289,11 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _checked(name: str) -> str:
+def checked_id(name: str, what: str = "an id of this workspace") -> str:
+    """The id of a file, a run or what belongs to one, once it is known to be a plain name."""
     # ids come from URLs: nothing but plain names may reach the file system
     if not _ID.fullmatch(name):
-        raise StoreError("this is not an id of this workspace", where=repr(name[:80]))
+        raise StoreError(f"this is not {what}", where=repr(name[:80]))
     return name
 
 
