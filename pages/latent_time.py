@@ -43,14 +43,14 @@ def body() -> None:
     only = chosen_cells(view)
     groups, agreement = st.columns([1.4, 1], gap="large")
     with groups:
-        time_by_group(view, time, only)
+        time_by_group(view, time_id, time, only)
     with agreement:
         agreement_panel(view, time_id, time)
     courses, gene = st.columns([1.4, 1], gap="large")
     with courses:
         courses_panel(view, time_id, time, only)
     with gene:
-        gene_time_panel(view, time)
+        gene_time_panel(view, time_id, time)
     selection_panel(view)
 
 

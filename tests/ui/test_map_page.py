@@ -11,7 +11,8 @@ from fakes import write_velocity_file
 from velovi.figures.theme import LIGHT
 from velovi.runs.cell_sets import CellSets
 from velovi.runs.folder import RunState
-from velovi.ui.cell_map import Coloring, cell_colors, cell_facts, take_selection
+from velovi.ui.cell_map import cell_colors, cell_facts, take_selection
+from velovi.ui.coloring import Coloring
 from velovi.ui.view import open_result
 
 SELECTED = "selected_cells"

@@ -98,6 +98,7 @@ def embedding_data(
     values: np.ndarray | None = None,
     colors: Mapping[str, str] | None = None,
     clip: tuple[float, float] = (1.0, 99.0),
+    bounds: tuple[float, float] | None = None,
     scale: ScaleKind = "abundance",
     strata: np.ndarray | None = None,
     streams: Streams | None = None,
@@ -119,6 +120,8 @@ def embedding_data(
         The file's own colours for the categories.
     clip
         Percentiles that bound the colour scale.
+    bounds
+        Ends of the colour scale in place of percentiles.
     scale
         ``"diverging"`` makes the bounds symmetric about zero.
     strata
@@ -134,7 +137,7 @@ def embedding_data(
         strata = categories.codes
     chosen = stratified_sample(len(positions), strata, limit)
     chosen = chosen[np.isfinite(positions[chosen]).all(axis=1)]
-    low, high = (0.0, 1.0) if values is None else color_bounds(values, clip, scale)
+    low, high = bounds or ((0.0, 1.0) if values is None else color_bounds(values, clip, scale))
     return EmbeddingData(
         title=title,
         cells=np.asarray(cells, dtype=object)[chosen],

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,15 +31,16 @@ from velovi.figures.cells import (
     plain_colors,
     value_colors,
 )
-from velovi.figures.embedding import ScaleKind, Streams
+from velovi.figures.embedding import Streams
 from velovi.figures.theme import FONT, FigureTheme, theme_named
+from velovi.ui.coloring import Coloring, Meaning, meaning
 from velovi.ui.selection import select, selected
 from velovi.ui.theme import current_theme
 from velovi.ui.view import ResultView
-from velovi.ui.words import GENE_LAYERS, cell_number
 
 _HERE = Path(__file__).parent / "scatter"
 _SENT = "sent_to_browser"
+_LINE, _HEAD = 1.2, 5.0  # width of the velocity field's lines and size of its arrowheads, pixels
 _PLACES_KEPT, _CODES_KEPT = 3, 8  # fewer than the browser keeps
 _scatter = st.components.v2.component(
     "velovi.scatter",
@@ -48,28 +49,8 @@ _scatter = st.components.v2.component(
     js=(_HERE / "scatter.js").read_text(),
 )
 _lookup = st.components.v2.component("velovi.lookup", js=(_HERE / "lookup.js").read_text())
-
-
 # what, beside places, colours and selection, changes the picture
 _DRAWN_BY = ("view", "height", "columns", "size", "opacity", "names", "theme", "field", "maps")
-
-
-@dataclass(frozen=True)
-class Coloring:
-    """What the colour of a cell means: an annotation, a layer of a gene, or numbers given here.
-
-    ``values`` are (cells,), ``labels`` a categorical Series; both need a ``title``.
-    """
-
-    column: str | None = None
-    gene: str | None = None
-    layer: str | None = None
-    title: str = ""
-    note: str = ""
-    values: np.ndarray | None = field(default=None, compare=False)
-    scale: ScaleKind = "abundance"
-    labels: Any = field(default=None, compare=False)
-    colors: Mapping[str, str] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -82,7 +63,6 @@ class MapLook:
     names: bool = True
     clip: tuple[float, float] = (1.0, 99.0)
     streams: Streams = field(default_factory=Streams)
-    arrow: float = 5.0
     only: np.ndarray | None = field(default=None, compare=False)
     only_name: str = ""
 
@@ -186,7 +166,7 @@ def map_message(
         "names": look.names,
         "font": FONT,
         "theme": _dress(theme),
-        "field": {"width": 1.2, "head": look.arrow} if "starts" in parts else None,
+        "field": {"width": _LINE, "head": _HEAD} if "starts" in parts else None,
         "maps": [
             {**_described(one, where, theme), "codes": stamp}
             for one, stamp in zip(colors, stamps, strict=True)
@@ -283,19 +263,8 @@ def cell_colors(
     view: ResultView, coloring: Coloring, theme: FigureTheme, clip: tuple[float, float]
 ) -> CellColors:
     """Codes and colours of a colouring; kept, because a page asks again whenever it is drawn."""
-    if coloring.values is not None:
-        return value_colors(
-            coloring.title,
-            coloring.values,
-            theme,
-            clip=clip,
-            note=coloring.note,
-            scale=coloring.scale,
-        )
-    if coloring.labels is not None:
-        return label_colors(
-            coloring.title, coloring.labels, theme, colors=coloring.colors, note=coloring.note
-        )
+    if coloring.values is not None or coloring.labels is not None:
+        return _coded(meaning(view, coloring), view.store.n_cells, theme, clip)
     return _colors(view.path, view.changed, coloring, theme.name, clip, view)
 
 
@@ -308,25 +277,24 @@ def _colors(
     clip: tuple[float, float],
     _view: ResultView,
 ) -> CellColors:
-    theme, store = theme_named(theme_name), _view.store
-    if coloring.gene and coloring.layer:
-        name, scale, note = GENE_LAYERS[coloring.layer]
-        values = _view.gene(coloring.layer, coloring.gene)
-        name = name.removeprefix("Probability: ")
-        title = f"{coloring.gene}: {name[:1].lower()}{name[1:]}"
-        # probabilities share one scale, so that maps beside each other can be compared
-        bounds = (0.0, 1.0) if coloring.layer.startswith("p_") else None
-        return value_colors(title, values, theme, scale=scale, clip=clip, bounds=bounds, note=note)
-    if coloring.column is None:
-        return plain_colors("Cells", store.n_cells, theme)
-    name, note = cell_number(coloring.column)
-    if coloring.column in store.label_columns:
-        labels = store.obs[coloring.column]
-        colors = _view.colors(coloring.column)
-        return label_colors(name, labels, theme, colors=colors, note=note)
-    values = store.obs[coloring.column].to_numpy(dtype=np.float32, na_value=np.nan)
-    kind: ScaleKind = "time" if coloring.column == "latent_time" else "abundance"
-    return value_colors(name, values, theme, scale=kind, clip=clip, note=note)
+    shown = meaning(_view, coloring)
+    return _coded(shown, _view.store.n_cells, theme_named(theme_name), clip)
+
+
+def _coded(
+    shown: Meaning, n_cells: int, theme: FigureTheme, clip: tuple[float, float]
+) -> CellColors:
+    title, note = shown.name, shown.note
+    if shown.gene:
+        title = title.removeprefix("Probability: ")
+        title = f"{shown.gene}: {title[:1].lower()}{title[1:]}"
+    if shown.labels is not None:
+        return label_colors(title, shown.labels, theme, colors=shown.colors, note=note)
+    if shown.values is None:
+        return plain_colors(title, n_cells, theme, note=note)
+    return value_colors(
+        title, shown.values, theme, scale=shown.scale, clip=clip, bounds=shown.bounds, note=note
+    )
 
 
 @st.fragment
@@ -346,10 +314,11 @@ def cell_facts(view: ResultView, colorings: Sequence[Coloring], cell: Any) -> di
     if not isinstance(cell, int) or not 0 <= cell < view.store.n_cells:
         return None
     values = []
-    for one in colorings:
-        title, value = _fact(view, one, cell)
-        if title:
-            values.append((title, value))
+    for shown in (meaning(view, one) for one in colorings):
+        column = shown.values if shown.labels is None else shown.labels.array
+        if column is not None:
+            title = f"{shown.gene}: {shown.name}" if shown.gene else shown.name
+            values.append((title, _told(column[cell])))
     labels = view.labels()
     if labels is not None and all(one.column != labels.name for one in colorings):
         values.append((str(labels.name), str(labels.iloc[cell])))
@@ -357,20 +326,7 @@ def cell_facts(view: ResultView, colorings: Sequence[Coloring], cell: Any) -> di
     return {"run": view.run_id, "cell": cell, "name": name, "values": values}
 
 
-def _fact(view: ResultView, coloring: Coloring, cell: int) -> tuple[str, str]:
-    if coloring.values is not None:
-        return coloring.title, _number(coloring.values[cell])
-    if coloring.labels is not None:
-        return coloring.title, str(coloring.labels.iloc[cell])
-    if coloring.gene and coloring.layer:
-        title = f"{coloring.gene}: {GENE_LAYERS[coloring.layer][0]}"
-        return title, _number(view.gene(coloring.layer, coloring.gene)[cell])
-    if coloring.column is None:
-        return "", ""
-    value = view.store.obs[coloring.column].iloc[cell]
-    name = cell_number(coloring.column)[0]
-    return name, str(value) if isinstance(value, str) else _number(value)
-
-
-def _number(value: Any) -> str:
+def _told(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     return f"{value:.4g}" if np.isfinite(value) else "no value"

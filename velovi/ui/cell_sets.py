@@ -8,8 +8,8 @@ import streamlit as st
 
 from velovi.errors import VeloviError
 from velovi.runs.cell_sets import CellSets
-from velovi.ui.cell_map import Coloring
 from velovi.ui.choice import choose_run
+from velovi.ui.coloring import Coloring
 from velovi.ui.explore import current_choice
 from velovi.ui.guard import plain, plain_errors
 from velovi.ui.links import linked, remember

@@ -13,8 +13,9 @@ from streamlit.errors import StreamlitAPIException
 
 from velovi.runs.gene_sets import GeneMatch, match_genes, rank_genes, split_names
 from velovi.ui.choice import choose_gene, chosen_gene
-from velovi.ui.gene_sets import KEEP, list_popover, list_report, say_pending, wanted_names
+from velovi.ui.gene_sets import list_popover, list_report, say_pending, wanted_names
 from velovi.ui.guard import plain_errors
+from velovi.ui.panels import KEEP
 from velovi.ui.view import ResultView
 
 # names of the two parts of the Genes page that are drawn anew by themselves
@@ -146,6 +147,11 @@ def _tables(path: str, changed: float, _view: ResultView) -> tuple[pd.DataFrame,
 def gene_tables(view: ResultView) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Genes in the model and genes left out, worked out once for all readers: do not change."""
     return _tables(view.path, view.changed, view)
+
+
+def best_genes(view: ResultView, most: int) -> list[str]:
+    """The genes that the fit explains best."""
+    return [str(one) for one in gene_tables(view)[0].index[:most]]
 
 
 def left_out_reasons(view: ResultView) -> dict[str, str]:

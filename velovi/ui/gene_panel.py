@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from velovi.figures.embedding import embedding_data
@@ -23,11 +21,12 @@ from velovi.figures.states import (
     state_course_figure,
 )
 from velovi.figures.theme import LIGHT
-from velovi.ui.cell_map import Coloring, cell_map
+from velovi.ui.cell_map import cell_map
+from velovi.ui.coloring import Coloring, meaning
 from velovi.ui.gene_choice import COLUMNS, gene_tables
 from velovi.ui.guard import plain
+from velovi.ui.panels import figure_head
 from velovi.ui.selection import select, selected
-from velovi.ui.take_away import take_away
 from velovi.ui.theme import color_key, current_theme, draw
 from velovi.ui.view import ResultView
 from velovi.ui.words import GENE_LAYERS
@@ -253,26 +252,9 @@ def collect_maps(view: ResultView, gene: str, layers: list[str]) -> GeneMaps:
     store = view.store
     maps = [
         embedding_data(
-            store.embedding(store.embeddings[0]), store.obs.index, title=GENE_LAYERS[layer][0],
-            values=view.gene(layer, gene), scale=GENE_LAYERS[layer][1], strata=view.strata(),
+            store.embedding(store.embeddings[0]), store.obs.index, title=shown.name,
+            values=shown.values, scale=shown.scale, bounds=shown.bounds, strata=view.strata(),
         )
-        for layer in layers
+        for shown in (meaning(view, Coloring(gene=gene, layer=layer)) for layer in layers)
     ]  # fmt: skip
     return GeneMaps(gene, tuple(maps))
-
-
-def figure_head(
-    title: str,
-    note: str,
-    name: str,
-    figure: Callable[[], go.Figure],
-    frame: Callable[[], pd.DataFrame],
-    *,
-    key: str,
-) -> None:
-    """What a figure shows, how to read it, and the button that takes it away."""
-    with st.container(
-        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
-    ):
-        st.markdown(f"**{title}**", help=note, width="content")
-        take_away(name, figure, frame, key=key)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import streamlit as st
 
@@ -16,11 +15,11 @@ from velovi.runs.gene_sets import (
     table_names,
 )
 from velovi.ui.guard import plain, plain_errors
+from velovi.ui.panels import KEEP
 from velovi.ui.services import get_workspace
 
 _TEXT, _OPEN, _NAME, _FILE = ("genes_list_text", "genes_set", "genes_set_name", "genes_list_file")
 _SAID = "genes_said"
-KEEP: dict[str, Any] = {"persist_state": "session"}
 _MOST_SAID = 6  # names of each kind in a sentence
 
 

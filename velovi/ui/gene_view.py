@@ -21,16 +21,15 @@ from velovi.ui.gene_choice import (
     open_gene,
 )
 from velovi.ui.gene_panel import (
-    figure_head,
     gene_numbers,
     gene_rates,
     map_panel,
     no_portrait,
     portrait_panel,
 )
-from velovi.ui.gene_sets import KEEP
 from velovi.ui.guard import plain, plain_errors
 from velovi.ui.links import copy_link, current_picture
+from velovi.ui.panels import KEEP, figure_head
 from velovi.ui.selection import selected
 from velovi.ui.theme import color_key, current_theme
 from velovi.ui.view import ResultView

@@ -10,14 +10,15 @@ import streamlit as st
 
 from velovi.figures.embedding import EmbeddingData, Streams, embedding_data, embedding_figure
 from velovi.figures.theme import LIGHT
-from velovi.ui.cell_map import Coloring, MapLook, default_size
+from velovi.ui.cell_map import MapLook, default_size
 from velovi.ui.cell_sets import set_coloring, set_mask, set_names
+from velovi.ui.coloring import Coloring, meaning
 from velovi.ui.gene_choice import gene_select
 from velovi.ui.links import linked, remember
+from velovi.ui.panels import KEEP
 from velovi.ui.view import ResultView
 from velovi.ui.words import CELL_NUMBERS, GENE_LAYERS, cell_number, embedding_name
 
-KEEP: dict[str, Any] = {"persist_state": "session"}
 ALL_CELLS = "All cells"
 _PICTURE_CELLS = 200_000
 
@@ -183,10 +184,15 @@ def picture_data(view: ResultView, coloring: Coloring, look: MapLook) -> Embeddi
     positions = store.embedding(look.embedding)
     if look.only is not None:
         positions = np.where(look.only[:, None], positions, np.float32(np.nan))
-    title, extra = _meaning(view, coloring)
+    shown = meaning(view, coloring)
+    values = shown.values
+    if shown.labels is None and values is None:
+        values = np.full(store.n_cells, np.nan, dtype=np.float32)
     return embedding_data(
-        positions, store.obs.index, title=title, clip=look.clip, strata=view.strata(),
-        streams=look.streams, limit=_PICTURE_CELLS, **extra,
+        positions, store.obs.index, labels=shown.labels, colors=shown.colors, values=values,
+        title=f"{shown.gene}<br>{shown.name}" if shown.gene else shown.name, scale=shown.scale,
+        clip=look.clip, bounds=shown.bounds, strata=view.strata(), streams=look.streams,
+        limit=_PICTURE_CELLS,
     )  # fmt: skip
 
 
@@ -196,24 +202,6 @@ def picture(view: ResultView, coloring: Coloring, look: MapLook) -> go.Figure:
         picture_data(view, coloring, look), LIGHT, size=look.size, opacity=look.opacity,
         names=look.names,
     )  # fmt: skip
-
-
-def _meaning(view: ResultView, coloring: Coloring) -> tuple[str, dict[str, Any]]:
-    if coloring.labels is not None:
-        return coloring.title, {"labels": coloring.labels, "colors": coloring.colors}
-    if coloring.gene and coloring.layer:
-        name, scale, _ = GENE_LAYERS[coloring.layer]
-        values = view.gene(coloring.layer, coloring.gene)
-        return f"{coloring.gene}<br>{name}", {"values": values, "scale": scale}
-    if coloring.column is None:
-        return "cells", {"values": np.full(view.store.n_cells, np.nan, np.float32)}
-    name, _ = cell_number(coloring.column)
-    if coloring.column in view.store.label_columns:
-        column = view.store.obs[coloring.column]
-        return name, {"labels": column, "colors": view.colors(coloring.column)}
-    values = view.store.obs[coloring.column].to_numpy(dtype=np.float32, na_value=np.nan)
-    scale = "time" if coloring.column == "latent_time" else "abundance"
-    return name.replace(" (", "<br>("), {"values": values, "scale": scale}
 
 
 def reading(look: MapLook) -> str:

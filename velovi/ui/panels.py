@@ -1,4 +1,4 @@
-"""What the pages of figures share: a heading with help, a figure, and the way to save it."""
+"""What the pages of figures share: a figure with its help and the way to save it, groups, cells."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from velovi.figures.groups import GroupSpread, group_spread
 from velovi.figures.theme import LIGHT, FigureTheme
 from velovi.ui.selection import selected
 from velovi.ui.take_away import take_away
@@ -17,6 +18,23 @@ from velovi.ui.theme import current_theme, draw
 from velovi.ui.view import ResultView
 
 KEEP: dict[str, Any] = {"persist_state": "session"}
+
+
+def figure_head(
+    title: str,
+    note: str,
+    name: str,
+    figure: Callable[[], go.Figure],
+    frame: Callable[[], pd.DataFrame],
+    *,
+    key: str,
+) -> None:
+    """What a figure shows, how to read it, and the button that takes it away."""
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    ):
+        st.markdown(f"**{title}**", help=note, width="content")
+        take_away(name, figure, frame, key=key)
 
 
 def figure_panel(
@@ -43,9 +61,7 @@ def figure_panel(
     note
         A sentence below it.
     """
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{title}**", help=help_text)
-        take_away(key, lambda: figure(LIGHT), frame, key=key)
+    figure_head(title, help_text, key, lambda: figure(LIGHT), frame, key=key)
     draw(figure(current_theme()), key, alt=title)
     if note:
         st.caption(note)
@@ -89,8 +105,43 @@ def group_colors(view: ResultView, labels: pd.Series | None) -> dict[str, str] |
     return None if labels is None else view.colors(str(labels.name))
 
 
-def best_genes(view: ResultView, most: int) -> list[str]:
-    """The genes that the fit explains best."""
-    from velovi.ui.gene_choice import gene_tables
+def in_group(labels: pd.Series, group: str) -> np.ndarray:
+    """Which cells are in a group of an annotation, bool (cells,)."""
+    mine = np.flatnonzero(labels.cat.categories.astype(str) == group)
+    return np.isin(labels.cat.codes.to_numpy(), mine)
 
-    return [str(one) for one in gene_tables(view)[0].index[:most]]
+
+def cells_key(cells: np.ndarray | None) -> int:
+    """A number that stands for some cells (bool, or None for all) in the key of a cache."""
+    return 0 if cells is None else hash(cells.tobytes())
+
+
+@st.cache_data(show_spinner=False, max_entries=40)
+def _spread(
+    path: str, changed: float, title: str, what: str, label: str, only: int, _values: np.ndarray,
+    _labels: pd.Series | None, _colors: dict[str, str] | None, _only: np.ndarray | None,
+) -> GroupSpread:  # fmt: skip
+    return group_spread(title, _values, _labels, colors=_colors, only=_only)
+
+
+def spread_by_group(
+    view: ResultView,
+    title: str,
+    what: str,
+    values: np.ndarray,
+    labels: pd.Series | None,
+    only: np.ndarray | None,
+) -> GroupSpread:
+    """How a number is spread in each group; kept, because a page asks whenever it is drawn.
+
+    Parameters
+    ----------
+    view, title, values, labels, only
+        See :func:`velovi.figures.groups.group_spread`.
+    what
+        Tells these values from others of the result.
+    """
+    return _spread(
+        view.path, view.changed, title, what, "" if labels is None else str(labels.name),
+        cells_key(only), values, labels, group_colors(view, labels), only,
+    )  # fmt: skip

@@ -17,12 +17,16 @@ from velovi.figures.rates import (
     shares_figure,
 )
 from velovi.figures.states import STATE_TITLES
-from velovi.ui.cell_map import Coloring, cell_map
+from velovi.figures.theme import LIGHT
+from velovi.ui.cell_map import cell_map
 from velovi.ui.choice import choose_gene
-from velovi.ui.gene_choice import gene_select
+from velovi.ui.coloring import Coloring
+from velovi.ui.gene_choice import best_genes, gene_select
 from velovi.ui.guard import plain
-from velovi.ui.panels import KEEP, best_genes, figure_panel, label_choice
+from velovi.ui.panels import KEEP, cells_key, figure_panel, in_group, label_choice
 from velovi.ui.selection import selected
+from velovi.ui.take_away import take_away
+from velovi.ui.theme import current_theme
 from velovi.ui.view import ResultView
 
 _PAIRS = (("fit_alpha", "fit_beta"), ("fit_beta", "fit_gamma"), ("fit_alpha", "fit_gamma"))
@@ -87,9 +91,8 @@ def genes_by_state(view: ResultView) -> None:
             "Genes", _MOST_GENES, default=_MOST_GENES[0], required=True, key="states_most",
             help="So many of the genes that the fit explains best.", **KEEP,
         )  # fmt: skip
-    marker = 0 if cells is None else hash(cells.tobytes())
     genes = tuple(best_genes(view, int(most)))
-    data = _by_gene(view.path, view.changed, genes, tuple(states), marker, view, cells)
+    data = _by_gene(view.path, view.changed, genes, tuple(states), cells_key(cells), view, cells)
     if not len(data.rows):
         st.info("No gene has state probabilities in these cells.")
         return
@@ -112,7 +115,7 @@ def _some_cells(view: ResultView) -> tuple[np.ndarray | None, str]:
     if choice == "The selected cells" and mask is not None:
         return mask, f"the {int(mask.sum()):,} selected cells"
     if labels is not None and choice in groups:
-        inside = (labels.astype(str) == choice).to_numpy()
+        inside = in_group(labels, choice)
         if inside.any():
             return inside, plain(choice)
     return None, "all cells"
@@ -133,10 +136,6 @@ def rate_panels(view: ResultView) -> None:
 
 
 def _rates(view: ResultView, x: str, y: str, gene: str) -> None:
-    from velovi.figures.theme import LIGHT
-    from velovi.ui.take_away import take_away
-    from velovi.ui.theme import current_theme
-
     data = rate_pair(view.store.var, x, y)
     if not len(data.genes):
         st.caption(f"{RATES[x]} and {RATES[y].lower()} are not in this result.")

@@ -8,10 +8,11 @@ import numpy as np
 import streamlit as st
 
 from velovi.errors import VeloviError
-from velovi.figures.groups import group_spread, spread_figure
+from velovi.figures.groups import spread_figure
 from velovi.figures.time_course import (
     Agreement,
     GeneCourses,
+    GeneTime,
     courses_figure,
     gene_courses,
     gene_time,
@@ -19,11 +20,20 @@ from velovi.figures.time_course import (
     time_agreement,
 )
 from velovi.runs.rooted_time import RootedTime, delete_time, request_time, rooted_time, times
-from velovi.ui.cell_map import Coloring, cell_map
-from velovi.ui.gene_choice import gene_select
+from velovi.ui.cell_map import cell_map
+from velovi.ui.coloring import Coloring
+from velovi.ui.gene_choice import best_genes, gene_select
 from velovi.ui.guard import plain, plain_errors, show_error
 from velovi.ui.links import linked, remember
-from velovi.ui.panels import KEEP, best_genes, column, figure_panel, group_colors, label_choice
+from velovi.ui.panels import (
+    KEEP,
+    cells_key,
+    column,
+    figure_panel,
+    in_group,
+    label_choice,
+    spread_by_group,
+)
 from velovi.ui.selection import selected
 from velovi.ui.services import get_workspace
 from velovi.ui.view import ResultView
@@ -36,7 +46,7 @@ _COUNTS = (20, 40, 80)
 
 def times_folder(view: ResultView) -> Path:
     """Where the times that readers asked for are kept."""
-    return get_workspace().root / "times" / view.run_id
+    return get_workspace().of_run("times", view.run_id)
 
 
 def time_choice(view: ResultView) -> tuple[str, np.ndarray] | None:
@@ -102,7 +112,7 @@ def _root(view: ResultView) -> tuple[np.ndarray | None, str]:
         assert mask is not None
         return mask, f"from {int(mask.sum()):,} selected cells"
     assert labels is not None
-    return (labels.astype(str) == root).to_numpy(), f"from {root}"
+    return in_group(labels, root), f"from {root}"
 
 
 @st.fragment(run_every=1)
@@ -135,10 +145,12 @@ def time_map(view: ResultView, time: np.ndarray) -> None:
     cell_map(view, maps, key="time", height=360)
 
 
-def time_by_group(view: ResultView, time: np.ndarray, only: np.ndarray | None) -> None:
+def time_by_group(
+    view: ResultView, time_id: str, time: np.ndarray, only: np.ndarray | None
+) -> None:
     """Where the groups stand on the way."""
     labels = label_choice(view, "time_groups")
-    data = group_spread("Latent time", time, labels, colors=group_colors(view, labels), only=only)
+    data = spread_by_group(view, "Latent time", time_id, time, labels, only)
     figure_panel(
         "Where the groups stand",
         "For each group the median (point), the middle half (bar) and 90 % (line) of its cells' "
@@ -221,8 +233,9 @@ def courses_panel(
             help="So many of the genes that the fit explains best.", **KEEP,
         )  # fmt: skip
     genes = tuple(best_genes(view, int(most)))
-    marker = 0 if only is None else hash(only.tobytes())
-    data = _courses(view.path, view.changed, time_id, str(layer), genes, marker, view, time, only)
+    data = _courses(
+        view.path, view.changed, time_id, str(layer), genes, cells_key(only), view, time, only
+    )
     figure_panel(
         "Genes along time, ordered by their peak",
         "Each row is a gene: its mean in bins of latent time, from its lowest (0) to its highest "
@@ -231,12 +244,19 @@ def courses_panel(
     )  # fmt: skip
 
 
-def gene_time_panel(view: ResultView, time: np.ndarray) -> None:
+@st.cache_data(show_spinner=False, max_entries=40)
+def _gene_time(
+    path: str, changed: float, time_id: str, gene: str, _view: ResultView, _time: np.ndarray
+) -> GeneTime:
+    return gene_time(gene, _time, _view.gene("fit_t", gene))
+
+
+def gene_time_panel(view: ResultView, time_id: str, time: np.ndarray) -> None:
     """One gene's own time against the shared one."""
     if "fit_t" not in view.store.layers or not view.store.genes:
         return
     gene = gene_select(view, key="time_gene")
-    data = gene_time(gene, time, view.gene("fit_t", gene))
+    data = _gene_time(view.path, view.changed, time_id, gene, view, time)
     rank = data.correlation
     figure_panel(
         f"{plain(gene)}'s own time",

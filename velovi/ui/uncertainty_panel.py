@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from velovi.figures.groups import group_spread, spread_figure
+from velovi.figures.groups import spread_figure
 from velovi.figures.pairs import PairDensity, pair_density, pair_figure
-from velovi.ui.cell_map import Coloring, cell_map
-from velovi.ui.panels import KEEP, column, figure_panel, group_colors, label_choice
+from velovi.ui.cell_map import cell_map
+from velovi.ui.coloring import Coloring
+from velovi.ui.panels import KEEP, cells_key, column, figure_panel, label_choice, spread_by_group
 from velovi.ui.view import ResultView
 from velovi.ui.words import cell_number
 
@@ -62,13 +63,7 @@ def columns_of(view: ResultView, measure: str) -> dict[str, str]:
 
 def uncertainty_maps(view: ResultView, found: dict[str, str]) -> None:
     """Both uncertainties on the map."""
-    maps = []
-    for title, name in found.items():
-        values = column(view, name)
-        if values is not None:
-            maps.append(
-                Coloring(title=f"{title} uncertainty", note=cell_number(name)[1], values=values)
-            )
+    maps = [Coloring(column=name, title=f"{title} uncertainty") for title, name in found.items()]
     cell_map(view, maps, key="uncertainty", height=380)
     if "Extrinsic" not in found:
         st.caption(
@@ -87,10 +82,7 @@ def by_group(
         values = column(view, name)
         if values is None:
             continue
-        data = group_spread(
-            MEASURES[measure], values, labels,
-            colors=group_colors(view, labels), only=only,
-        )  # fmt: skip
+        data = spread_by_group(view, MEASURES[measure], name, values, labels, only)
         with slot:
             figure_panel(
                 f"{title} uncertainty by group",
@@ -118,9 +110,17 @@ def beside(view: ResultView, measure: str, found: dict[str, str], only: np.ndarr
     others = [one for one in BESIDE if one in view.store.obs]
     if not others:
         return
-    marker = 0 if only is None else hash(only.tobytes())
     for slot, other in zip(st.columns(len(others), gap="large"), others, strict=True):
-        data = _pair(view.path, view.changed, other, name, MEASURES[measure], marker, view, only)
+        data = _pair(
+            view.path,
+            view.changed,
+            other,
+            name,
+            MEASURES[measure],
+            cells_key(only),
+            view,
+            only,
+        )
         with slot:
             title = cell_number(other)[0]
             figure_panel(

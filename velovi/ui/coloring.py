@@ -1,0 +1,82 @@
+"""What the colour of a cell means, wherever cells are coloured: on the page, in print, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from velovi.figures.embedding import ScaleKind
+from velovi.ui.view import ResultView
+from velovi.ui.words import GENE_LAYERS, cell_number
+
+
+@dataclass(frozen=True)
+class Coloring:
+    """What to colour by: an annotation, a layer of a gene, or numbers or groups given here.
+
+    ``values`` are (cells,), ``labels`` a categorical Series; both need a ``title``, which an
+    annotation may have in place of its own.
+    """
+
+    column: str | None = None
+    gene: str | None = None
+    layer: str | None = None
+    title: str = ""
+    note: str = ""
+    values: np.ndarray | None = field(default=None, compare=False)
+    scale: ScaleKind = "abundance"
+    labels: pd.Series | None = field(default=None, compare=False)
+    colors: Mapping[str, str] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a colouring shows: groups, or numbers, or neither.
+
+    Attributes
+    ----------
+    name, note
+        What it is, and a sentence about it.
+    gene
+        Whose quantity it is, if it is one of a gene.
+    labels, colors
+        Groups (cells,) and the file's own colours.
+    values, scale, bounds
+        Numbers (cells,), their kind of scale, and its ends where they do not come from the data.
+    """
+
+    name: str
+    note: str = ""
+    gene: str = ""
+    labels: pd.Series | None = None
+    colors: Mapping[str, str] | None = None
+    values: np.ndarray | None = None
+    scale: ScaleKind = "abundance"
+    bounds: tuple[float, float] | None = None
+
+
+def meaning(view: ResultView, coloring: Coloring) -> Meaning:
+    """Read what a colouring shows."""
+    title, note, store = coloring.title, coloring.note, view.store
+    if coloring.values is not None:
+        return Meaning(title, note, values=coloring.values, scale=coloring.scale)
+    if coloring.labels is not None:
+        return Meaning(title, note, labels=coloring.labels, colors=coloring.colors)
+    if coloring.gene and coloring.layer:
+        name, scale, note = GENE_LAYERS[coloring.layer]
+        values = view.gene(coloring.layer, coloring.gene)
+        # probabilities share one scale, so that maps beside each other can be compared
+        bounds = (0.0, 1.0) if coloring.layer.startswith("p_") else None
+        return Meaning(name, note, coloring.gene, values=values, scale=scale, bounds=bounds)
+    if coloring.column is None:
+        return Meaning("Cells")
+    name, note = cell_number(coloring.column)
+    if coloring.column in store.label_columns:
+        labels, colors = store.obs[coloring.column], view.colors(coloring.column)
+        return Meaning(title or name, note, labels=labels, colors=colors)
+    values = store.obs[coloring.column].to_numpy(dtype=np.float32, na_value=np.nan)
+    kind: ScaleKind = "time" if coloring.column == "latent_time" else "abundance"
+    return Meaning(title or name, note, values=values, scale=kind)
