@@ -31,6 +31,7 @@ from velovi.runs.folder import RunFolder, RunState
 from velovi.runs.workspace import DEMO_FOLDER, Workspace
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+RUN = "20260101-000000-demo"
 SECONDS_TO_TRAIN = 180
 DATA = ROOT.parent / "shared" / "data" / "dentategyrus_200x530.h5ad"
 
@@ -61,7 +62,7 @@ def workspace(tmp_path: Path) -> Workspace:
     adata.obs_names = result.obs_names
     adata.write_h5ad(source)
     dataset = made.add_dataset(source, "Demo cells")
-    run = RunFolder(made.runs_path / "20260101-000000-demo")
+    run = RunFolder(made.runs_path / RUN)
     shutil.copytree(DEMO_FOLDER, run.path)
     options = RunOptions()
     options = replace(options, train=replace(options.train, max_epochs=5))
@@ -77,7 +78,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def opened(browser, workspace, tmp_path) -> Iterator[Any]:
-    """A page of the app, its address, and a check that nothing went wrong in it."""
+    """The map of the workspace's run, and a check at the end that nothing went wrong."""
     trouble: list[str] = []
     with server(workspace.root, tmp_path / "app.log") as (url, _):
         context = browser.new_context(
@@ -85,7 +86,10 @@ def opened(browser, workspace, tmp_path) -> Iterator[Any]:
         )
         page = context.new_page()
         watch(page, trouble)
-        yield page, url
+        page.goto(f"{url}/?run={RUN}")
+        wait_for_map(page)
+        settle(page)
+        yield page
         assert page.locator("[data-testid=stException]").count() == 0
         context.close()
     assert trouble == []
@@ -152,10 +156,7 @@ def _upload_and_train(page: Any, url: str) -> None:
 
 
 def test_cells_are_selected_named_coloured_and_trained_on(opened, workspace):
-    page, url = opened
-    page.goto(f"{url}/?run=20260101-000000-demo")
-    wait_for_map(page)
-    settle(page)
+    page = opened
     draw_lasso(page, left=0.02, top=0.02, right=0.5, bottom=0.98)
     said = page.get_by_text(re.compile(r"\d+ of [\d,]+ cells selected")).first
     said.wait_for(timeout=10_000)
@@ -172,7 +173,7 @@ def test_cells_are_selected_named_coloured_and_trained_on(opened, workspace):
     from velovi.runs.cell_sets import CellSets
     from velovi.ui.view import open_result
 
-    run = workspace.run("20260101-000000-demo")
+    run = workspace.run(RUN)
     view = open_result(run, run.run_id)
     mask = CellSets(workspace, run.run_id, view.store.n_cells).load("left half")
     x = view.store.embedding("X_umap")[:, 0]
@@ -191,10 +192,7 @@ def test_cells_are_selected_named_coloured_and_trained_on(opened, workspace):
 
 
 def test_a_link_shows_the_same_picture_in_another_browser(opened, browser):
-    page, url = opened
-    page.goto(f"{url}/?run=20260101-000000-demo")
-    wait_for_map(page)
-    settle(page)
+    page = opened
     page.get_by_role("radio", name="Gene", exact=True).first.click()
     settle(page)
     page.get_by_role("radio", name="Arrows", exact=True).click()
@@ -220,10 +218,7 @@ def test_a_link_shows_the_same_picture_in_another_browser(opened, browser):
 
 
 def test_every_figure_and_table_opens_with_what_it_is_meant_for(opened, tmp_path):
-    page, url = opened
-    page.goto(f"{url}/?run=20260101-000000-demo")
-    wait_for_map(page)
-    settle(page)
+    page = opened
     page.get_by_role("button", name="Save", exact=True).first.click()
     for kind in ("SVG", "PDF", "PNG"):
         page.get_by_role("radio", name=kind, exact=True).first.click()
