@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from velovi.ui.cell_sets import selection_panel
 from velovi.ui.explore import demo_banner, need_result
 from velovi.ui.gene_choice import gene_list
 from velovi.ui.gene_view import gene_view
@@ -25,7 +24,6 @@ def body() -> None:
     with table:
         gene_list(view, height=TABLE_HEIGHT)
     gene_view(view, gene)
-    selection_panel(view)
 
 
 page(body)

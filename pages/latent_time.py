@@ -4,7 +4,7 @@ import streamlit as st
 
 from velovi.ui.cell_sets import linked_selection, selection_panel
 from velovi.ui.explore import demo_banner, need_result, training_note
-from velovi.ui.links import copy_link, current_picture
+from velovi.ui.links import copy_link
 from velovi.ui.panels import chosen_cells
 from velovi.ui.router import page
 from velovi.ui.time_panel import (
@@ -33,7 +33,7 @@ def body() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = time_choice(view)
         root_controls(view)
-        copy_link(key="time", run=view.run_id, **current_picture())
+        copy_link(key="time", run=view.run_id)
     if chosen is None:
         st.info("This result has no shared latent time. A new training run works it out.")
         st.page_link("pages/train.py", label="Go to training", icon=":material/arrow_forward:")

@@ -5,7 +5,7 @@ import streamlit as st
 from velovi.ui.cell_map import cell_map
 from velovi.ui.cell_sets import linked_selection, selection_panel
 from velovi.ui.explore import demo_banner, need_result, training_note
-from velovi.ui.links import copy_link, current_picture
+from velovi.ui.links import copy_link
 from velovi.ui.map_panel import (
     color_controls,
     look_controls,
@@ -41,7 +41,7 @@ def body() -> None:
                     "map", lambda: picture(view, first, look),
                     lambda: picture_data(view, first, look).to_frame(), key="map",
                 )  # fmt: skip
-                copy_link(key="map", run=view.run_id, **current_picture())
+                copy_link(key="map", run=view.run_id)
         selection_panel(view)
     else:
         st.info(

@@ -4,7 +4,7 @@ import streamlit as st
 
 from velovi.ui.cell_sets import linked_selection, selection_panel
 from velovi.ui.explore import demo_banner, need_result, training_note
-from velovi.ui.links import copy_link, current_picture
+from velovi.ui.links import copy_link
 from velovi.ui.router import page
 from velovi.ui.states_panel import gene_states, genes_by_state, known_states, rate_panels
 
@@ -24,7 +24,7 @@ def body() -> None:
             "Which genes are being switched on or off, in which cells, and how fast their RNA is "
             "made, spliced and lost. Read the bars for what most cells of a group do."
         )
-        copy_link(key="states", run=view.run_id, **current_picture())
+        copy_link(key="states", run=view.run_id)
     linked_selection(view)
     if known_states(view):
         gene_states(view)

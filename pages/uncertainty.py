@@ -4,7 +4,7 @@ import streamlit as st
 
 from velovi.ui.cell_sets import linked_selection, selection_panel
 from velovi.ui.explore import demo_banner, need_result, training_note
-from velovi.ui.links import copy_link, current_picture
+from velovi.ui.links import copy_link
 from velovi.ui.panels import chosen_cells
 from velovi.ui.router import page
 from velovi.ui.uncertainty_panel import (
@@ -40,7 +40,7 @@ def body() -> None:
     linked_selection(view)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         measure = measure_choice(names)
-        copy_link(key="uncertainty", run=view.run_id, **current_picture())
+        copy_link(key="uncertainty", run=view.run_id)
     found = columns_of(view, measure)
     uncertainty_maps(view, found)
     with st.expander("What high uncertainty means, and what to do", icon=":material/help:"):

@@ -13,7 +13,7 @@ from velovi.figures.gene import gene_data, phase_figure, time_figure
 from velovi.figures.gene_grid import MOST_PANELS, GridData, grid_data, grid_figure
 from velovi.figures.gene_maps import GeneMaps, maps_figure
 from velovi.figures.kinetics import fitted_curve
-from velovi.figures.picked import drawn_caption, drawn_cells, inside_outlines
+from velovi.figures.picked import drawn_caption, drawn_cells, inside_outline
 from velovi.figures.sampling import stratified_sample
 from velovi.figures.theme import DARK, LIGHT
 
@@ -50,21 +50,17 @@ def test_lasso_finds_the_cells_of_an_obvious_search(seed):
     # corners in no order cross themselves; whole numbers meet points and level sides
     corners = rng.integers(0, 6, (rng.integers(3, 12), 2)).astype(float)
     x, y = rng.integers(0, 6, (2, 300)).astype(float) + rng.choice([0, 0.5], (2, 300))
-    found = inside_outlines(x, y, [], [(corners[:, 0], corners[:, 1])])
+    found = inside_outline(x, y, corners[:, 0], corners[:, 1])
     expected = [slow_inside(a, b, [tuple(c) for c in corners]) for a, b in zip(x, y, strict=True)]
     np.testing.assert_array_equal(found, expected)
 
 
-def test_outlines_add_up_and_what_is_not_finite_lies_in_none():
-    x = np.array([0.5, 2.5, 9.0, np.nan, 0.5], dtype=np.float32)
-    y = np.array([0.5, 2.5, 9.0, 0.5, np.nan], dtype=np.float32)
-    box = (np.array([3.0, 2.0]), np.array([2.0, 3.0]))  # drawn from the right to the left
-    triangle = (np.array([0.0, 2.0, 0.0]), np.array([0.0, 0.0, 2.0]))
-    found = inside_outlines(x, y, [box], [triangle])
-    assert found.tolist() == [True, True, False, False, False]
-    assert not inside_outlines(x, y, [], []).any()
-    line = (np.array([1.0]), np.array([1.0]))
-    assert not inside_outlines(x, y, [], [line]).any()
+def test_what_is_not_finite_lies_outside():
+    x = np.array([0.5, 2.5, np.nan, 0.5], dtype=np.float32)
+    y = np.array([0.5, 2.5, 0.5, np.nan], dtype=np.float32)
+    triangle = np.array([0.0, 2.0, 0.0]), np.array([0.0, 0.0, 2.0])
+    assert inside_outline(x, y, *triangle).tolist() == [True, False, False, False]
+    assert not inside_outline(x, y, np.array([1.0]), np.array([1.0])).any()
 
 
 def test_selected_cells_are_always_drawn_and_painted_last():
@@ -113,29 +109,6 @@ def test_selected_cells_keep_their_colour_and_the_others_turn_grey(theme):
         points = [trace for trace in figure.data if trace.mode == "markers"]
         assert points[0].marker.color == theme.missing
         assert sum(len(trace.x) for trace in points[1:]) == 10
-    assert phase_figure(data, theme, outlines=True).layout.dragmode == "lasso"
-
-
-def test_thinned_cells_are_some_of_the_same():
-    n = 3000
-    selected = np.arange(n) % 300 == 0
-    labels = pd.Categorical(["A", "B"] * (n // 2))
-    values = np.arange(float(n))
-    data = gene_data("g", cells(n), values, values, labels=labels, time=values, selected=selected)
-    few = data.thinned(200)
-    assert len(few.cells) == 200
-    assert few.selected.sum() == few.n_selected == 10
-    assert few.caption == "showing 200 of 3,000 cells, 10 selected"
-    whole = data.to_frame().set_index("cell")
-    pd.testing.assert_frame_equal(
-        few.to_frame().set_index("cell"), whole.loc[few.cells], check_names=False
-    )
-    assert (
-        data.thinned(5000)
-        .to_frame()
-        .sort_values("cell", ignore_index=True)
-        .equals(data.to_frame().sort_values("cell", ignore_index=True))
-    )
 
 
 def test_a_selection_of_cells_that_have_no_value_is_counted():

@@ -31,6 +31,11 @@ DRAWN = """() => {
   return '';
 }"""
 
+# what the charts of a gene say they have drawn last: "Actb|phase_portrait", ...
+CHARTED = """() => [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')]
+  .map((host) => host.shadowRoot?.querySelector('.velovi-chart')?.dataset.drawn)
+  .filter(Boolean)"""
+
 
 def browser_path() -> str | None:
     """Where Chromium is on this machine, if it is."""
@@ -110,6 +115,17 @@ def wait_for_map(page: Any, part: str = "", seconds: float = 60) -> str:
             return said
         page.wait_for_timeout(20)
     raise TimeoutError(f"no map with {part!r}, but {page.evaluate(DRAWN)!r}")
+
+
+def wait_for_charts(page: Any, gene: str = "", seconds: float = 30) -> str:
+    """Until all charts are those of one gene, this one when named; returns its name."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        drawn = {one.split("|")[0] for one in page.evaluate(CHARTED)}
+        if len(drawn) == 1 and drawn <= {gene or next(iter(drawn))}:
+            return next(iter(drawn))
+        page.wait_for_timeout(20)
+    raise TimeoutError(f"no charts of {gene or 'a gene'}, but {page.evaluate(CHARTED)}")
 
 
 def draw_lasso(page: Any, *, left: float, top: float, right: float, bottom: float) -> None:

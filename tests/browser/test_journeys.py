@@ -23,6 +23,7 @@ from tests.browser.app import (
     draw_lasso,
     server,
     settle,
+    wait_for_charts,
     wait_for_map,
     watch,
 )
@@ -125,7 +126,7 @@ def test_from_a_file_to_its_genes(browser, tmp_path):
         wait_for_map(page)
         page.locator("[data-testid=stSidebarNav]").get_by_text("Genes", exact=True).click()
         page.get_by_role("heading", name="Which genes say so").wait_for(timeout=30_000)
-        page.locator(".js-plotly-plot").first.wait_for(timeout=30_000)
+        wait_for_charts(page)
         page.get_by_role("combobox", name="Gene", exact=True).first.click()
         page.get_by_role("option").nth(2).click()
         page.wait_for_url("**gene=**", timeout=30_000)
@@ -189,6 +190,30 @@ def test_cells_are_selected_named_coloured_and_trained_on(opened, workspace):
     result = anndata.read_zarr(trained.result_path)
     assert set(result.obs_names) <= set(view.store.obs.index[mask])
     assert result.n_obs > 0.9 * mask.sum()
+
+
+def test_a_box_in_a_phase_portrait_selects_cells(opened, workspace):
+    from velovi.ui.view import open_result
+
+    page = opened
+    page.locator("[data-testid=stSidebarNav]").get_by_text("Genes", exact=True).click()
+    gene = wait_for_charts(page)
+    wait_for_map(page, f"{gene}:")
+    page.get_by_role("radio", name="Draw a box around cells").first.click()
+    box = page.locator(".velovi-chart .stage").first.bounding_box()
+    bottom = box["y"] + box["height"] - 2
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 2, bottom, steps=5)
+    page.mouse.up()
+    said = page.get_by_text(re.compile(r"[\d,]+ of [\d,]+ cells selected")).first
+    said.wait_for(timeout=10_000)
+    n_selected = int(said.inner_text().split(" of ")[0].replace(",", ""))
+    run = workspace.run(RUN)
+    spliced = open_result(run, run.run_id).gene("Ms", gene)
+    # the axis ends a little after the highest value, and its names take a part of the width
+    most, least = ((spliced > share * spliced.max()).sum() for share in (0.38, 0.55))
+    assert 0 < least <= n_selected <= most < len(spliced)
 
 
 def test_a_link_shows_the_same_picture_in_another_browser(opened, browser):

@@ -3,9 +3,10 @@
 ``python -m tests.browser.timings WORKSPACE [--repeats 3] [--json FILE]``
 
 Starts the app on a workspace with finished runs and drives headless Chromium (software WebGL)
-through each: open the map, change its colour, draw a lasso, open a gene. The table has medians in
-seconds, and how far the server's memory rises above that of an idle one, in a session that did
-all this. ``python -m tests.benchmarks.enlarge`` makes large runs from small ones.
+through each: open the map, change its colour, draw a lasso, turn to a gene, choose others in the
+table, open one by its address. The table has medians in seconds, and how far the server's memory
+rises above that of an idle one, in a session that did all this.
+``python -m tests.benchmarks.enlarge`` makes large runs from small ones.
 """
 
 from __future__ import annotations
@@ -21,12 +22,21 @@ from typing import Any
 import psutil
 from playwright.sync_api import Page, sync_playwright
 
-from tests.browser.app import ARGUMENTS, DRAWN, browser_path, server, settle
+from tests.browser.app import (
+    ARGUMENTS,
+    CHARTED,
+    DRAWN,
+    browser_path,
+    server,
+    settle,
+    wait_for_charts,
+)
 from velovi.runs.results import ResultStore
 from velovi.runs.workspace import Workspace
 
 STEP = 0.02
 LIMIT = 60.0
+READING = 3_000  # milliseconds that a reader looks at a map before turning to another page
 
 
 def wait_until(page: Page, script: str, wanted: Any) -> None:
@@ -79,20 +89,48 @@ def lasso(page: Page, share: float) -> float:
 
 
 def open_gene(page: Page, url: str, run: str, gene: str) -> float:
-    """Seconds from the request for a gene's page to its drawn portrait and maps."""
+    """Seconds from the request for a gene's page to its drawn charts and maps."""
     began = time.perf_counter()
     page.goto(f"{url}/genes?run={run}&gene={gene}")
-    script = "() => document.querySelectorAll('.js-plotly-plot .main-svg').length > 0"
-    wait_until(page, script, bool)
-    wait_until(page, DRAWN, bool)
+    _gene_drawn(page, gene)
     return time.perf_counter() - began
+
+
+def turn_to_gene(page: Page) -> float:
+    """Seconds from a click on *Genes* beside the map to the drawn charts and maps."""
+    began = time.perf_counter()
+    page.locator("[data-testid=stSidebarNav]").get_by_text("Genes", exact=True).click()
+    _gene_drawn(page)
+    return time.perf_counter() - began
+
+
+def next_in_table(page: Page, row: int) -> tuple[float, float]:
+    """Seconds from a click on a row of the table to the gene's charts, and to its maps."""
+    before = wait_for_charts(page)
+    box = page.locator("[data-testid=stDataFrame]").first.bounding_box()
+    assert box is not None
+    began = time.perf_counter()
+    page.mouse.click(box["x"] + 40, box["y"] + 36 + 35 * row + 17)
+    wait_until(
+        page, CHARTED, lambda said: said and not any(one.startswith(f"{before}|") for one in said)
+    )
+    charts = time.perf_counter() - began
+    _gene_drawn(page, wait_for_charts(page))
+    return charts, time.perf_counter() - began
+
+
+def _gene_drawn(page: Page, gene: str = "") -> None:
+    gene = wait_for_charts(page, gene, LIMIT)
+    wait_until(page, DRAWN, lambda said: said and f"{gene}:" in said)
 
 
 def measure(url: str, browser: Any, run: str, genes: list[str], repeats: int) -> dict[str, Any]:
     """Every action of one run, in sessions of their own."""
-    found: dict[str, list[float]] = {
-        "open map": [], "change colour": [], "lasso": [], "open gene": []
-    }  # fmt: skip
+    names = (
+        "open map", "change colour", "lasso", "turn to gene", "table to charts", "table to maps",
+        "gene by address",
+    )  # fmt: skip
+    found: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(repeats):
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         page = context.new_page()
@@ -107,7 +145,18 @@ def measure(url: str, browser: Any, run: str, genes: list[str], repeats: int) ->
         for share in (0.25, 0.35):
             found["lasso"].append(lasso(page, share))
             settle(page)
-        found["open gene"].append(open_gene(page, url, run, genes[3 * turn + 3]))
+        page.wait_for_timeout(READING)
+        found["turn to gene"].append(turn_to_gene(page))
+        settle(page)
+        for row in (2 * turn + 1, 2 * turn + 2):
+            charts, maps = next_in_table(page, row)
+            found["table to charts"].append(charts)
+            found["table to maps"].append(maps)
+            settle(page)
+        context.close()
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        page = context.new_page()
+        found["gene by address"].append(open_gene(page, url, run, genes[3 * turn + 3]))
         settle(page)
         context.close()
     return {"first map": found["open map"][0], **{k: median(v) for k, v in found.items()}}

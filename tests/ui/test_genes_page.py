@@ -16,6 +16,7 @@ from velovi.runs.gene_sets import GeneSets
 from velovi.runs.results import write_result
 from velovi.runs.workspace import Workspace
 from velovi.ui import gene_panel, selection
+from velovi.ui.chart import as_outline
 from velovi.ui.gene_choice import narrowed, searched
 from velovi.ui.gene_panel import take_outline
 from velovi.ui.view import open_result
@@ -45,11 +46,24 @@ def genes_page(workspace: Workspace, open_page):
 
 
 def charts(app: AppTest) -> dict[str, dict]:
-    """Every Plotly figure on the page, by its key."""
+    """Every figure of a gene, or of several, on the page, by its key."""
     found = {}
     for one in app.get("plotly_chart"):
         found[one.proto.id.rsplit("-", 1)[-1]] = json.loads(one.proto.spec)
+    for one in app.get("bidi_component"):
+        if one.proto.component_name.endswith("velovi.chart"):
+            message = json.loads(one.proto.json)
+            found[one.proto.id.rsplit("-", 1)[-1]] = json.loads(message["figure"])
     return found
+
+
+def genes_drawn(app: AppTest) -> set[str]:
+    """The genes whose charts are on the page."""
+    return {
+        json.loads(one.proto.json)["stamp"].split("|")[0]
+        for one in app.get("bidi_component")
+        if one.proto.component_name.endswith("velovi.chart")
+    }
 
 
 def listed(app: AppTest) -> list[str]:
@@ -319,35 +333,66 @@ def test_selection_is_shown_and_cleared(genes_page, workspace):
     assert selection._KEY not in app.session_state
 
 
-def test_outlines_select_among_all_cells_of_the_run(workspace, monkeypatch):
+@pytest.fixture
+def view(workspace):
+    """A result of 500 cells and 3 genes, outside a page."""
     run = add_run(workspace, RunState.DONE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         write_result(fake_result(500, 3), run.result_path)
-    view = open_result(run, run.run_id)
-    chosen = []
-    monkeypatch.setattr(gene_panel, "select", lambda view, cells: chosen.append(cells))
+    return open_result(run, run.run_id)
+
+
+def test_an_outline_selects_among_all_cells_of_the_run(view, monkeypatch):
+    kept: dict[str, np.ndarray | None] = {"cells": None}
+    monkeypatch.setattr(selection, "selected", lambda view: kept["cells"])
+    monkeypatch.setattr(selection, "select", lambda view, cells: kept.update(cells=cells))
     spliced, unspliced = view.gene("Ms", "Gene1"), view.gene("Mu", "Gene1")
-    low, edge = (float(one) for one in np.quantile(spliced, [0.25, 0.5]))
-    top = float(np.median(unspliced[spliced < low]))
-    event = {
-        "points": [],
-        "box": [{"xref": "x", "yref": "y", "x": [1e3, edge], "y": [-1.0, 1e3]}],
-        "lasso": [{"x": [-1, low, low, -1], "y": [-1, -1, top, top]}],
-    }
-    take_outline(view, "Gene1", event)
-    expected = [s >= edge or (s < low and u < top) for s, u in zip(spliced, unspliced, strict=True)]
-    assert 250 < sum(expected) < 500
-    np.testing.assert_array_equal(chosen[0], expected)
-    take_outline(view, "Gene1", {"points": [], "box": [], "lasso": []})
-    assert not chosen[1].any()
+    edge, top = float(np.median(spliced)), float(np.median(unspliced))
+
+    def around(left: float, right: float, low: float, high: float, how: str) -> None:
+        corners = {"x": [left, right, right, left], "y": [low, low, high, high], "how": how}
+        outline = as_outline({"gene": "Gene1", **corners}, "Gene1")
+        take_outline(view, "Gene1", outline)
+
+    around(-1, edge, -1, 1e3, "replace")
+    left = spliced < edge
+    assert 200 < left.sum() < 300
+    np.testing.assert_array_equal(kept["cells"], left)
+    around(-1, 1e3, top, 1e3, "subtract")
+    below = unspliced < top
+    np.testing.assert_array_equal(kept["cells"], left & below)
+    around(edge, 1e3, -1, top, "add")
+    np.testing.assert_array_equal(kept["cells"], below)
+    kept["cells"] = None
+    around(-1, 1e3, -1, 1e3, "subtract")
+    assert not kept["cells"].any()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        "lasso",
+        {"gene": "Gene2", "x": [0, 1, 1], "y": [0, 0, 1], "how": "replace"},
+        {"gene": "Gene1", "x": [0, 1, 1], "y": [0, 0, 1], "how": "all"},
+        {"gene": "Gene1", "x": [0, 1], "y": [0, 0], "how": "add"},
+        {"gene": "Gene1", "x": [0, 1, 1], "y": [0, 0], "how": "add"},
+        {"gene": "Gene1", "x": [0, 1, None], "y": [0, 0, 1], "how": "add"},
+        {"gene": "Gene1", "x": [0, 1, "b"], "y": [0, 0, 1], "how": "add"},
+        {"gene": "Gene1", "x": [[0, 1, 1]], "y": [[0, 0, 1]], "how": "add"},
+        {"gene": "Gene1", "x": [0] * 30_000, "y": [0] * 30_000, "how": "add"},
+    ],
+)
+def test_what_is_no_outline_of_the_gene_is_ignored(said):
+    assert as_outline(said, "Gene1") is None
 
 
 def test_a_change_of_gene_goes_into_the_address(genes_page):
     app = genes_page()
     app.selectbox(key="genes_gene").select("Gene7").run()
     assert app.query_params["gene"] in ("Gene7", ["Gene7"])
-    assert "Gene7" in {one.proto.alt.split()[-1] for one in app.get("plotly_chart")}
+    assert genes_drawn(app) == {"Gene7"}
 
 
 def test_a_press_before_the_page_is_complete_draws_all_of_it():

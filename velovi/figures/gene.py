@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -55,19 +55,6 @@ class GeneData:
     def caption(self) -> str:
         """How many of the cells are drawn, and how many are selected."""
         return drawn_caption(len(self.cells), self.n_total, self.selected, self.n_selected)
-
-    def thinned(self, limit: int) -> GeneData:
-        """The same with about this many of the cells, all that are selected among them."""
-        kept = drawn_cells(len(self.cells), self.labels.codes, self.selected, limit)
-        return replace(
-            self,
-            cells=self.cells[kept],
-            spliced=self.spliced[kept],
-            unspliced=self.unspliced[kept],
-            labels=self.labels[kept],
-            time=None if self.time is None else self.time[kept],
-            selected=None if self.selected is None else self.selected[kept],
-        )
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each cell drawn."""
@@ -155,7 +142,6 @@ def phase_figure(
     theme: FigureTheme,
     *,
     height: int = 430,
-    outlines: bool = False,
     groups: bool = False,
 ) -> go.Figure:
     """Unspliced against spliced, with the fitted course and the steady-state line.
@@ -164,8 +150,6 @@ def phase_figure(
     ----------
     data, theme, height
         What to draw, in which dress, how many pixels tall.
-    outlines
-        Let the reader draw an outline around cells, and leave room for the tools above the legend.
     groups
         Name the groups of cells in the legend, where the page does not.
     """
@@ -178,13 +162,10 @@ def phase_figure(
         theme,
         height=height,
         showlegend=True,
-        dragmode="lasso" if outlines else "pan",
         shapes=[line_shape(points, line) for _, points, line in lines],
         xaxis=axis(theme, "spliced (scaled)", range=[-0.03 * x_max, 1.05 * x_max]),
         yaxis=axis(theme, "unspliced (scaled)", range=[-0.03 * y_max, 1.05 * y_max]),
     )
-    if outlines:
-        layout["margin"] = {**layout["margin"], "t": 70}
     keys = [legend_entry(name, line) for name, _, line in lines]
     # all at once: Plotly looks over the whole figure again whenever a part is added
     return go.Figure(

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from velovi.figures.sampling import MOST_POINTS, showing, stratified_sample
-
-Outline = tuple[np.ndarray, np.ndarray]
 
 
 def drawn_cells(
@@ -64,38 +60,26 @@ def drawn_caption(
     return f"{said}, {n_selected:,} selected{some}"
 
 
-def inside_outlines(
-    x: np.ndarray, y: np.ndarray, boxes: Iterable[Outline], lassos: Iterable[Outline]
+def inside_outline(
+    x: np.ndarray, y: np.ndarray, corners_x: np.ndarray, corners_y: np.ndarray
 ) -> np.ndarray:
-    """Which points lie in any of the boxes and lassos, bool (points,).
+    """Which points lie inside an outline that crosses itself or not, bool (points,).
+
+    Even-odd rule: a point is inside when a ray to its right crosses an odd number of sides. Points
+    are sorted by height first, so that a side meets only those that it can cross.
 
     Parameters
     ----------
     x, y
-        Places of the points (points,); one that is not finite lies in none.
-    boxes
-        The two ends of each box, in x and in y.
-    lassos
-        The corners of each outline, in x and in y; it closes by itself.
-    """
-    inside = np.zeros(len(x), dtype=bool)
-    for ends_x, ends_y in boxes:
-        wide = (x >= np.min(ends_x)) & (x <= np.max(ends_x))
-        inside |= wide & (y >= np.min(ends_y)) & (y <= np.max(ends_y))
-    for corners_x, corners_y in lassos:
-        inside |= _inside_polygon(x, y, np.stack([corners_x, corners_y], axis=1))
-    return inside
-
-
-def _inside_polygon(x: np.ndarray, y: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Even-odd rule: a point is inside when a ray to its right crosses an odd number of sides.
-
-    Points are sorted by height first, so that a side meets only those that it can cross.
+        Places of the points (points,); one that is not finite lies outside.
+    corners_x, corners_y
+        Corners of the outline, which closes by itself.
     """
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     inside = np.zeros(len(x), dtype=bool)
     order = np.argsort(y)
     heights = y[order]
+    corners = np.stack([corners_x, corners_y], axis=1)
     for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         if y0 == y1:
             continue

@@ -12,7 +12,6 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,22 +32,17 @@ from velovi.figures.cells import (
 )
 from velovi.figures.embedding import Streams
 from velovi.figures.theme import FONT, FigureTheme, theme_named
+from velovi.ui.browser import drawing, unseen
 from velovi.ui.coloring import Coloring, Meaning, meaning
 from velovi.ui.selection import select, selected
-from velovi.ui.theme import current_theme
+from velovi.ui.theme import browser_colors, current_theme
 from velovi.ui.view import ResultView
 
-_HERE = Path(__file__).parent / "scatter"
 _SENT = "sent_to_browser"
 _LINE, _HEAD = 1.2, 5.0  # width of the velocity field's lines and size of its arrowheads, pixels
 _PLACES_KEPT, _CODES_KEPT = 3, 8  # fewer than the browser keeps
-_scatter = st.components.v2.component(
-    "velovi.scatter",
-    html='<div class="velovi-scatter"><div class="bar"></div><div class="maps"></div></div>',
-    css=(_HERE / "scatter.css").read_text(),
-    js=(_HERE / "scatter.js").read_text(),
-)
-_lookup = st.components.v2.component("velovi.lookup", js=(_HERE / "lookup.js").read_text())
+_scatter = drawing("scatter", '<div class="bar"></div><div class="maps"></div>')
+_lookup = unseen("lookup")
 # what, beside places, colours and selection, changes the picture
 _DRAWN_BY = ("view", "height", "columns", "size", "opacity", "names", "theme", "field", "maps")
 
@@ -165,7 +159,7 @@ def map_message(
         "opacity": look.opacity,
         "names": look.names,
         "font": FONT,
-        "theme": _dress(theme),
+        "theme": browser_colors(theme),
         "field": {"width": _LINE, "head": _HEAD} if "starts" in parts else None,
         "maps": [
             {**_described(one, where, theme), "codes": stamp}
@@ -216,21 +210,6 @@ def _end(value: float, colors: CellColors) -> str:
     """An end of the scale, without digits that nobody can see in a colour."""
     small = abs(value) < 0.005 * (colors.high - colors.low)
     return "0" if small else f"{value:.2g}" if abs(value) < 10 else f"{value:.3g}"
-
-
-def _dress(theme: FigureTheme) -> dict[str, str]:
-    light = theme.name == "light"
-    return {
-        "ground": theme.paper,
-        "ink": theme.ink,
-        "quiet": theme.muted,
-        "line": "#d9dee8" if light else "#323a4c",
-        "accent": theme.accent,
-        "stream": theme.stream,
-        "head": theme.stream_head,
-        "halo": "rgba(255,255,255,0.85)" if light else "rgba(18,21,29,0.85)",
-        "veil": "rgba(59,76,184,0.10)" if light else "rgba(139,155,255,0.14)",
-    }
 
 
 def take_selection(view: ResultView, said: Any) -> None:

@@ -1,7 +1,8 @@
-"""Which run, file and gene the reader looks at; kept in the URL, so that a refresh finds it."""
+"""Which run and gene the reader looks at; kept in the address, so that a refresh finds it."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import streamlit as st
@@ -9,6 +10,7 @@ import streamlit as st
 from velovi.errors import StoreError
 from velovi.runs.folder import RunFolder, RunState
 from velovi.runs.workspace import DEMO_RUN_ID, Workspace
+from velovi.ui.links import just_written, last_choice, linked, remember
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,11 @@ def all_runs(workspace: Workspace) -> list[Choice]:
 
 def choose_run(run_id: str | None) -> None:
     """Make a run the one that all pages show."""
-    st.session_state["run_id"] = run_id
-    if run_id is None:
-        st.query_params.pop("run", None)
-    else:
-        st.query_params["run"] = run_id
+    remember("run", run_id)
 
 
 def chosen_run(runs: list[Choice], *, prefer_active: bool = False) -> Choice | None:
-    """The run of the URL, else the one chosen before, else the one most worth looking at.
+    """The run of the address, else the one chosen before, else the one most worth looking at.
 
     Parameters
     ----------
@@ -61,12 +59,13 @@ def chosen_run(runs: list[Choice], *, prefer_active: bool = False) -> Choice | N
     """
     by_id = {one.run_id: one for one in runs}
     named = st.query_params.get("run")
-    if named and named not in by_id:
+    if named is not None and named not in by_id and not just_written("run"):
         st.session_state["missing_run"] = named
-    wanted = named if named in by_id else st.session_state.get("run_id")
-    if wanted in by_id:
-        choose_run(wanted)
-        return by_id[wanted]
+    chosen = linked("run", by_id, "", what=None)
+    if chosen:
+        if named != chosen:  # turning to another page takes it out of the address
+            choose_run(chosen)
+        return by_id[chosen]
     choose_run(None)
     active = [one for one in runs if one.state.active]
     done = [one for one in runs if one.state == RunState.DONE]
@@ -76,18 +75,24 @@ def chosen_run(runs: list[Choice], *, prefer_active: bool = False) -> Choice | N
 
 def choose_gene(gene: str) -> None:
     """Make a gene the one that all pages show."""
-    st.session_state["chosen_gene"] = gene
     # only what the reader chose goes into the address: writing a default there as well would
     # add a step to the browser's history that the Back button cannot leave
-    st.query_params["gene"] = gene
+    remember("gene", gene)
 
 
-def chosen_gene(genes: list[str], default: str) -> str:
-    """The gene of the URL when a page is opened by a link, else the one chosen before."""
-    named = st.query_params.get("gene")
-    if named and "chosen_gene" not in st.session_state:
-        st.session_state["chosen_gene"] = named
-        if named not in genes:
-            st.toast(f"{named} is not in this model.", icon=":material/link_off:")
-    gene = st.session_state.get("chosen_gene")
-    return gene if gene in genes else default
+def chosen_gene(genes: Collection[str], default: str, *, tell: bool = True) -> str:
+    """The gene of the address when a page is opened by a link, else the one chosen before.
+
+    Parameters
+    ----------
+    genes, default
+        Those that can be shown, and the one to begin with.
+    tell
+        Say so when the gene of a link is not among them.
+    """
+    return linked("gene", genes, default, what="gene" if tell else None)
+
+
+def wanted_gene() -> str | None:
+    """The gene that was chosen last, or that the address names, whether or not it is there."""
+    return last_choice("gene") or st.query_params.get("gene")

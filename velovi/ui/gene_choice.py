@@ -22,6 +22,7 @@ from velovi.ui.view import ResultView
 LIST, VIEW = "gene_list", "gene_view"
 ONE, SEVERAL = "One gene", "Several genes"
 SHOWN = "genes_shown"
+_NAME_WIDTH = 105  # pixels; most names of genes have room
 _FIND, _KIND = "genes_find", "genes_table_kind"
 _IN_MODEL, _LEFT_OUT = "In the model", "Left out"
 
@@ -178,11 +179,14 @@ def listing(view: ResultView) -> Listing:
     )
 
 
-def gene_select(view: ResultView, *, key: str, label: str = "Gene") -> str:
-    """A searchable list of the genes in the model, the same on all pages."""
+def gene_select(view: ResultView, *, key: str, label: str = "Gene", tell: bool = True) -> str:
+    """A searchable list of the genes in the model, the same on all pages.
+
+    With ``tell``, a note says that the gene of a link is not in this model.
+    """
     genes = view.store.genes
     best = str(gene_tables(view)[0].index[0])
-    st.session_state[key] = chosen_gene(genes, best)
+    st.session_state[key] = chosen_gene(genes, best, tell=tell)
     return st.selectbox(
         label, genes, key=key, help="Type a few letters to search.",
         on_change=lambda: open_gene(st.session_state[key]),
@@ -274,7 +278,7 @@ def _model_table(view: ResultView, table: pd.DataFrame, height: int) -> None:
         column: st.column_config.NumberColumn(label, format=form, help=note)
         for column, (label, form, note) in COLUMNS.items()
     }
-    config["gene"] = st.column_config.TextColumn("Gene", pinned=True)
+    config["gene"] = st.column_config.TextColumn("Gene", pinned=True, width=_NAME_WIDTH)
     st.dataframe(
         table.rename_axis("gene").reset_index(), key=key, height=height, column_config=config,
         hide_index=True, on_select=chosen, selection_mode="single-cell", placeholder="–",
@@ -283,7 +287,7 @@ def _model_table(view: ResultView, table: pd.DataFrame, height: int) -> None:
 
 
 def _left_out_table(dropped: pd.DataFrame, height: int) -> None:
-    config = {"gene": st.column_config.TextColumn("Gene", pinned=True)}
+    config = {"gene": st.column_config.TextColumn("Gene", pinned=True, width=_NAME_WIDTH)}
     st.dataframe(
         dropped.rename_axis("gene").reset_index(), height=height, column_config=config,
         hide_index=True, placeholder="–", alt="Genes that were left out",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import streamlit as st
 
@@ -12,7 +9,7 @@ from velovi.figures.embedding import embedding_data
 from velovi.figures.gene import GeneData, gene_data, phase_figure, time_figure
 from velovi.figures.gene_maps import GeneMaps, maps_figure
 from velovi.figures.kinetics import fitted_curve
-from velovi.figures.picked import inside_outlines
+from velovi.figures.picked import inside_outline
 from velovi.figures.states import (
     STATE_TITLES,
     StateCourse,
@@ -22,12 +19,13 @@ from velovi.figures.states import (
 )
 from velovi.figures.theme import LIGHT
 from velovi.ui.cell_map import cell_map
+from velovi.ui.chart import chart
 from velovi.ui.coloring import Coloring, meaning
 from velovi.ui.gene_choice import COLUMNS, gene_tables
 from velovi.ui.guard import plain
 from velovi.ui.panels import figure_head
-from velovi.ui.selection import select, selected
-from velovi.ui.theme import color_key, current_theme, draw
+from velovi.ui.selection import Outline, merge, select, selected
+from velovi.ui.theme import color_key, current_theme
 from velovi.ui.view import ResultView
 from velovi.ui.words import GENE_LAYERS
 
@@ -38,8 +36,7 @@ _TIME_NOTE = (
     "the posterior. A cell in which the gene rests has no time of its own; it may stand anywhere "
     "along the bottom."
 )
-# few enough for a browser to draw as vector graphics at once
-_PORTRAIT_CELLS, _TIME_CELLS = 3_000, 1_200
+_MOST_CELLS = 8_000  # drawn at once, and few enough for the eye
 _NUMBERS = ("fit_explained", "fit_likelihood", "fit_beta", "half_life", "fit_t_")
 
 
@@ -78,7 +75,7 @@ def collect_gene(view: ResultView, gene: str) -> GeneData:
         curve=fitted_curve(*rates),
         steady_slope=rates[2] / rates[1] if rates[1] > 0 else None,
         selected=selected(view),
-        limit=_PORTRAIT_CELLS,
+        limit=_MOST_CELLS,
     )
 
 
@@ -129,26 +126,13 @@ def _portrait(view: ResultView, data: GeneData) -> None:
         data.to_frame,
         key="genes_portrait",
     )
-    key = "phase_portrait"
-
-    def outlined() -> None:
-        take_outline(view, data.gene, st.session_state[key]["selection"])
-
-    figure = phase_figure(data, current_theme(), height=_PORTRAIT_HEIGHT, outlines=True)
-    config = {
-        "displaylogo": False,
-        "scrollZoom": True,
-        "displayModeBar": "hover",
-        "modeBarButtonsToRemove": ["autoScale2d", "toImage"],
-    }
-    st.plotly_chart(
-        figure, theme=None, width="stretch", key=key, config=config, on_select=outlined,
-        selection_mode=("box", "lasso"), alt=f"Phase portrait of {data.gene}",
+    figure = phase_figure(data, current_theme(), height=_PORTRAIT_HEIGHT)
+    chart(
+        figure, "phase_portrait", gene=data.gene, alt=f"Phase portrait of {data.gene}",
+        on_outline=lambda outline: take_outline(view, data.gene, outline),
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         said = f"{data.caption[:1].upper()}{data.caption[1:]}."
-        if len(data.cells) > _TIME_CELLS:
-            said += " Fewer are drawn over time."
         if data.selected is None:
             said += " Draw around cells to select them on all pages."
         st.caption(said, width="content")
@@ -159,14 +143,10 @@ def _portrait(view: ResultView, data: GeneData) -> None:
             )  # fmt: skip
 
 
-def take_outline(view: ResultView, gene: str, event: Mapping[str, Any]) -> None:
-    """Select all cells of the run, drawn or not, inside what was outlined in a phase portrait."""
-    boxes, lassos = (
-        [(np.asarray(one["x"], float), np.asarray(one["y"], float)) for one in event.get(kind, ())]
-        for kind in ("box", "lasso")
-    )
+def take_outline(view: ResultView, gene: str, outline: Outline) -> None:
+    """Select all cells of the run, drawn or not, inside an outline in a phase portrait."""
     spliced, unspliced = view.gene("Ms", gene), view.gene("Mu", gene)
-    select(view, inside_outlines(spliced, unspliced, boxes, lassos))
+    merge(view, inside_outline(spliced, unspliced, outline.x, outline.y), outline.how)
 
 
 def _over_time(view: ResultView, data: GeneData) -> None:
@@ -174,7 +154,6 @@ def _over_time(view: ResultView, data: GeneData) -> None:
     if data.time is None:
         st.info("This result has no latent time for each gene.")
         return
-    data = data.thinned(_TIME_CELLS)
     for what in ("spliced", "unspliced"):
         figure_head(
             f"{what.capitalize()} RNA",
@@ -185,7 +164,7 @@ def _over_time(view: ResultView, data: GeneData) -> None:
             key=f"genes_{what}",
         )
         figure = time_figure(data, theme, what=what, height=_TIME_HEIGHT)
-        draw(figure, f"{what}_time", alt=f"{what} over latent time")
+        chart(figure, f"{what}_time", gene=data.gene, alt=f"{what} over latent time")
     course = collect_states(view, data.gene)
     if course is not None:
         _state_course(course)
@@ -205,7 +184,7 @@ def _state_course(course: StateCourse) -> None:
     colors = state_colors(theme)
     color_key({STATE_TITLES[name]: colors[name] for name in course.probabilities})
     figure = state_course_figure(course, theme, height=_TIME_HEIGHT, legend=False)
-    draw(figure, "state_time", alt="States of the gene over latent time")
+    chart(figure, "state_time", gene=course.gene, alt="States of the gene over latent time")
 
 
 def collect_states(view: ResultView, gene: str) -> StateCourse | None:

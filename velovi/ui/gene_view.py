@@ -9,6 +9,8 @@ from velovi.figures.gene_grid import MOST_PANELS, GridData, grid_data, grid_figu
 from velovi.figures.kinetics import FittedCurve, fitted_curve
 from velovi.figures.theme import LIGHT
 from velovi.runs.gene_sets import near_names
+from velovi.ui.cell_sets import selection_panel
+from velovi.ui.choice import wanted_gene
 from velovi.ui.gene_choice import (
     ONE,
     SEVERAL,
@@ -28,7 +30,7 @@ from velovi.ui.gene_panel import (
     portrait_panel,
 )
 from velovi.ui.guard import plain, plain_errors
-from velovi.ui.links import copy_link, current_picture
+from velovi.ui.links import copy_link
 from velovi.ui.panels import KEEP, figure_head
 from velovi.ui.selection import selected
 from velovi.ui.theme import color_key, current_theme
@@ -37,7 +39,10 @@ from velovi.ui.view import ResultView
 
 @st.fragment(key=VIEW)
 def gene_view(view: ResultView, place: DeltaGenerator) -> None:
-    """Everything about the chosen gene: numbers and portrait in ``place``, maps below it."""
+    """Everything about the chosen gene: numbers and portrait in ``place``, maps below it.
+
+    The selection stands here too, because cells are selected in what is drawn here.
+    """
     with plain_errors():
         with place:
             missing_gene_note(view)
@@ -50,19 +55,21 @@ def gene_view(view: ResultView, place: DeltaGenerator) -> None:
                 )  # fmt: skip
                 several = st.session_state[SHOWN] == SEVERAL
                 most = _how_many() if several else 0
-                gene = gene_select(view, key="genes_gene")
-                copy_link(key="genes", run=view.run_id, **{**current_picture(), "gene": gene})
+                gene = gene_select(view, key="genes_gene", tell=False)
+                copy_link(key="genes", run=view.run_id, gene=gene)
             if several:
                 grid_panel(view, most)
-                return
-            gene_numbers(view, gene)
-            portrait_panel(view, gene)
-        map_panel(view, gene)
+            else:
+                gene_numbers(view, gene)
+                portrait_panel(view, gene)
+        if not several:
+            map_panel(view, gene)
+        selection_panel(view)
 
 
 def missing_gene_note(view: ResultView) -> None:
     """A sentence when the gene of a link, or of the run before, is not in this model."""
-    wanted = st.session_state.get("chosen_gene") or st.query_params.get("gene")
+    wanted = wanted_gene()
     genes = view.store.genes
     if wanted is None or wanted in genes:
         return

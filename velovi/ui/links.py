@@ -23,7 +23,7 @@ def linked(
     options: Collection[str] | Callable[[str], bool],
     default: str,
     *,
-    what: str = "choice",
+    what: str | None = "choice",
 ) -> str:
     """The value of a choice: what the address names when a page is opened, else the last one.
 
@@ -36,25 +36,32 @@ def linked(
     default
         When nothing was chosen, or nothing that is there.
     what
-        How the reader calls it, for the note that a link names something that is not there.
+        How the reader calls it, for the note that a link names something that is not there; None
+        when the page says so in its own way.
     """
     may_be = options if callable(options) else options.__contains__
     named = st.query_params.get(name)
     read: dict[str, str] = st.session_state.setdefault(_READ, {})
-    if named is not None and read.get(name) != named and not _just_written(name):
+    if named is not None and read.get(name) != named and not just_written(name):
         read[name] = named
         if may_be(named):
             st.session_state[f"linked_{name}"] = named
-        else:
+        elif what is not None:
             st.toast(
                 f"The {what} {plain(named[:60])} of this link is not here.",
                 icon=":material/link_off:",
             )
-    chosen = st.session_state.get(f"linked_{name}")
+    chosen = last_choice(name)
     return chosen if chosen is not None and may_be(chosen) else default
 
 
-def _just_written(name: str) -> bool:
+def last_choice(name: str) -> str | None:
+    """What the reader chose last, whether or not it is there now."""
+    chosen: str | None = st.session_state.get(f"linked_{name}")
+    return chosen
+
+
+def just_written(name: str) -> bool:
     """Whether the browser may not have heard yet what its address is now."""
     written: dict[str, float] = st.session_state.get(_WRITTEN, {})
     return time.monotonic() - written.get(name, -_DELAY) < _DELAY
@@ -81,18 +88,24 @@ def address(**picture: str | None) -> str:
 
 
 def copy_link(*, key: str, **picture: str | None) -> None:
-    """A small button with the address of what is on the screen."""
+    """A small button with the address of what is on the screen.
+
+    Parameters
+    ----------
+    key
+        Names the button.
+    picture
+        What belongs to the picture beside everything that the reader chose.
+    """
     with st.popover("Link", icon=":material/link:", key=f"link_{key}"):
         st.markdown("Opens this page with the same run, colours and cells.")
-        st.code(address(**picture), language=None, wrap_lines=True)
+        st.code(address(**{**current_picture(), **picture}), language=None, wrap_lines=True)
 
 
 def current_picture() -> dict[str, str]:
     """Everything that the reader chose and that belongs into a link."""
-    chosen = {
+    return {
         str(name).removeprefix("linked_"): str(value)
         for name, value in st.session_state.items()
         if str(name).startswith("linked_")
     }
-    gene = st.session_state.get("chosen_gene")
-    return {**chosen, "gene": str(gene)} if gene else chosen

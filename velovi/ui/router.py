@@ -9,8 +9,10 @@ import streamlit as st
 from velovi.ui.guard import plain_errors
 from velovi.ui.sidebar import mark, run_picker, show_logo
 from velovi.ui.theme import page_style
+from velovi.ui.warm_up import warm_up
 
 ROUTED = "choice"
+_WITH_FIGURES = ("Time", "States and rates", "Uncertainty")  # by Plotly, as soon as they open
 
 
 def navigate() -> st.Page:
@@ -50,6 +52,8 @@ def show_site() -> None:
         page_style()
         show_logo()
         st.session_state[ROUTED] = None
+        with st.sidebar:
+            warm_up(now=current.title in _WITH_FIGURES)
         st.session_state[ROUTED] = run_picker(prefer_active=current.title == "Train")
     current.run()
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 import streamlit as st
 
 from velovi.ui.view import ResultView
 
 _KEY = "selected_cells"
+HOW = ("replace", "add", "subtract")
+
+
+@dataclass(frozen=True)
+class Outline:
+    """An outline around points in a chart: its corners (corners,) in the units of the axes."""
+
+    x: np.ndarray
+    y: np.ndarray
+    how: Literal["replace", "add", "subtract"] = "replace"
 
 
 def selected(view: ResultView) -> np.ndarray | None:
@@ -24,3 +37,13 @@ def select(view: ResultView, cells: np.ndarray | None) -> None:
         st.session_state.pop(_KEY, None)
         return
     st.session_state[_KEY] = view.run_id, np.packbits(cells, bitorder="little")
+
+
+def merge(view: ResultView, cells: np.ndarray, how: str) -> None:
+    """Select cells (bool, one for each cell of the run) instead of, or beside, or out of others."""
+    before = selected(view)
+    if before is not None and how == "add":
+        cells = cells | before
+    elif how == "subtract":
+        cells = np.zeros_like(cells) if before is None else before & ~cells
+    select(view, cells)

@@ -19,7 +19,7 @@ from velovi.figures.rates import (
 from velovi.figures.states import STATE_TITLES
 from velovi.figures.theme import LIGHT
 from velovi.ui.cell_map import cell_map
-from velovi.ui.choice import choose_gene
+from velovi.ui.choice import choose_gene, wanted_gene
 from velovi.ui.coloring import Coloring
 from velovi.ui.gene_choice import best_genes, gene_select
 from velovi.ui.guard import plain
@@ -129,7 +129,7 @@ def rate_panels(view: ResultView) -> None:
         "needs 20 units for its course; axes are logarithmic. A gene far from the others turns "
         "over much faster or slower. Click a gene to choose it.",
     )
-    gene = st.session_state.get("chosen_gene") or ""
+    gene = wanted_gene() or ""
     for slot, (x, y) in zip(st.columns(len(_PAIRS), gap="medium"), _PAIRS, strict=True):
         with slot:
             _rates(view, x, y, gene)

@@ -1,6 +1,7 @@
 // Cells as points on one or more maps that share a camera and a selection. WebGL 2 draws the
 // points from five bytes a cell; a 2-D canvas above it draws lines, names and the lasso.
-// This file is what the browser runs: there is no build step, and nothing else is fetched.
+// This file, after common.js, is what the browser runs: there is no build step, and nothing else is
+// fetched.
 // Part of veloVI Explorer, BSD-3-Clause.
 
 const kept = (window.__veloviScatter ??= { places: new Map(), codes: new Map(), views: new Map() });
@@ -12,6 +13,7 @@ const ANSWER = 900; // longest wait for the server before that, because drawing 
 const MISSING = 255; // code of a cell without a value
 const NOWHERE = -32768; // coordinate of a cell without a place
 const FULL = 32767;
+const STORED = "velovi-selection";
 
 // ---------------------------------------------------------------- what the server sends
 
@@ -305,7 +307,10 @@ class Scatter {
     if (reselected) {
       this.bits = parts.selected ?? null;
       this.chosen = this.bits ? countBits(this.bits) : 0;
+      if (kept.begun) this.store({ run: header.run, count: this.chosen, bits: this.chosen ? asText(this.bits) : "" });
     }
+    if (!kept.begun && !this.chosen) this.regain();
+    kept.begun = true;
     this.dress();
     this.panels.forEach((panel, i) => {
       panel.map = header.maps[i];
@@ -320,6 +325,18 @@ class Scatter {
     if (reselected || recoloured.includes(true) || before?.look !== header.look) this.layOut();
     else if (this.quick) this.rest(SETTLED);
     else this.root.dataset.drawn = header.stamp;
+  }
+
+  // A page that is loaded again has forgotten the selection; this tab of the browser has not.
+  regain() {
+    const stored = JSON.parse(sessionStorage.getItem(STORED) ?? "null");
+    if (stored?.run === this.header.run) this.send("picked", stored);
+  }
+  store(picked) {
+    try {
+      if (picked.count) sessionStorage.setItem(STORED, JSON.stringify(picked));
+      else sessionStorage.removeItem(STORED);
+    } catch { /* no room, or not allowed: then a refresh begins without a selection */ }
   }
 
   // As many panels as there are maps; true when they had to be made.
@@ -406,18 +423,7 @@ class Scatter {
   buildBar() {
     const bar = this.root.querySelector(".bar");
     if (bar.childElementCount) return this.status();
-    const group = (label, names, get, set) => {
-      const box = make("div", { class: "group", role: "radiogroup", "aria-label": label });
-      for (const [name, [text, hint]] of Object.entries(names)) {
-        const button = make("button", { type: "button", title: hint, role: "radio" });
-        button.append(...(typeof text === "string" ? [text] : [text]));
-        button.setAttribute("aria-label", hint);
-        button.onclick = () => { set(name); this.status(); this.draw(); };
-        button.update = () => button.setAttribute("aria-checked", String(get() === name));
-        box.append(button);
-      }
-      return box;
-    };
+    const group = (label, names, get, set) => choice(label, names, get, (name) => { set(name); this.status(); this.draw(); });
     const action = (text, hint, act) => {
       const button = make("button", { type: "button", title: hint });
       button.append(text);
@@ -425,9 +431,9 @@ class Scatter {
       return button;
     };
     this.pens = group("Tool", {
-      pan: [icon("M8 1v14M1 8h14M8 1 6 3.4M8 1l2 2.4M8 15l-2-2.4M8 15l2-2.4M1 8l2.4-2M1 8l2.4 2M15 8l-2.4-2M15 8l-2.4 2"), PEN.pan],
-      lasso: [icon("M8 2.2c3.6 0 6.3 1.8 6.3 4.2S11.6 10.6 8 10.6 1.7 8.8 1.7 6.4 4.4 2.2 8 2.2M5 10.3c-1.5.9-1.3 2.9.4 2.9 1.3 0 1.5-1.5.3-2.1M5.6 13.2c.2.9 0 1.6-.7 2.1"), PEN.lasso],
-      box: [icon("M2 3.5h12v9H2z"), PEN.box],
+      pan: [icon(PEN_ICONS.pan), PEN.pan],
+      lasso: [icon(PEN_ICONS.lasso), PEN.lasso],
+      box: [icon(PEN_ICONS.box), PEN.box],
     }, () => this.pen, (name) => { this.pen = name; });
     this.combines = group("What a new outline does", {
       replace: [COMBINE.replace, "A new outline replaces the selection"],
@@ -825,7 +831,9 @@ class Scatter {
     }
     this.bits = count ? bits : null;
     this.chosen = count;
-    this.send("picked", { run: this.header.run, count, bits: count ? asText(bits) : "" });
+    const picked = { run: this.header.run, count, bits: count ? asText(bits) : "" };
+    this.store(picked);
+    this.send("picked", picked);
     this.status();
     // the server works while this browser draws
     setTimeout(() => {
@@ -837,30 +845,10 @@ class Scatter {
 
 // ---------------------------------------------------------------- small things
 
-function make(tag, attributes = {}, text) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
-function icon(path) {
-  const space = "http://www.w3.org/2000/svg";
-  const picture = document.createElementNS(space, "svg");
-  picture.setAttribute("viewBox", "0 0 16 16");
-  const line = document.createElementNS(space, "path");
-  line.setAttribute("d", path);
-  picture.append(line);
-  return picture;
-}
 function hint(text) {
   const mark = make("span", { class: "hint", tabindex: "0", title: text, "aria-label": text }, "?");
   return mark;
 }
-function number(value) {
-  const size = Math.abs(value);
-  return size && (size < 0.01 || size >= 1e5) ? value.toExponential(2) : String(Number(value.toPrecision(3)));
-}
-
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".velovi-scatter");
   const send = (name, value) => setTriggerValue(name, value);
