@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from velovi.config import RunOptions
-from velovi.errors import DataError, StoreError
+from velovi.errors import DataError, OptionError, StoreError
 from velovi.runs.cell_sets import CellSets
 from velovi.runs.folder import RunFolder, RunSpec
 from velovi.runs.workspace import Workspace
@@ -62,9 +62,9 @@ def test_sets_go_with_their_run(tmp_path):
     assert not list((tmp_path / "cell_sets").iterdir())
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * 61, "a\nb"])
+@pytest.mark.parametrize("name", ["", "   ", "x" * 61, "a\0b"])
 def test_names_are_checked(sets, name):
-    with pytest.raises(DataError, match="needs a name"):
+    with pytest.raises(OptionError, match="name of a set of cells"):
         sets.save(name, MASK)
 
 

@@ -94,7 +94,16 @@ def test_every_stage_of_a_run_is_in_the_sum():
     assert set(estimate.memory_gb) <= set(STAGES)
     low, high = estimate.time_range
     assert low < estimate.total < high
+    all_genes = told(options=RunOptions(preprocess=PreprocessOptions(filter_on_r2=False)))
+    low, high = all_genes.time_range
     assert high / low == pytest.approx(2.0)
+
+
+def test_the_shorter_time_is_that_of_few_genes():
+    estimate = told()
+    fifth = RunOptions(preprocess=PreprocessOptions(n_top_genes=estimate.n_genes // 5))
+    assert estimate.fewest_seconds == pytest.approx(told(options=fifth).total, rel=0.01)
+    assert estimate.fewest_seconds < estimate.total
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from velovi.config import PreprocessOptions, RunOptions, TrainOptions
 from velovi.errors import OptionError, StoreError
 from velovi.runs.folder import RunState
-from velovi.runs.workspace import LONGEST_NAME
+from velovi.runs.names import LONGEST_NAME
 from velovi.ui import estimate
 from velovi.ui.choice import all_runs
 from velovi.ui.forms import GROUPS, grouped, options_table
@@ -145,7 +145,7 @@ def test_rename_changes_the_name_and_nothing_else(open_page, run_in):
 def test_rename_to_nothing_is_a_sentence(open_page, run_in):
     run = run_in(RunState.DONE)
     app = rename(open_page("runs", run=run.run_id), run.run_id, "   ")
-    assert "not a name for a run" in app.error[0].value
+    assert "name of a run" in app.error[0].value
     assert run.spec().name == "Gut done"
 
 

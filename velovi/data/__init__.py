@@ -6,6 +6,7 @@ so this module imports nothing heavier than the standard library.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -29,10 +30,22 @@ SPLICED_ALIASES: tuple[str, ...] = (
 
 
 # names under which people keep their cell types, the likeliest first
-USUAL_LABELS = (
+_USUAL_LABELS = (
     "clusters", "cluster", "cell_type", "celltype", "cell_types", "celltypes", "cell type",
     "cell.type", "annotation", "leiden", "louvain", "seurat_clusters",
 )  # fmt: skip
+
+
+def usual_labels(columns: Iterable[object]) -> list[str]:
+    """Those of the annotations that by their names hold groups of cells, the likeliest first.
+
+    Examples
+    --------
+    >>> usual_labels(["batch", "leiden", "Cell_Type"])
+    ['Cell_Type', 'leiden']
+    """
+    by_name = {str(name).lower(): str(name) for name in columns}
+    return [by_name[name] for name in _USUAL_LABELS if name in by_name]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import numpy as np
 
 from velovi.data import (
     MIN_CELLS,
-    USUAL_LABELS,
     ColumnInfo,
     DatasetSummary,
     EmbeddingInfo,
@@ -23,6 +22,7 @@ from velovi.data import (
     Level,
     Problem,
     guess_layers,
+    usual_labels,
 )
 from velovi.data.read import COPY_AGAIN, MAKE_LAYERS, unreadable_reason
 
@@ -269,10 +269,10 @@ def _by(shape: tuple[int, ...]) -> str:
 
 
 def _suggest_label(columns: tuple[ColumnInfo, ...]) -> str | None:
-    usable = {one.name.lower(): one for one in columns if one.kind != "numeric"}
-    for name in USUAL_LABELS:
-        if name in usable and usable[name].n_unique >= 2:
-            return usable[name].name
+    usable = [one.name for one in columns if one.kind != "numeric" and one.n_unique >= 2]
+    usual = usual_labels(usable)
+    if usual:
+        return usual[0]
     for one in columns:
         if one.kind == "categorical" and 2 <= one.n_unique <= 60:
             return one.name

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from velovi.config import RunOptions
-from velovi.data import USUAL_LABELS
+from velovi.data import usual_labels
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -92,9 +92,5 @@ def add_permutation_scores(adata: AnnData, model: VELOVI, options: RunOptions) -
 
 def _groups(obs: pd.DataFrame) -> str | None:
     """The annotation that holds the cells' groups, by its usual names."""
-    lower = {str(name).lower(): str(name) for name in obs}
-    for name in USUAL_LABELS:
-        found = lower.get(name)
-        if found is not None and len(obs[found].unique()) > 1:
-            return found
-    return None
+    found = (name for name in usual_labels(obs) if len(obs[name].unique()) > 1)
+    return next(found, None)

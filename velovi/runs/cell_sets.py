@@ -12,9 +12,8 @@ import numpy as np
 
 from velovi.errors import DataError, StoreError
 from velovi.runs.folder import read_json, write_json
+from velovi.runs.names import checked_name
 from velovi.runs.workspace import Workspace, new_id
-
-_LONGEST_NAME = 60
 
 
 class CellSets:
@@ -56,7 +55,7 @@ class CellSets:
             )
         return np.unpackbits(packed, count=self._n_cells, bitorder="little").view(bool)
 
-    def save(self, name: str, cells: np.ndarray) -> None:
+    def save(self, name: str, cells: np.ndarray) -> str:
         """Keep a set; one of the same name is replaced.
 
         Parameters
@@ -65,14 +64,12 @@ class CellSets:
             1 to 60 characters.
         cells
             bool (cells,), at least one of them true.
+
+        Returns
+        -------
+        The name under which it is kept.
         """
-        name = name.strip()
-        if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
-            raise DataError(
-                "a set of cells needs a name",
-                expected=f"1 to {_LONGEST_NAME} characters",
-                found=f"{len(name)} characters",
-            )
+        name = checked_name(name, "a set of cells")
         cells = np.asarray(cells, dtype=bool)
         if cells.shape != (self._n_cells,) or not cells.any():
             raise DataError(
@@ -87,6 +84,7 @@ class CellSets:
         np.packbits(cells, bitorder="little").tofile(beside)
         beside.replace(path.with_suffix(".bits"))
         write_json(path, {"name": name, "cells": int(cells.sum())})
+        return name
 
     def delete(self, name: str) -> None:
         """Remove a set."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from velovi.errors import DataError, StoreError, UnknownNameError, first_named
+from velovi.runs.names import LONGEST_SHORT_NAME
 from velovi.runs.workspace import Workspace
 
 MOST_GENES = 20_000
@@ -25,7 +26,6 @@ _HEADERS = {HEADER, "genes", "symbol", "gene_symbol", "gene_name", "name", "inde
 _SEPARATORS = re.compile(r"[\s,;|]+")
 _DROPPED = str.maketrans("", "", "-_. /:'\"")
 _SET_NAME = re.compile(r"\w[\w ,+&()'-]*")
-_LONGEST_NAME = 60
 _LONGEST_FILE_NAME = 200  # bytes; file systems take 255, and a temporary name is longer
 _CLOSE = 0.7  # of difflib's ratio, 0 to 1
 _MOST_NEAR_SEARCHES = 20  # a pasted page of text must not hold up the server
@@ -241,12 +241,12 @@ class GeneSets:
 
     def _path(self, name: str) -> Path:
         name = name.strip()
-        fits = len(name) <= _LONGEST_NAME and len(name.encode()) <= _LONGEST_FILE_NAME
+        fits = len(name) <= LONGEST_SHORT_NAME and len(name.encode()) <= _LONGEST_FILE_NAME
         if not fits or not _SET_NAME.fullmatch(name):
             raise DataError(
                 "a gene set needs another name",
                 where=repr(name[:80]),
-                expected=f"1 to {_LONGEST_NAME} letters, digits, blanks or , + & ( ) ' -, "
+                expected=f"1 to {LONGEST_SHORT_NAME} letters, digits, blanks or , + & ( ) ' -, "
                 "beginning with a letter or digit",
             )
         path = self._folder / f"{name}.csv"

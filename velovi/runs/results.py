@@ -166,7 +166,7 @@ class ResultStore:
     @cached_property
     def label_columns(self) -> list[str]:
         """Categorical annotations of few enough kinds, those with a usual cluster name first."""
-        from velovi.data import USUAL_LABELS
+        from velovi.data import usual_labels
 
         names = [
             str(column)
@@ -174,7 +174,8 @@ class ResultStore:
             if isinstance(self.obs[column].dtype, pd.CategoricalDtype)
             and len(self.obs[column].cat.categories) <= MOST_CATEGORIES
         ]
-        return sorted(names, key=lambda name: (*USUAL_LABELS, name.lower()).index(name.lower()))
+        first = usual_labels(names)
+        return first + [name for name in names if name not in first]
 
     @cached_property
     def numeric_columns(self) -> list[str]:

@@ -35,9 +35,9 @@ from numpy.typing import ArrayLike, NDArray
 from velovi.errors import OptionError, StoreError, VeloviError
 from velovi.runs.folder import Owner, read_json, write_json
 from velovi.runs.launch import reap, start_detached
+from velovi.runs.names import checked_name
 from velovi.runs.workspace import DEMO_FOLDER, checked_id, new_id
 
-LONGEST_NAME = 60
 # a process on another machine cannot be looked up; after so many seconds it is given up
 REMOTE_LIMIT = 3600.0
 _STARTING = 30.0  # seconds in which a request may be without a process
@@ -97,7 +97,7 @@ def request_time(result_path: Path, times_folder: Path, name: str, root: ArrayLi
         There is no such result, it has no latent time of genes, or nothing can be written there.
     """
     cells = _checked_root(root, _n_cells(Path(result_path)))
-    request = {"name": _checked_name(name), "result": str(Path(result_path).resolve()),
+    request = {"name": checked_name(name, "a time"), "result": str(Path(result_path).resolve()),
                "root": cells.tolist(), "created": time.time()}  # fmt: skip
     folder = Path(times_folder).resolve() / new_id()
     _check_place(folder)
@@ -198,18 +198,6 @@ def _n_cells(result_path: Path) -> int:
             where=result_path.parent.name,
             remedy="Choose another run, or train again",
         ) from error
-
-
-def _checked_name(name: str) -> str:
-    name = name.strip()
-    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
-        raise OptionError(
-            "a time needs a name",
-            where="name",
-            expected=f"1 to {LONGEST_NAME} characters",
-            found=f"{len(name)} characters",
-        )
-    return name
 
 
 def _checked_root(root: ArrayLike, n_cells: int) -> NDArray[np.int64]:

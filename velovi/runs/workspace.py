@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from velovi import __version__
 from velovi.config import RunOptions
-from velovi.errors import DataError, OptionError, StoreError
+from velovi.errors import DataError, StoreError
 from velovi.runs.folder import RunFolder, RunSpec, read_json, write_json
+from velovi.runs.names import LONGEST_NAME, checked_name
 
 if TYPE_CHECKING:
     from velovi.data import DatasetSummary
 
 DEMO_FOLDER = Path(__file__).parent.parent / "demo"
 DEMO_RUN_ID = "demo"
-LONGEST_NAME = 120
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 # folders of the workspace that keep what readers made of a run, in a folder for each
 OfARun = Literal["cell_sets", "times"]
@@ -243,16 +243,10 @@ class Workspace:
         StoreError
             When the run is the demo, or is not there any more.
         """
-        run, name = self.run(run_id), " ".join(name.split())
+        run = self.run(run_id)
         if run_id == DEMO_RUN_ID:
             raise StoreError("the demo belongs to the app and cannot be renamed", where=run_id)
-        if not 0 < len(name) <= LONGEST_NAME:
-            raise OptionError(
-                "this is not a name for a run",
-                where="name",
-                expected=f"1 to {LONGEST_NAME} characters",
-                found=f"{len(name):,} characters" if name else "nothing",
-            )
+        name = checked_name(name, "a run", LONGEST_NAME)
         run.write_spec(replace(run.spec(), name=name))
 
     def delete_run(self, run_id: str) -> None:

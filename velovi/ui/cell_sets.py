@@ -8,6 +8,7 @@ import streamlit as st
 
 from velovi.errors import VeloviError
 from velovi.runs.cell_sets import CellSets
+from velovi.runs.names import LONGEST_SHORT_NAME
 from velovi.ui.choice import choose_run
 from velovi.ui.coloring import Coloring
 from velovi.ui.explore import current_choice
@@ -107,13 +108,16 @@ def selection_panel(view: ResultView) -> None:
 def _keep(view: ResultView, mask: np.ndarray) -> None:
     with st.popover("Keep as a set", icon=":material/bookmark_add:"):
         name = st.text_input(
-            "Name", key="new_set_name", max_chars=60, placeholder="for example: early ducts"
+            "Name",
+            key="new_set_name",
+            max_chars=LONGEST_SHORT_NAME,
+            placeholder="for example: early ducts",
         )
         if st.button("Keep", key="keep_set", type="primary", disabled=not name.strip()):
             with plain_errors():
-                cell_sets(view).save(name, mask)
-                st.session_state["selected_set"] = view.run_id, name.strip()
-                remember("cells", name.strip())
+                kept = cell_sets(view).save(name, mask)
+                st.session_state["selected_set"] = view.run_id, kept
+                remember("cells", kept)
                 st.rerun()
 
 

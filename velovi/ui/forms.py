@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from velovi.config import OptionInfo, Options, RunOptions
-from velovi.runs.workspace import LONGEST_NAME
+from velovi.runs.names import LONGEST_NAME
 from velovi.ui.guard import plain, plain_errors
 from velovi.ui.words import CHOICES
 

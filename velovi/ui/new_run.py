@@ -12,7 +12,8 @@ import streamlit as st
 from velovi.config import RunOptions
 from velovi.errors import StoreError
 from velovi.runs.folder import RunFolder, RunSpec
-from velovi.runs.workspace import LONGEST_NAME, Dataset, Workspace
+from velovi.runs.names import LONGEST_NAME
+from velovi.runs.workspace import Dataset, Workspace
 from velovi.ui.choice import choose_run
 from velovi.ui.data_panel import trainable
 from velovi.ui.estimate import file_size, show_estimate

@@ -13,7 +13,8 @@ import streamlit as st
 
 from velovi.errors import StoreError, VeloviError
 from velovi.runs.folder import RunFolder, RunSpec, RunState
-from velovi.runs.workspace import LONGEST_NAME, Workspace
+from velovi.runs.names import LONGEST_NAME
+from velovi.runs.workspace import Workspace
 from velovi.ui.choice import Choice, choose_run
 from velovi.ui.forms import changed_sentence, options_table
 from velovi.ui.guard import plain, plain_errors, show_error

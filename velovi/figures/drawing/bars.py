@@ -1,4 +1,4 @@
-"""Bars, and histograms, which are bars of counts."""
+"""Bars."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import MaxNLocator
 
 from velovi.figures.drawing.page import BARS, Page, Panel, gid
 from velovi.figures.drawing.pen import point_colors, rgba
@@ -144,45 +143,3 @@ def _bar_texts(
         )  # fmt: skip
         at = (end, middle) if flat else (middle, end)
         page.notes.append(beside(page, panel, str(text), look, at, where, away))
-
-
-def counted(trace: Props) -> dict[str, Any]:
-    """A histogram as the bars it stands for."""
-    flat = pick(trace, "x") is None
-    along, across = ("y", "x") if flat else ("x", "y")
-    values = finite(numbers(listed(pick(trace, along))))
-    edges = _bins(trace, along, values)
-    counts = np.histogram(values, edges)[0].astype(float)
-    norm = str(pick(trace, "histnorm", ""))
-    total = counts.sum() or 1.0
-    if "percent" in norm:
-        counts *= 100 / total
-    if "probability" in norm:
-        counts /= total
-    if "density" in norm:
-        counts /= np.diff(edges)
-    if pick(trace, "cumulative.enabled", False):
-        counts = np.cumsum(counts)
-    shown = {key: trace[key] for key in trace if key not in ("x", "y", "width", "base")}
-    middles = (edges[:-1] + edges[1:]) / 2
-    return {
-        **shown, "type": "bar", "orientation": "h" if flat else "v", along: middles,
-        across: counts, "width": np.diff(edges), "textposition": "none",
-    }  # fmt: skip
-
-
-def _bins(trace: Props, letter: str, values: Numbers) -> Numbers:
-    """Edges of the bins: those of the figure, else round ones."""
-    given = pick(trace, f"{letter}bins", {})
-    size, start, end = (pick(given, name) for name in ("size", "start", "end"))
-    if not values.size:
-        return np.array([0.0, 1.0])
-    if isinstance(size, (int, float)):
-        first = float(start if start is not None else np.floor(values.min() / size) * size)
-        last = float(end if end is not None else values.max())
-        count = max(1, int(np.ceil((last - first) / size - 1e-9)))
-        return first + size * np.arange(count + 1 + (values.max() >= first + size * count))
-    most = int(pick(trace, f"nbins{letter}", 0)) or int(np.clip(np.sqrt(values.size), 5, 60))
-    low, high = float(values.min()), float(values.max())
-    edges = MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(low, high if high > low else low + 1)
-    return np.asarray(edges, dtype=float)

@@ -15,7 +15,7 @@ from matplotlib.transforms import Bbox
 
 from velovi.errors import OptionError
 from velovi.figures.drawing import panels as panel_parts
-from velovi.figures.drawing.bars import bars, counted
+from velovi.figures.drawing.bars import bars
 from velovi.figures.drawing.crowding import part_labels, part_names, shrink_titles
 from velovi.figures.drawing.keys import ColorKey, color_keys, legend
 from velovi.figures.drawing.maps import heatmap
@@ -25,13 +25,11 @@ from velovi.figures.drawing.pen import Pen
 from velovi.figures.drawing.points import scatter
 from velovi.figures.drawing.props import Props, listed, pick
 from velovi.figures.drawing.rulers import read_rulers
-from velovi.figures.drawing.spreads import spreads
 from velovi.figures.drawing.words import Across, Lettering, Words
 from velovi.figures.static import FONTS, PictureOptions
 
 MOST_POINTS = 20_000  # beyond, clouds of points become pictures of dots in a vector file
-KINDS = ("scatter", "scattergl", "bar", "histogram", "box", "violin", "heatmap")
-_TOGETHER = ("bar", "box", "violin")  # of one panel, drawn at once to stand side by side
+KINDS = ("scatter", "scattergl", "bar", "heatmap")
 _EDGE = 3.0  # points between the page's edge and what is on it
 _ROUNDS = 5
 _LEAST = 0.2  # share of the page that the plots always have
@@ -39,7 +37,6 @@ _SALT = "velovi"  # makes the names inside an SVG the same each time
 
 Draw = Callable[[Page, Panel, Props, int], None]
 _ALONE: dict[str, Draw] = {"scatter": scatter, "scattergl": scatter, "heatmap": heatmap}
-_BESIDE = {"bar": bars, "box": spreads, "violin": spreads}
 
 
 def settings(options: PictureOptions) -> dict[str, Any]:
@@ -95,7 +92,6 @@ def drawn(source: go.Figure, options: PictureOptions) -> Page:
     figure = Figure(figsize=size, dpi=options.dpi)
     FigureCanvasAgg(figure)
     pen = Pen.of(layout, options.font_size_pt, size[1] * 72)
-    traces = [counted(one) if pick(one, "type") == "histogram" else one for one in traces]
     page = Page(figure, layout, pen, read_rulers(layout, traces))
     dots = options.kind != "png" and _count(traces) > MOST_POINTS
     panel_parts.make_panels(page, traces, dots=dots)
@@ -140,14 +136,12 @@ def _draw_traces(page: Page, traces: Sequence[Props]) -> None:
             if (pick(one, "xaxis", "x"), pick(one, "yaxis", "y")) == pair
             and pick(one, "visible", True) is True
         ]
-        done: set[str] = set()
+        together = [each for each in mine if each[1]["type"] == "bar"]
         for number, one in mine:
-            kind = str(one["type"])
-            if kind in _ALONE:
-                _ALONE[kind](page, panel, one, number)
-            elif kind not in done:
-                done.add(kind)
-                _BESIDE[kind](page, panel, [each for each in mine if each[1]["type"] == kind])
+            if one["type"] != "bar":
+                _ALONE[str(one["type"])](page, panel, one, number)
+            elif number == together[0][0]:  # bars of one panel stand beside each other
+                bars(page, panel, together)
 
 
 def _fit(page: Page) -> None:

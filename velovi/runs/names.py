@@ -1,0 +1,41 @@
+"""Names that readers give to what they keep."""
+
+from __future__ import annotations
+
+from velovi.errors import OptionError
+
+LONGEST_NAME = 120
+LONGEST_SHORT_NAME = 60  # of what stands in a row of buttons, or in an address
+
+
+def checked_name(name: str, what: str, longest: int = LONGEST_SHORT_NAME) -> str:
+    """A name with single blanks between its words.
+
+    Parameters
+    ----------
+    name
+        As it was typed.
+    what
+        That is named, with its article, for the sentence about a name that cannot be.
+    longest
+        Characters that it may have.
+
+    Raises
+    ------
+    OptionError
+        When nothing is left of it, it is too long, or it holds signs that cannot be shown.
+
+    Examples
+    --------
+    >>> checked_name("  early   ducts ", "a set of cells")
+    'early ducts'
+    """
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= longest or not name.isprintable():
+        raise OptionError(
+            f"this cannot be the name of {what}",
+            where="name",
+            expected=f"1 to {longest} characters that can be shown",
+            found=f"{len(name):,} characters" if name else "nothing",
+        )
+    return name
