@@ -25,7 +25,14 @@ from velovi.errors import OptionError, StoreError
 from velovi.runs import rooted_time as module
 from velovi.runs.folder import Owner
 from velovi.runs.results import write_result
-from velovi.runs.rooted_time import delete_time, request_time, rooted_time, times, work
+from velovi.runs.rooted_time import (
+    MOST_AT_ONCE,
+    delete_time,
+    request_time,
+    rooted_time,
+    times,
+    work,
+)
 from velovi.runs.workspace import DEMO_FOLDER
 
 N = 60
@@ -122,6 +129,14 @@ def test_other_roots_give_other_times(result, tmp_path, no_process):
     assert np.corrcoef(made["start"], made["end"])[0, 1] < 0
     assert [one.name for one in times(tmp_path)] == ["start", "end"]
     assert {one.state for one in times(tmp_path)} == {"done"}
+
+
+def test_only_a_few_times_are_worked_out_at_once(result, tmp_path, no_process):
+    asked_for = [request_time(result, tmp_path, "a", [0]) for _ in range(MOST_AT_ONCE)]
+    with pytest.raises(StoreError, match="at once"):
+        request_time(result, tmp_path, "b", [0])
+    assert work(tmp_path / asked_for[0])
+    request_time(result, tmp_path, "b", [0])
 
 
 @pytest.mark.parametrize("root", [[], [-1], [N], [0.5], [[0, 1]]])

@@ -41,6 +41,7 @@ from velovi.runs.workspace import DEMO_FOLDER, checked_id, new_id
 # a process on another machine cannot be looked up; after so many seconds it is given up
 REMOTE_LIMIT = 3600.0
 _STARTING = 30.0  # seconds in which a request may be without a process
+MOST_AT_ONCE = 2
 
 State = Literal["working", "done", "failed", "lost"]
 
@@ -94,9 +95,17 @@ def request_time(result_path: Path, times_folder: Path, name: str, root: ArrayLi
     OptionError
         The name or the root cells make no sense.
     StoreError
-        There is no such result, it has no latent time of genes, or nothing can be written there.
+        There is no such result, it has no latent time of genes, nothing can be written there, or
+        two times of this result are being worked out already.
     """
     cells = _checked_root(root, _n_cells(Path(result_path)))
+    if sum(one.state == "working" for one in times(times_folder)) >= MOST_AT_ONCE:
+        raise StoreError(
+            "other times are being worked out",
+            where=Path(result_path).parent.name,
+            expected=f"at most {MOST_AT_ONCE} at once, because each holds the result in memory",
+            remedy="Wait for one of them, or cancel it",
+        )
     request = {"name": checked_name(name, "a time"), "result": str(Path(result_path).resolve()),
                "root": cells.tolist(), "created": time.time()}  # fmt: skip
     folder = Path(times_folder).resolve() / new_id()

@@ -90,6 +90,15 @@ def root_controls(view: ResultView) -> None:
         if pressed and root is not None:
             request_time(Path(view.path), times_folder(view), title, np.flatnonzero(root))
             st.rerun()
+        asked = times(times_folder(view))
+        for one in (time for time in asked if time.state == "done"):
+            with st.container(
+                horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+            ):
+                st.markdown(plain(one.name), width="content")
+                if st.button("Delete", key=f"delete_{one.time_id}", icon=":material/delete:"):
+                    delete_time(times_folder(view), one.time_id)
+                    st.rerun()
     waiting = [one for one in times(times_folder(view)) if one.state != "done"]
     if any(one.state == "working" for one in waiting):
         _waiting(view)
