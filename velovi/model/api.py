@@ -9,7 +9,6 @@ from anndata import AnnData
 from scvi.data import AnnDataManager
 from scvi.data._constants import _SCVI_UUID_KEY
 from scvi.data.fields import LayerField
-from scvi.dataloaders import DataSplitter
 from scvi.train import TrainRunner
 
 from velovi.data.read import validate
@@ -22,6 +21,7 @@ from velovi.model.latent import LatentMixin
 from velovi.model.module import SPLICED_KEY, UNSPLICED_KEY, VELOVAE
 from velovi.model.outputs import OutputsMixin
 from velovi.model.registration import RegistrationMixin
+from velovi.model.residence import splitter_for
 from velovi.model.saving import SavingMixin
 from velovi.model.training import (
     Plan,
@@ -204,8 +204,10 @@ class VELOVI(
             The model has no data.
         """
         adata = self._require_data()
-        splitter = DataSplitter(
+        splitter = splitter_for(
             self.adata_manager,
+            accelerator,
+            devices,
             train_size=train_size,
             validation_size=validation_size,
             batch_size=batch_size,
