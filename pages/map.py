@@ -34,7 +34,8 @@ def body() -> None:
             look = look_controls(view)
         shown = [first] if second is None else [first, second]
         with maps:
-            cell_map(view, shown, key="map", height=520 if second is None else 400, look=look)
+            height, tall = (520, 64) if second is None else (380, 46)
+            cell_map(view, shown, key="map", height=height, tall=tall, look=look)
             st.caption(reading(look))
             with st.container(horizontal=True):
                 take_away(

@@ -44,7 +44,18 @@ _PLACES_KEPT, _CODES_KEPT = 3, 8  # fewer than the browser keeps
 _scatter = drawing("scatter", '<div class="bar"></div><div class="maps"></div>')
 _lookup = unseen("lookup")
 # what, beside places, colours and selection, changes the picture
-_DRAWN_BY = ("view", "height", "columns", "size", "opacity", "names", "theme", "field", "maps")
+_DRAWN_BY = (
+    "view",
+    "height",
+    "tall",
+    "columns",
+    "size",
+    "opacity",
+    "names",
+    "theme",
+    "field",
+    "maps",
+)
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,7 @@ def cell_map(
     *,
     key: str,
     height: int = 480,
+    tall: int = 0,
     columns: int = 0,
     look: MapLook | None = None,
 ) -> None:
@@ -87,6 +99,8 @@ def cell_map(
         Names the component; a view keeps its camera under it.
     height
         Of each map, in pixels.
+    tall
+        Of each map at least, in percent of the window's height.
     columns
         Maps side by side; all when 0.
     look
@@ -107,6 +121,7 @@ def cell_map(
         embedding=embedding,
         look=look,
         height=height,
+        tall=tall,
         columns=columns or len(colors),
     )
     mounted = f"scatter_{key}"
@@ -129,6 +144,7 @@ def map_message(
     embedding: str,
     look: MapLook,
     height: int,
+    tall: int,
     columns: int,
 ) -> bytes:
     """What the browser needs to draw the maps."""
@@ -154,6 +170,7 @@ def map_message(
         "places": places_key,
         "extent": where.extent,
         "height": height,
+        "tall": tall,
         "columns": columns,
         "size": look.size or default_size(view.store.n_cells),
         "opacity": look.opacity,

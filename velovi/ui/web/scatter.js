@@ -349,9 +349,9 @@ class Scatter {
     return true;
   }
   dress() {
-    const { theme, height } = this.header;
+    const { theme, height, tall } = this.header;
     for (const name of ["ground", "ink", "quiet", "line", "accent"]) this.root.style.setProperty(`--${name}`, theme[name]);
-    this.root.style.setProperty("--height", `${height}px`);
+    this.root.style.setProperty("--height", `max(${height}px, ${tall}vh)`);
     this.root.style.setProperty("--columns", this.header.columns);
     this.buildBar();
   }
