@@ -195,7 +195,9 @@ class PreprocessOptions(Options):
         "Add a UMAP when the file brings no two-dimensional embedding.",
         advanced=True,
     )
-    seed: int = option(0, "Seed", "Fixes PCA and UMAP.", low=0, high=2**31 - 1, advanced=True)
+    seed: int = option(
+        0, "Seed of PCA and UMAP", "Fixes PCA and UMAP.", low=0, high=2**31 - 1, advanced=True
+    )
 
 
 @dataclass(frozen=True)
@@ -322,7 +324,12 @@ class TrainOptions(Options):
         advanced=True,
     )
     seed: int = option(
-        0, "Seed", "The same seed gives the same model.", low=0, high=2**31 - 1, advanced=True
+        0,
+        "Seed of training",
+        "The same seed gives the same model.",
+        low=0,
+        high=2**31 - 1,
+        advanced=True,
     )
 
     @property
@@ -378,7 +385,9 @@ class PosteriorOptions(Options):
     batch_size: int = option(
         512, "Batch size", "Cells at a time.", low=1, high=65_536, unit="cells", advanced=True
     )
-    seed: int = option(0, "Seed", "Fixes the samples.", low=0, high=2**31 - 1, advanced=True)
+    seed: int = option(
+        0, "Seed of the samples", "Fixes the samples.", low=0, high=2**31 - 1, advanced=True
+    )
 
 
 @dataclass(frozen=True)
@@ -403,7 +412,9 @@ class DynamicsOptions(Options):
         unit="cells",
         advanced=True,
     )
-    seed: int = option(0, "Seed", "Fixes random choices.", low=0, high=2**31 - 1, advanced=True)
+    seed: int = option(
+        0, "Seed of the graph", "Fixes random choices.", low=0, high=2**31 - 1, advanced=True
+    )
 
     def extrinsic_neighbors(self, n_cells: int) -> int:
         """Most cells to compare one with for extrinsic uncertainty, which keeps all cosines."""
