@@ -13,9 +13,11 @@ from velovi.figures.embedding import Streams
 from velovi.figures.streamlines import arrowheads, streamlines
 from velovi.runs.folder import RunFolder
 from velovi.runs.results import ResultStore
+from velovi.ui.columns import RecentColumns
 
 # Distance between arrowheads as a share of the embedding's width
 HEAD_SPACING = 0.11
+ROOM_FOR_COLUMNS = 200 * 2**20  # bytes: four genes of a million cells with all their layers
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
@@ -25,11 +27,9 @@ def _store(path: str, changed: float) -> ResultStore:
     return ResultStore(Path(path))
 
 
-@st.cache_resource(show_spinner=False, max_entries=400)
-def _gene(path: str, changed: float, layer: str, gene: str) -> np.ndarray:
-    column = _store(path, changed).gene(layer, gene)
-    column.flags.writeable = False
-    return column
+@st.cache_resource(show_spinner=False)
+def _columns() -> RecentColumns:
+    return RecentColumns(ROOM_FOR_COLUMNS)
 
 
 @st.cache_resource(show_spinner=False, max_entries=40)
@@ -63,7 +63,8 @@ class ResultView:
 
     def gene(self, layer: str, gene: str) -> np.ndarray:
         """One layer's column for one gene (cells,); read-only."""
-        return _gene(self.path, self.changed, layer, gene)
+        key = self.path, self.changed, layer, gene
+        return _columns().get(key, lambda: self.store.gene(layer, gene))
 
     def gene_if_there(self, layer: str, gene: str) -> np.ndarray | None:
         """The same, or None when the result has no such layer."""
