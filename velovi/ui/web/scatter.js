@@ -9,6 +9,7 @@ const kept = (window.__veloviScatter ??= { places: new Map(), codes: new Map(), 
 const MOST = { places: 4, codes: 12 };
 const PREVIEW = 150_000; // points drawn while something changes
 const SETTLED = 160; // milliseconds of rest before all are drawn
+const AT_ONCE = 20; // the same when nobody is moving anything
 const ANSWER = 900; // longest wait for the server before that, because drawing holds up its answer
 const MISSING = 255; // code of a cell without a value
 const NOWHERE = -32768; // coordinate of a cell without a place
@@ -539,7 +540,8 @@ class Scatter {
       }
       panel.ratio = ratio;
     }
-    this.draw();
+    // a part of very many cells can be seen at once
+    this.draw(true, AT_ONCE);
   }
   unit(panel) {
     const [hx, hy] = this.header.extent;
