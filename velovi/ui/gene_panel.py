@@ -34,7 +34,7 @@ _TIME_NOTE = (
     "The same cells along this gene's own latent time, from 0 to 20. Line: the fitted course, "
     "first on, then off, in the colours of the phase portrait; shade: the range that holds 95 % of "
     "the posterior. A cell in which the gene rests has no time of its own; it may stand anywhere "
-    "along the bottom."
+    "along the bottom. Drag along the time to look closer, double-click to see all."
 )
 _MOST_CELLS = 8_000  # drawn at once, and few enough for the eye
 _NUMBERS = ("fit_explained", "fit_likelihood", "fit_beta", "half_life", "fit_t_")
@@ -120,7 +120,7 @@ def _portrait(view: ResultView, data: GeneData) -> None:
         "Phase portrait",
         "Each point is a cell. Genes being switched on lie above the steady-state line, genes "
         "being switched off below it; the fit runs from one to the other. Draw around cells to "
-        "select them on all pages.",
+        "select them on all pages: Shift adds them to the selection, Alt takes away.",
         f"{data.gene} phase portrait",
         lambda: phase_figure(data, LIGHT, height=500, groups=True),
         data.to_frame,

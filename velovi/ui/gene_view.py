@@ -30,7 +30,7 @@ from velovi.ui.gene_panel import (
     portrait_panel,
 )
 from velovi.ui.guard import plain, plain_errors
-from velovi.ui.links import copy_link
+from velovi.ui.links import copy_link, last_choice
 from velovi.ui.panels import KEEP, figure_head
 from velovi.ui.selection import selected
 from velovi.ui.theme import color_key, current_theme
@@ -75,11 +75,13 @@ def missing_gene_note(view: ResultView) -> None:
         return
     reasons = left_out_reasons(view)
     name = plain(str(wanted)[:60])
+    # a gene that comes from a run looked at before is no surprise
+    tell = st.warning if last_choice("gene") is None else st.caption
     if wanted in reasons:
         why = f": {plain(reasons[wanted])}" if reasons[wanted] else ""
-        st.warning(f"**{name}** is in the file, but not in this model{why}.")
+        tell(f"**{name}** is in the file, but not in this model{why}.")
     else:
-        st.warning(f"**{name}** is not among the genes of this file.")
+        tell(f"**{name}** is not among the genes of this file.")
     near = near_names(str(wanted)[:60], genes)
     if near:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ from velovi.ui.view import ResultView
 from velovi.ui.words import GENE_LAYERS, cell_number
 
 OWN = "data"
+_ASKED = "time_asked_for"
 _QUANTITIES = ("Ms", "Mu", "velocity")
 _COUNTS = (20, 40, 80)
 
@@ -58,6 +60,7 @@ def time_choice(view: ResultView) -> tuple[str, np.ndarray] | None:
     """
     own = column(view, "latent_time")
     done = {one.time_id: one for one in times(times_folder(view)) if one.state == "done"}
+    _show_when_ready(done)
     options = ([OWN] if own is not None else []) + list(done)
     if not options:
         return None
@@ -78,6 +81,15 @@ def time_choice(view: ResultView) -> tuple[str, np.ndarray] | None:
         return None if own is None else (OWN, own)
 
 
+def _show_when_ready(done: Mapping[str, RootedTime]) -> None:
+    """Turn to the time that the reader asked for, as soon as it is there."""
+    asked = st.session_state.get(_ASKED)
+    if asked is not None and asked in done:
+        del st.session_state[_ASKED]
+        remember("time", asked)
+        st.toast(f"This is time **{plain(done[asked].name)}**.", icon=":material/flag:")
+
+
 def root_controls(view: ResultView) -> None:
     """Ask for a time that begins at a group of cells, or at the selected ones."""
     with st.popover("Choose where time begins", icon=":material/flag:"), plain_errors():
@@ -88,7 +100,9 @@ def root_controls(view: ResultView) -> None:
             disabled=root is None or not title.strip(),
         )  # fmt: skip
         if pressed and root is not None:
-            request_time(Path(view.path), times_folder(view), title, np.flatnonzero(root))
+            st.session_state[_ASKED] = request_time(
+                Path(view.path), times_folder(view), title, np.flatnonzero(root)
+            )
             st.rerun()
         asked = times(times_folder(view))
         for one in (time for time in asked if time.state == "done"):

@@ -2,7 +2,7 @@
 // one gene use (points, stacked areas, paths, two axes), in a hundredth of the time that Plotly
 // needs to begin. Runs after common.js. Part of veloVI Explorer, BSD-3-Clause.
 
-const LETTERS = 11, GAP = 8, REACH = 10, TITLE = 13;
+const LETTERS = 11, GAP = 8, REACH = 10, TITLE = 13, MOST_TICKS = 8;
 
 // ---------------------------------------------------------------- what the server sends
 
@@ -23,14 +23,15 @@ const dashes = (line) => (line.dash === "dash" ? [6, 4] : line.dash ? line.dash.
 
 // Round numbers between two ends, about as many as fit.
 function ticks([low, high], room) {
-  const rough = (high - low) / Math.max(2, Math.min(8, room));
+  const rough = (high - low) / Math.max(2, Math.min(MOST_TICKS, room));
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((one) => one * power >= rough * 0.999);
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const found = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++)
     found.push([k * step, digits > 4 ? (k * step).toExponential(1) : (k * step).toFixed(digits)]);
-  return found;
+  // one number says nothing about a scale
+  return found.length < 2 && room < 64 ? ticks([low, high], 2 * Math.max(2, room)) : found;
 }
 
 // ---------------------------------------------------------------- the component
