@@ -213,7 +213,7 @@ def agreement_panel(view: ResultView, time_id: str, time: np.ndarray) -> None:
         return
     st.metric("Cells that move to later times", f"{100 * data.share[0]:.0f} %")
     if len(data.groups) > 1:
-        frame = data.to_frame().iloc[1:]
+        frame = data.to_frame().iloc[1:].round({"to later times": 2})
         st.dataframe(
             frame, hide_index=True, height=min(38 * (len(frame) + 1), 330), key="agreement",
             column_config={

@@ -306,6 +306,7 @@ class Scatter {
     this.codes = codes;
     const reselected = moved || !sameBits(this.bits, parts.selected ?? null);
     if (reselected) {
+      if (!moved) this.putAside(); // selected elsewhere: Undo leads back from there as well
       this.bits = parts.selected ?? null;
       this.chosen = this.bits ? countBits(this.bits) : 0;
       if (kept.begun) this.store({ run: header.run, count: this.chosen, bits: this.chosen ? asText(this.bits) : "" });
@@ -821,16 +822,17 @@ class Scatter {
     if (spare) bits[bits.length - 1] &= 255 >> spare;
     this.choose(bits);
   }
+  putAside() {
+    this.past.push(this.chosen ? this.bits : null);
+    if (this.past.length > 20) this.past.shift();
+  }
   takeBack() {
     if (this.past.length) this.choose(this.past.pop(), false);
   }
   choose(bits, remember = true) {
     const count = bits ? countBits(bits) : 0;
     if (!count && !this.chosen) return this.draw();
-    if (remember) {
-      this.past.push(this.chosen ? this.bits : null);
-      if (this.past.length > 20) this.past.shift();
-    }
+    if (remember) this.putAside();
     this.bits = count ? bits : null;
     this.chosen = count;
     const picked = { run: this.header.run, count, bits: count ? asText(bits) : "" };
