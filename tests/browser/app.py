@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -106,26 +106,30 @@ def settle(page: Any) -> None:
     page.wait_for_timeout(1200)
 
 
-def wait_for_map(page: Any, part: str = "", seconds: float = 60) -> str:
-    """Until a map is drawn whose title holds ``part``; returns what it says it shows."""
+def wait_until(page: Any, script: str, wanted: Callable[[Any], Any], seconds: float = 60) -> Any:
+    """Until ``wanted`` is true of what a script in the page says; returns what it says then."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        said = str(page.evaluate(DRAWN))
-        if said and part in said:
+        said = page.evaluate(script)
+        if wanted(said):
             return said
         page.wait_for_timeout(20)
-    raise TimeoutError(f"no map with {part!r}, but {page.evaluate(DRAWN)!r}")
+    raise TimeoutError(f"{script} says {page.evaluate(script)!r}")
+
+
+def wait_for_map(page: Any, part: str = "", seconds: float = 60) -> str:
+    """Until a map is drawn whose title holds ``part``; returns what it says it shows."""
+    return str(wait_until(page, DRAWN, lambda said: said and part in said, seconds))
 
 
 def wait_for_charts(page: Any, gene: str = "", seconds: float = 30) -> str:
     """Until all charts are those of one gene, this one when named; returns its name."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        drawn = {one.split("|")[0] for one in page.evaluate(CHARTED)}
-        if len(drawn) == 1 and drawn <= {gene or next(iter(drawn))}:
-            return next(iter(drawn))
-        page.wait_for_timeout(20)
-    raise TimeoutError(f"no charts of {gene or 'a gene'}, but {page.evaluate(CHARTED)}")
+
+    def of_one_gene(drawn: list[str]) -> bool:
+        genes = {one.split("|")[0] for one in drawn}
+        return len(genes) == 1 and gene in ("", *genes)
+
+    return str(wait_until(page, CHARTED, of_one_gene, seconds)[0]).split("|")[0]
 
 
 def draw_lasso(page: Any, *, left: float, top: float, right: float, bottom: float) -> None:

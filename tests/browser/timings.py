@@ -25,35 +25,25 @@ from playwright.sync_api import Page, sync_playwright
 from tests.browser.app import (
     ARGUMENTS,
     CHARTED,
-    DRAWN,
     browser_path,
     server,
     settle,
     wait_for_charts,
+    wait_for_map,
+    wait_until,
 )
 from velovi.runs.results import ResultStore
 from velovi.runs.workspace import Workspace
 
-STEP = 0.02
 LIMIT = 60.0
 READING = 3_000  # milliseconds that a reader looks at a map before turning to another page
-
-
-def wait_until(page: Page, script: str, wanted: Any) -> None:
-    """Until ``wanted`` is true of what the script says."""
-    end = time.monotonic() + LIMIT
-    while time.monotonic() < end:
-        if wanted(page.evaluate(script)):
-            return
-        page.wait_for_timeout(1000 * STEP)
-    raise TimeoutError(script)
 
 
 def open_map(page: Page, url: str, run: str) -> float:
     """Seconds from the request to the drawn map with streamlines."""
     began = time.perf_counter()
     page.goto(f"{url}/?run={run}")
-    wait_until(page, DRAWN, bool)
+    wait_for_map(page)
     return time.perf_counter() - began
 
 
@@ -66,7 +56,7 @@ def change_color(page: Page, gene: str) -> float:
     option.wait_for()
     began = time.perf_counter()
     option.click()
-    wait_until(page, DRAWN, lambda said: f"{gene}:" in said)
+    wait_for_map(page, f"{gene}:")
     return time.perf_counter() - began
 
 
@@ -121,7 +111,7 @@ def next_in_table(page: Page, row: int) -> tuple[float, float]:
 
 def _gene_drawn(page: Page, gene: str = "") -> None:
     gene = wait_for_charts(page, gene, LIMIT)
-    wait_until(page, DRAWN, lambda said: said and f"{gene}:" in said)
+    wait_for_map(page, f"{gene}:")
 
 
 def measure(url: str, browser: Any, run: str, genes: list[str], repeats: int) -> dict[str, Any]:

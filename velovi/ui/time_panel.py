@@ -92,6 +92,7 @@ def _show_when_ready(done: Mapping[str, RootedTime]) -> None:
 
 def root_controls(view: ResultView) -> None:
     """Ask for a time that begins at a group of cells, or at the selected ones."""
+    asked = times(times_folder(view))
     with st.popover("Choose where time begins", icon=":material/flag:"), plain_errors():
         root, name = _root(view)
         title = st.text_input("Name", value=name, max_chars=60, key=f"root_name_{name}")
@@ -104,7 +105,6 @@ def root_controls(view: ResultView) -> None:
                 Path(view.path), times_folder(view), title, np.flatnonzero(root)
             )
             st.rerun()
-        asked = times(times_folder(view))
         for one in (time for time in asked if time.state == "done"):
             with st.container(
                 horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
@@ -113,7 +113,7 @@ def root_controls(view: ResultView) -> None:
                 if st.button("Delete", key=f"delete_{one.time_id}", icon=":material/delete:"):
                     delete_time(times_folder(view), one.time_id)
                     st.rerun()
-    waiting = [one for one in times(times_folder(view)) if one.state != "done"]
+    waiting = [one for one in asked if one.state != "done"]
     if any(one.state == "working" for one in waiting):
         _waiting(view)
     for one in waiting:

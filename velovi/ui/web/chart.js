@@ -140,7 +140,7 @@ class Chart {
     for (const area of this.areas) this.drawArea(area, to);
     for (const trace of this.points) this.drawPoints(trace, to, fine);
     for (const shape of this.paths) this.drawPath(shape, to);
-    if (this.outline) this.drawOutline();
+    if (this.outline) drawOutline(ink, this.outline.path, this.said.theme);
     if (this.near) this.drawNear(to);
     ink.restore();
     this.root.dataset.drawn = this.said.stamp;
@@ -225,17 +225,6 @@ class Chart {
     ink.stroke();
     ink.setLineDash([]);
   }
-  drawOutline() {
-    const { ink } = this;
-    ink.beginPath();
-    this.outline.path.forEach(([x, y], k) => ink[k ? "lineTo" : "moveTo"](x, y));
-    ink.closePath();
-    ink.fillStyle = this.said.theme.veil;
-    ink.fill();
-    ink.lineWidth = 1.5;
-    ink.strokeStyle = this.said.theme.accent;
-    ink.stroke();
-  }
   drawNear(to) {
     const { ink, at } = this, { x, y } = this.near;
     ink.lineWidth = 1.5;
@@ -249,10 +238,7 @@ class Chart {
   // ------------------------------------------------------------ hands
   listen() {
     const { stage } = this;
-    const here = (event) => {
-      const box = stage.getBoundingClientRect();
-      return [event.clientX - box.left, event.clientY - box.top];
-    };
+    const here = (event) => pointAt(stage, event);
     stage.addEventListener("wheel", (event) => {
       if (!this.said?.outlines) return;
       event.preventDefault();

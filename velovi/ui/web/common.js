@@ -21,6 +21,23 @@ function number(value) {
   return size && (size < 0.01 || size >= 1e5) ? value.toExponential(2) : String(Number(value.toPrecision(3)));
 }
 
+// Where in an element the pointer is, in pixels.
+function pointAt(element, event) {
+  const box = element.getBoundingClientRect();
+  return [event.clientX - box.left, event.clientY - box.top];
+}
+// An outline that the reader draws around cells, through points in pixels.
+function drawOutline(ink, path, theme) {
+  ink.beginPath();
+  path.forEach(([x, y], k) => ink[k ? "lineTo" : "moveTo"](x, y));
+  ink.closePath();
+  ink.fillStyle = theme.veil;
+  ink.fill();
+  ink.lineWidth = 1.5;
+  ink.strokeStyle = theme.accent;
+  ink.stroke();
+}
+
 // Buttons of which one is pressed: names maps each to its icon or word and its explanation.
 function choice(label, names, get, set) {
   const box = make("div", { class: "group", role: "radiogroup", "aria-label": label });

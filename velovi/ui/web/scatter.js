@@ -331,8 +331,10 @@ class Scatter {
 
   // A page that is loaded again has forgotten the selection; this tab of the browser has not.
   regain() {
-    const stored = JSON.parse(sessionStorage.getItem(STORED) ?? "null");
-    if (stored?.run === this.header.run) this.send("picked", stored);
+    try {
+      const stored = JSON.parse(sessionStorage.getItem(STORED) ?? "null");
+      if (stored?.run === this.header.run) this.send("picked", stored);
+    } catch { /* not allowed to look: this page begins without a selection */ }
   }
   store(picked) {
     try {
@@ -607,7 +609,7 @@ class Scatter {
     ink.drawImage(panel.canvas, 0, 0, panel.width, panel.height);
     if (this.lines) this.drawField(panel);
     if (this.header.names && panel.map.kind === "labels") this.drawNames(panel);
-    if (this.outline && this.outline.panel === panel) this.drawOutline(panel);
+    if (this.outline && this.outline.panel === panel) drawOutline(ink, this.outline.path, this.header.theme);
     if (this.hovered >= 0) {
       const [x, y] = this.toScreen(panel, this.places[2 * this.hovered] / FULL, this.places[2 * this.hovered + 1] / FULL);
       ink.beginPath();
@@ -666,25 +668,11 @@ class Scatter {
       ink.fillText(name, px, py);
     }
   }
-  drawOutline(panel) {
-    const { ink } = panel, { theme } = this.header;
-    ink.beginPath();
-    this.outline.path.forEach(([x, y], k) => (k ? ink.lineTo(x, y) : ink.moveTo(x, y)));
-    ink.closePath();
-    ink.fillStyle = theme.veil;
-    ink.fill();
-    ink.lineWidth = 1.5;
-    ink.strokeStyle = theme.accent;
-    ink.stroke();
-  }
 
   // ------------------------------------------------------------ hands
   listen(panel, i) {
     const { stage } = panel;
-    const at = (event) => {
-      const box = stage.getBoundingClientRect();
-      return [event.clientX - box.left, event.clientY - box.top];
-    };
+    const at = (event) => pointAt(stage, event);
     stage.addEventListener("wheel", (event) => {
       event.preventDefault();
       this.zoomAt(panel, ...at(event), Math.exp(-event.deltaY * 0.0016));
