@@ -15,7 +15,7 @@ from velovi.schedule import FAST_LR
     ("n_cells", "batch", "epochs"),
     [
         *((30, 16, 150), (200, 16, 150), (1000, 38, 150), (3696, 128, 150), (20_000, 128, 150)),
-        *((100_000, 128, 30), (10**6, 128, 15)),
+        *((100_000, 128, 30), (500_000, 128, 6), (10**6, 128, 5)),
     ],
 )
 def test_small_data_gets_small_batches_and_large_data_fewer_epochs(n_cells, batch, epochs):

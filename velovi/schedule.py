@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-FAST_EPOCHS, _FEWEST_EPOCHS, _MOST_EPOCHS_UP_TO = 150, 15, 20_000
+FAST_EPOCHS, _FEWEST_EPOCHS, _MOST_EPOCHS_UP_TO = 150, 5, 20_000
 FAST_LR, FAST_LARGEST_BATCH, FAST_SMALLEST_BATCH = 0.03, 128, 16
 _FAST_STEPS = 26  # at least so many in an epoch, unless batches would get too small
 REFERENCE_WARM_UP = 400
