@@ -463,6 +463,11 @@ def test_sizes_are_shared_by_figures_and_files_are_made_when_asked_for(monkeypat
 
     monkeypatch.setattr(st, "download_button", button)
     app = AppTest.from_function(_page, default_timeout=30).run()
+    assert not files
+    assert not app.number_input
+    for key in ("one", "two"):
+        app.session_state[f"{key}_take_away"] = True
+    app.run()
     app.number_input(key="one_take_away_width_mm").set_value(85.0).run()
     assert not app.exception
     assert app.number_input(key="two_take_away_width_mm").value == 85.0

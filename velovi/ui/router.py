@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import streamlit as st
@@ -56,6 +57,18 @@ def show_site() -> None:
             warm_up(now=current.title in _WITH_FIGURES)
         st.session_state[ROUTED] = run_picker(prefer_active=current.title == "Train")
     current.run()
+    _set_modules_aside(current.title)
+
+
+@st.cache_resource(show_spinner=False)
+def _set_modules_aside(page: str) -> None:
+    """Keep what the libraries of a page hold out of the garbage collection after every rerun.
+
+    Streamlit collects whenever a script has run. Looking through all that pandas, Plotly and the
+    others keep for good took longer than most reruns; what comes later is looked through as ever.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def page(body: Callable[[], None]) -> None:

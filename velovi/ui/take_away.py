@@ -17,6 +17,7 @@ _FONTS = {"sans-serif": "Arial or Helvetica", "serif": "Times", "DejaVu Sans": "
 _CHOSEN, _TROUBLE = "take_away_chosen", "take_away_trouble"
 
 
+@st.fragment
 def take_away(
     name: str, figure: Callable[[], go.Figure], frame: Callable[[], pd.DataFrame], *, key: str
 ) -> None:
@@ -31,10 +32,17 @@ def take_away(
         called outside the page's script, so they may not read the session or write on the page.
     key
         Tells this figure's widgets from those of others; size and font are shared by all.
+
+    What is inside is made when a reader opens it: pages have many figures, and most are not saved.
     """
     file = re.sub(r"[^\w.-]+", "_", name).strip("_") or "figure"
     trouble = st.session_state.setdefault(_TROUBLE, {})
-    with st.popover("Save", icon=":material/download:", key=f"{key}_take_away"), plain_errors():
+    opened = st.popover(
+        "Save", icon=":material/download:", key=f"{key}_take_away", on_change="rerun"
+    )
+    if not opened.open:
+        return
+    with opened, plain_errors():
         options = _options(key)
         with st.container(horizontal=True):
             st.download_button(
