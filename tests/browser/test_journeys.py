@@ -216,6 +216,36 @@ def test_a_box_in_a_phase_portrait_selects_cells(opened, workspace):
     assert 0 < least <= n_selected <= most < len(spliced)
 
 
+def test_genes_are_opened_from_the_table_with_mouse_and_keys(opened):
+    page = opened
+    page.locator("[data-testid=stSidebarNav]").get_by_text("Genes", exact=True).click()
+    first = wait_for_charts(page)
+    rows = page.locator(".velovi-table [role=row]")
+    names = rows.locator("[role=rowheader]").all_inner_texts()
+    assert names[0] == first
+    rows.nth(3).click()
+    assert wait_for_charts(page, names[3]) == names[3]
+    page.locator(".velovi-table [role=grid]").focus()
+    page.keyboard.press("ArrowDown")
+    assert wait_for_charts(page, names[4]) == names[4]
+    page.keyboard.press("Home")
+    assert wait_for_charts(page, names[0]) == names[0]
+    page.get_by_role("columnheader", name="Likelihood").click()
+    header = page.get_by_role("columnheader", name="Likelihood ↓")
+    header.wait_for()
+    assert header.get_attribute("aria-sort") == "descending"
+    values = [float(one.split("\n")[2]) for one in rows.all_inner_texts()]
+    assert values == sorted(values, reverse=True)
+    # the order holds, and the row of a gene that is chosen elsewhere is marked
+    box = page.get_by_role("combobox", name="Gene", exact=True).first
+    box.click()
+    box.fill(names[5])
+    page.get_by_role("option", name=names[5], exact=True).first.click()
+    assert wait_for_charts(page, names[5]) == names[5]
+    marked = page.locator(".velovi-table [role=row][aria-selected=true] [role=rowheader]")
+    marked.filter(has_text=names[5]).wait_for()
+
+
 def test_a_link_shows_the_same_picture_in_another_browser(opened, browser):
     page = opened
     page.get_by_role("radio", name="Gene", exact=True).first.click()

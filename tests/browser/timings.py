@@ -97,10 +97,8 @@ def turn_to_gene(page: Page) -> float:
 def next_in_table(page: Page, row: int) -> tuple[float, float]:
     """Seconds from a click on a row of the table to the gene's charts, and to its maps."""
     before = wait_for_charts(page)
-    box = page.locator("[data-testid=stDataFrame]").first.bounding_box()
-    assert box is not None
     began = time.perf_counter()
-    page.mouse.click(box["x"] + 40, box["y"] + 36 + 35 * row + 17)
+    page.locator(".velovi-table [role=row]").nth(row).click()
     wait_until(
         page, CHARTED, lambda said: said and not any(one.startswith(f"{before}|") for one in said)
     )

@@ -17,7 +17,7 @@ from velovi.runs.results import write_result
 from velovi.runs.workspace import Workspace
 from velovi.ui import gene_panel, selection
 from velovi.ui.chart import as_outline
-from velovi.ui.gene_choice import narrowed, searched
+from velovi.ui.gene_choice import gene_table, narrowed, searched
 from velovi.ui.gene_panel import take_outline
 from velovi.ui.view import open_result
 
@@ -66,8 +66,24 @@ def genes_drawn(app: AppTest) -> set[str]:
     }
 
 
+def table_said(app: AppTest) -> dict:
+    """What the table of genes has to show."""
+    (one,) = (
+        one for one in app.get("bidi_component")
+        if one.proto.component_name.endswith("velovi.table")
+    )  # fmt: skip
+    return json.loads(one.proto.json)
+
+
+def table_shown(app: AppTest) -> pd.DataFrame:
+    """The table of genes as it stands on the page."""
+    said = table_said(app)
+    names = [one["name"] or "gene" for one in said["columns"]]
+    return pd.DataFrame(said["rows"], columns=names)
+
+
 def listed(app: AppTest) -> list[str]:
-    return app.dataframe[0].value["gene"].tolist()
+    return table_shown(app)["gene"].tolist()
 
 
 def test_page_shows_portrait_times_and_states(genes_page):
@@ -82,14 +98,18 @@ def test_table_holds_every_number_and_the_genes_left_out(genes_page):
     adata = fake_result()
     adata.var["permutation_score"] = np.linspace(0, 1, adata.n_vars)
     app = genes_page(adata)
-    table = app.dataframe[0].value
+    table = table_shown(app)
     expected = {"gene", "fit_explained", "fit_likelihood", "velocity_r2", "permutation_score",
                 "fit_alpha", "fit_beta", "fit_gamma", "half_life", "fit_t_"}  # fmt: skip
     assert expected == set(table.columns)
     assert set(table["gene"]) == set(adata.var_names)
-    assert table["fit_explained"].is_monotonic_decreasing
+    assert table["fit_explained"].astype(float).is_monotonic_decreasing
+    for name in expected - {"gene"}:
+        shown = table.set_index("gene")[name].astype(float)
+        known = gene_table(adata.var)[name]
+        np.testing.assert_allclose(shown[known.index], known, atol=0.006)
     app.button_group(key="genes_table_kind").set_value("Left out").run()
-    table = app.dataframe[0].value
+    table = table_shown(app)
     assert table["gene"].tolist() == [f"Dropped{i}" for i in range(5)]
     assert set(table["Why it was left out"]) == {"fewer than 20 shared counts"}
 
@@ -118,7 +138,7 @@ def test_search_and_filter_narrow_the_table(genes_page):
     app.text_input(key="genes_find").set_value("dropped3").run()
     assert "Look under **Left out**: 1" in texts(app)
     app.text_input(key="genes_find").set_value("").run()
-    values = app.dataframe[0].value.set_index("gene")["fit_explained"]
+    values = table_shown(app).set_index("gene")["fit_explained"].astype(float)
     app.number_input(key="genes_least_fit_explained").set_value(0.5).run()
     assert set(listed(app)) == set(values[values >= 0.5].index)
     assert f"of {len(values)}" in texts(app)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,45 +15,65 @@ from velovi.ui.choice import choose_gene, chosen_gene
 from velovi.ui.gene_sets import list_popover, list_report, say_pending, wanted_names
 from velovi.ui.guard import plain_errors
 from velovi.ui.panels import KEEP
+from velovi.ui.table import Column, Order, in_order, table
 from velovi.ui.view import ResultView
 
 # names of the two parts of the Genes page that are drawn anew by themselves
 LIST, VIEW = "gene_list", "gene_view"
 ONE, SEVERAL = "One gene", "Several genes"
 SHOWN = "genes_shown"
-_NAME_WIDTH = 105  # pixels; most names of genes have room
 _FIND, _KIND = "genes_find", "genes_table_kind"
 _IN_MODEL, _LEFT_OUT = "In the model", "Left out"
 
-COLUMNS: dict[str, tuple[str, str, str]] = {
-    "fit_explained": (
-        "Explained",
-        "%.2f",
+_GENE = Column("", "Gene", "The gene's name in your file.", 92)
+_COLUMNS = (
+    Column(
+        "fit_explained", "Explained",
         "Share of the gene's variation over cells, spliced and unspliced, that the fitted "
         "dynamics explain: 1 is all of it, 0 no better than a flat line.",
+        74, "%.2f", bar=True,
     ),
-    "fit_likelihood": (
-        "Likelihood",
-        "%.2f",
+    Column(
+        "fit_likelihood", "Likelihood",
         "Mean log-likelihood of the gene's abundances under the model. It is also high for genes "
         "that are nearly silent, so read it together with the explained share.",
+        80, "%.2f",
     ),
-    "velocity_r2": (
-        "R²",
-        "%.2f",
+    Column(
+        "velocity_r2", "R²",
         "How closely unspliced follows spliced RNA on the steady-state line, before training.",
+        56, "%.2f",
     ),
-    "permutation_score": (
-        "Permutation score",
-        "%.2f",
+    Column(
+        "permutation_score", "Permutation score",
         "How much worse the model fits when cells are shuffled; high means real dynamics.",
+        92, "%.2f",
     ),
-    "fit_alpha": ("Transcription", "%.3f", "Transcription rate, per unit of scaled time."),
-    "fit_beta": ("Splicing", "%.3f", "Splicing rate, per unit of scaled time."),
-    "fit_gamma": ("Degradation", "%.3f", "Degradation rate, per unit of scaled time."),
-    "half_life": ("Half-life", "%.2f", "ln 2 / degradation rate, in units of scaled time."),
-    "fit_t_": ("Switch time", "%.2f", "When transcription turns off, on the axis from 0 to 20."),
-}
+    Column(
+        "fit_alpha", "Transcription", "Transcription rate, per unit of scaled time.", 98, "%.3f"
+    ),
+    Column("fit_beta", "Splicing", "Splicing rate, per unit of scaled time.", 70, "%.3f"),
+    Column(
+        "fit_gamma", "Degradation", "Degradation rate, per unit of scaled time.", 92, "%.3f"
+    ),
+    Column(
+        "half_life", "Half-life", "ln 2 / degradation rate, in units of scaled time.", 70, "%.2f"
+    ),
+    Column(
+        "fit_t_", "Switch time", "When transcription turns off, on the axis from 0 to 20.", 66,
+        "%.2f",
+    ),
+)  # fmt: skip
+COLUMNS = {one.name: one for one in _COLUMNS}
+_REASON, _SHARED = "Why it was left out", "Shared counts"
+_LEFT_OUT_COLUMNS = (
+    Column(_REASON, _REASON, "The first of the filters that the gene did not pass.", 210),
+    Column(
+        _SHARED, _SHARED, "Molecules in cells that hold spliced and unspliced RNA of the gene.", 80,
+        "%.0f",
+    ),
+    Column("R²", "R²", COLUMNS["velocity_r2"].note, 56, "%.2f"),
+)  # fmt: skip
 # what the table can be narrowed by
 QUALITIES = ("fit_explained", "fit_likelihood", "velocity_r2", "permutation_score")
 
@@ -96,7 +115,7 @@ def gene_table(var: pd.DataFrame) -> pd.DataFrame:
 def dropped_table(genes: pd.DataFrame) -> pd.DataFrame:
     """One row for each gene that preprocessing left out, and why."""
     dropped = genes[~genes["kept"].astype(bool)]
-    names = {"reason": "Why it was left out", "shared_counts": "Shared counts", "r2": "R²"}
+    names = {"reason": _REASON, "shared_counts": _SHARED, "r2": "R²"}
     return dropped[[name for name in names if name in dropped]].rename(columns=names)
 
 
@@ -158,13 +177,13 @@ def best_genes(view: ResultView, most: int) -> list[str]:
 def left_out_reasons(view: ResultView) -> dict[str, str]:
     """Genes that are not in the model, and why."""
     dropped = gene_tables(view)[1]
-    if "Why it was left out" not in dropped:
+    if _REASON not in dropped:
         return {str(gene): "" for gene in dropped.index}
-    return {str(gene): str(why) for gene, why in dropped["Why it was left out"].items()}
+    return {str(gene): str(why) for gene, why in dropped[_REASON].items()}
 
 
 def listing(view: ResultView) -> Listing:
-    """What the reader's search, filter and list leave of the tables."""
+    """What the reader's search, filter and list leave of the tables, as they are sorted."""
     in_model, left_out = gene_tables(view)
     # in both tables at once: near names are shown only when neither holds what was typed
     found = searched(str(st.session_state.get(_FIND) or ""), [*in_model.index, *left_out.index])
@@ -172,31 +191,40 @@ def listing(view: ResultView) -> Listing:
     if wanted_names():
         match = match_genes(wanted_names(), view.store.genes, left_out_reasons(view))
     listed, unlisted = (None, None) if match is None else (match.found, match.left_out)
+    in_model = narrowed(in_model, found=found, only=listed, least=_least(in_model))
+    left_out = narrowed(left_out, found=found, only=unlisted)
     return Listing(
-        narrowed(in_model, found=found, only=listed, least=_least(in_model)),
-        narrowed(left_out, found=found, only=unlisted),
-        match,
+        in_order(in_model, _order(_IN_MODEL)), in_order(left_out, _order(_LEFT_OUT)), match
     )
 
 
-def gene_select(view: ResultView, *, key: str, label: str = "Gene", tell: bool = True) -> str:
+def _order(kind: str) -> Order | None:
+    return st.session_state.get(f"genes_order_{kind}")
+
+
+def gene_select(
+    view: ResultView, *, key: str, label: str = "Gene", tell: bool = True, parts: Sequence[str] = ()
+) -> str:
     """A searchable list of the genes in the model, the same on all pages.
 
-    With ``tell``, a note says that the gene of a link is not in this model.
+    With ``tell``, a note says that the gene of a link is not in this model. ``parts`` of the page
+    are drawn anew when another gene is chosen, else what holds the list is.
     """
     genes = view.store.genes
     best = str(gene_tables(view)[0].index[0])
     st.session_state[key] = chosen_gene(genes, best, tell=tell)
     return st.selectbox(
         label, genes, key=key, help="Type a few letters to search.",
-        on_change=lambda: open_gene(st.session_state[key]),
+        on_change=lambda: open_gene(st.session_state[key], *parts),
     )  # fmt: skip
 
 
-def open_gene(gene: str) -> None:
-    """Show a gene by itself, here and on all pages."""
+def open_gene(gene: str, *parts: str) -> None:
+    """Show a gene by itself, here and on all pages; from a callback, in these parts of the page."""
     choose_gene(gene)
     st.session_state[SHOWN] = ONE
+    if parts:
+        _draw_anew(*parts)
 
 
 def _narrowing() -> None:
@@ -233,10 +261,10 @@ def gene_list(view: ResultView, *, height: int) -> None:
             list_popover(listed.genes, _narrowing)
         if listed.match is not None:
             list_report(listed.match, _narrowing)
-        _table(view, listed, height)
+        _tables_panel(view, listed, height)
 
 
-def _table(view: ResultView, listed: Listing, height: int) -> None:
+def _tables_panel(view: ResultView, listed: Listing, height: int) -> None:
     st.session_state.setdefault(_KIND, _IN_MODEL)
     kind = st.segmented_control(
         "Table of genes", [_IN_MODEL, _LEFT_OUT], required=True, key=_KIND, width="stretch",
@@ -248,11 +276,12 @@ def _table(view: ResultView, listed: Listing, height: int) -> None:
         _nothing_listed(str(kind), {name: len(table) for name, table in tables.items()})
         return
     if kind == _IN_MODEL:
-        _model_table(view, listed.in_model, height)
-        hint = "Click a row to look at the gene, a heading to sort."
+        hint = (
+            "Click a row, or walk with the arrow keys, to look at a gene; click a heading to sort."
+        )
     else:
-        _left_out_table(listed.left_out, height)
         hint = "They are in the file but not in the model, so they have no fit to show."
+    _table_of(view, str(kind), tables[str(kind)], height)
     shown, total = len(tables[str(kind)]), totals[str(kind)]
     st.caption(f"{shown:,} genes. {hint}" if shown == total else f"{shown:,} of {total:,}. {hint}")
 
@@ -264,33 +293,19 @@ def _nothing_listed(kind: str, counts: Mapping[str, int]) -> None:
     st.info(f"No gene that is {where} fits.{hint}")
 
 
-def _model_table(view: ResultView, table: pd.DataFrame, height: int) -> None:
-    names = [str(one) for one in table.index]
-    key = f"gene_table_{view.run_id}"
+def _table_of(view: ResultView, kind: str, frame: pd.DataFrame, height: int) -> None:
+    def ordered(order: Order | None) -> None:
+        st.session_state[f"genes_order_{kind}"] = order
+        _narrowing()
 
-    def chosen() -> None:
-        cells = st.session_state[key]["selection"]["cells"]
-        if cells and cells[0][0] < len(names):
-            open_gene(names[cells[0][0]])
-            _draw_anew(VIEW)
-
-    config: dict[str, Any] = {
-        column: st.column_config.NumberColumn(label, format=form, help=note)
-        for column, (label, form, note) in COLUMNS.items()
-    }
-    config["gene"] = st.column_config.TextColumn("Gene", pinned=True, width=_NAME_WIDTH)
-    st.dataframe(
-        table.rename_axis("gene").reset_index(), key=key, height=height, column_config=config,
-        hide_index=True, on_select=chosen, selection_mode="single-cell", placeholder="–",
-        alt="Genes in the model",
-    )  # fmt: skip
-
-
-def _left_out_table(dropped: pd.DataFrame, height: int) -> None:
-    config = {"gene": st.column_config.TextColumn("Gene", pinned=True, width=_NAME_WIDTH)}
-    st.dataframe(
-        dropped.rename_axis("gene").reset_index(), height=height, column_config=config,
-        hide_index=True, placeholder="–", alt="Genes that were left out",
+    in_model = kind == _IN_MODEL
+    columns = _COLUMNS if in_model else _LEFT_OUT_COLUMNS
+    current = chosen_gene(view.store.genes, best_genes(view, 1)[0], tell=False)
+    table(
+        frame, [_GENE, *(one for one in columns if one.name in frame)], key=f"genes_table_{kind}",
+        height=height, alt=f"Genes: {kind.lower()}", order=_order(kind), on_order=ordered,
+        current=current if in_model else None,
+        on_open=(lambda gene: open_gene(gene, VIEW)) if in_model else None,
     )  # fmt: skip
 
 
@@ -315,7 +330,7 @@ def _filter_popover(table: pd.DataFrame) -> None:
     label = f"Filter ({active})" if active else "Filter"
     with st.popover(label, key="genes_filter", width="stretch"):
         for column in (name for name in QUALITIES if name in table):
-            title, form, note = COLUMNS[column]
+            title, form, note = COLUMNS[column].label, COLUMNS[column].form, COLUMNS[column].note
             known = table[column].dropna()
             between = f"{form % known.min()} to {form % known.max()}" if len(known) else "no values"
             st.number_input(

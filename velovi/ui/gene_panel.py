@@ -47,9 +47,9 @@ def gene_numbers(view: ResultView, gene: str) -> None:
     if not present:
         return
     for slot, name in zip(st.columns(len(present)), present, strict=True):
-        label, form, note = COLUMNS[name]
-        value = form % row[name] if np.isfinite(row[name]) else "–"
-        slot.metric(label, value, help=note)
+        column = COLUMNS[name]
+        value = column.form % row[name] if np.isfinite(row[name]) else "–"
+        slot.metric(column.label, value, help=column.note)
 
 
 def collect_gene(view: ResultView, gene: str) -> GeneData:

@@ -12,6 +12,7 @@ from velovi.runs.gene_sets import near_names
 from velovi.ui.cell_sets import selection_panel
 from velovi.ui.choice import wanted_gene
 from velovi.ui.gene_choice import (
+    LIST,
     ONE,
     SEVERAL,
     SHOWN,
@@ -55,7 +56,7 @@ def gene_view(view: ResultView, place: DeltaGenerator) -> None:
                 )  # fmt: skip
                 several = st.session_state[SHOWN] == SEVERAL
                 most = _how_many() if several else 0
-                gene = gene_select(view, key="genes_gene", tell=False)
+                gene = gene_select(view, key="genes_gene", tell=False, parts=(VIEW, LIST))
                 copy_link(key="genes", run=view.run_id, gene=gene)
             if several:
                 grid_panel(view, most)
@@ -89,7 +90,7 @@ def missing_gene_note(view: ResultView) -> None:
             for gene in near:
                 st.button(
                     plain(gene), key=f"near_{gene}", type="tertiary", on_click=open_gene,
-                    args=(gene,),
+                    args=(gene, VIEW, LIST),
                 )  # fmt: skip
 
 
@@ -134,7 +135,7 @@ def _grid(data: GridData) -> None:
     def clicked() -> None:
         points = st.session_state[key]["selection"]["points"]
         if points and points[0]["curve_number"] < len(data.panels):
-            open_gene(data.panels[points[0]["curve_number"]].gene)
+            open_gene(data.panels[points[0]["curve_number"]].gene, VIEW, LIST)
 
     columns = 3 if len(data.panels) <= 6 else 4
     figure = grid_figure(data, current_theme(), columns=columns)

@@ -17,7 +17,6 @@ _FONTS = {"sans-serif": "Arial or Helvetica", "serif": "Times", "DejaVu Sans": "
 _CHOSEN, _TROUBLE = "take_away_chosen", "take_away_trouble"
 
 
-@st.fragment
 def take_away(
     name: str, figure: Callable[[], go.Figure], frame: Callable[[], pd.DataFrame], *, key: str
 ) -> None:
@@ -35,6 +34,15 @@ def take_away(
 
     What is inside is made when a reader opens it: pages have many figures, and most are not saved.
     """
+    # by itself, a fragment takes all the room beside a heading
+    with st.container(width="content"):
+        _button(name, figure, frame, key)
+
+
+@st.fragment
+def _button(
+    name: str, figure: Callable[[], go.Figure], frame: Callable[[], pd.DataFrame], key: str
+) -> None:
     file = re.sub(r"[^\w.-]+", "_", name).strip("_") or "figure"
     trouble = st.session_state.setdefault(_TROUBLE, {})
     opened = st.popover(

@@ -1,0 +1,153 @@
+"""A table of which a reader opens one row: with a click, or walking along it with the arrow keys.
+
+Streamlit's own table waits 0.15 s before it tells of a click, marks no row by itself and sorts
+where the page does not know of it; ``web/table.js`` does these three things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from velovi.ui.browser import drawing
+from velovi.ui.theme import browser_colors, current_theme
+
+_NOTHING = "–"
+_table = drawing(
+    "table",
+    '<div class="sheet" role="grid" tabindex="0"><div class="head" role="presentation"></div>'
+    '<div class="body" role="presentation"></div></div>',
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one column of a table looks.
+
+    Attributes
+    ----------
+    name
+        Its name in the frame; empty for the names of the rows.
+    label, note
+        Heading, and what it means.
+    width
+        Pixels; columns of text take what room is left.
+    form
+        How a number is written, as for ``%``; empty for text.
+    bar
+        Draw the number, a share from 0 to 1, as a bar behind it.
+    """
+
+    name: str
+    label: str
+    note: str
+    width: int
+    form: str = ""
+    bar: bool = False
+
+    def texts(self, frame: pd.DataFrame) -> list[str]:
+        """What stands in its cells (rows,)."""
+        values = frame[self.name] if self.name else frame.index
+        if not self.form:
+            return [_NOTHING if pd.isna(one) else str(one) for one in values]
+        numbers = np.asarray(values, dtype=float)
+        return [self.form % one if np.isfinite(one) else _NOTHING for one in numbers]
+
+
+@dataclass(frozen=True)
+class Order:
+    """By which column rows are sorted, and whether the largest come first."""
+
+    name: str
+    descending: bool
+
+
+def next_order(order: Order | None, column: Column) -> Order | None:
+    """What a press on a heading leads to: the better end first, the other end first, no order.
+
+    Examples
+    --------
+    >>> likelihood = Column("likelihood", "Likelihood", "", 80, form="%.2f")
+    >>> first = next_order(None, likelihood)
+    >>> first, next_order(first, likelihood)
+    (Order(name='likelihood', descending=True), Order(name='likelihood', descending=False))
+    >>> next_order(Order("likelihood", False), likelihood) is None
+    True
+    """
+    begin = bool(column.form)  # large numbers first, words from A
+    if order is None or order.name != column.name:
+        return Order(column.name, begin)
+    return Order(column.name, not begin) if order.descending == begin else None
+
+
+def in_order(frame: pd.DataFrame, order: Order | None) -> pd.DataFrame:
+    """The rows in an order, those without a value last."""
+    if order is None or (order.name and order.name not in frame):
+        return frame
+    if not order.name:
+        names = frame.index.astype(str).str.casefold()
+        return frame.iloc[np.argsort(names, kind="stable")[:: -1 if order.descending else 1]]
+    return frame.sort_values(order.name, ascending=not order.descending, kind="stable")
+
+
+def table(
+    frame: pd.DataFrame,
+    columns: Sequence[Column],
+    *,
+    key: str,
+    height: int,
+    alt: str,
+    order: Order | None = None,
+    on_order: Callable[[Order | None], None],
+    current: str | None = None,
+    on_open: Callable[[str], None] | None = None,
+) -> None:
+    """Draw a table.
+
+    Parameters
+    ----------
+    frame
+        One row for each thing, in the order in which they are shown; its index names them.
+    columns
+        What is shown of it, the first of which stays in sight.
+    key
+        Names the table.
+    height
+        In pixels.
+    alt
+        What a screen reader says.
+    order, on_order
+        How the rows are sorted, and what hears of another wish.
+    current
+        The marked row.
+    on_open
+        Hears of the row that a reader opens; without it, rows only stand there.
+    """
+    message: dict[str, Any] = {
+        "columns": [{**asdict(one), "text": not one.form} for one in columns],
+        "rows": list(zip(*(one.texts(frame) for one in columns), strict=True)),
+        "current": current,
+        "order": order and [order.name, order.descending],
+        "opens": on_open is not None,
+        "theme": browser_colors(current_theme()),
+        "height": height,
+        "alt": alt,
+    }
+
+    def ordered() -> None:
+        name = st.session_state[key].get("ordered")
+        column = next((one for one in columns if one.name == name), None)
+        if column is not None:
+            on_order(next_order(order, column))
+
+    def opened() -> None:
+        name = st.session_state[key].get("opened")
+        if on_open is not None and name in frame.index:
+            on_open(name)
+
+    _table(key=key, data=message, on_ordered_change=ordered, on_opened_change=opened)

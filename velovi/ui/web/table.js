@@ -1,0 +1,137 @@
+// A table of which the reader opens one row: only the rows in sight exist, and a press is told at
+// once (Streamlit's own table waits before it tells the server). Runs after common.js.
+// Part of veloVI Explorer, BSD-3-Clause.
+
+const ROW = 31, SPARE = 6, PAUSE = 90;
+
+class Table {
+  constructor(root) {
+    this.root = root;
+    this.sheet = root.querySelector(".sheet");
+    this.head = root.querySelector(".head");
+    this.body = root.querySelector(".body");
+    this.sheet.addEventListener("scroll", () => this.soon(), { passive: true });
+    this.sheet.addEventListener("keydown", (event) => this.pressed(event));
+    this.resized = new ResizeObserver(() => this.draw());
+    this.resized.observe(this.sheet);
+  }
+  free() {
+    this.resized.disconnect();
+    clearTimeout(this.later);
+  }
+
+  update({ columns, rows, current, order, opens, theme, height, alt }) {
+    const moved = current !== this.told;
+    Object.assign(this, { columns, rows, order, opens, told: current });
+    if (moved) this.current = current;
+    for (const [name, colour] of Object.entries(theme)) this.root.style.setProperty(`--${name}`, colour);
+    this.root.style.setProperty("--height", `${height}px`);
+    this.root.classList.toggle("opens", opens);
+    this.root.style.setProperty("--columns", columns.map((one) => (one.text ? `minmax(${one.width}px, 1fr)` : `${one.width}px`)).join(" "));
+    this.sheet.setAttribute("aria-label", alt);
+    this.sheet.setAttribute("aria-rowcount", rows.length + 1);
+    this.fillHead();
+    this.body.style.height = `${rows.length * ROW}px`;
+    this.drawn = null;
+    if (moved) this.reveal(true);
+    this.draw();
+  }
+  fillHead() {
+    this.head.replaceChildren(...this.columns.map(({ name, label, note }) => {
+      const ordered = this.order?.[0] === name, down = ordered && this.order[1];
+      const cell = make("div", { role: "columnheader", "aria-sort": ordered ? (down ? "descending" : "ascending") : "none", title: note });
+      const button = make("button", { type: "button", tabindex: "-1" }, label);
+      if (ordered) button.append(make("i", {}, down ? " ↓" : " ↑"));
+      button.onclick = () => this.send("ordered", name);
+      cell.append(button);
+      return cell;
+    }));
+  }
+
+  // ------------------------------------------------------------ rows in sight
+  soon() {
+    this.waiting ??= requestAnimationFrame(() => { this.waiting = null; this.draw(); });
+  }
+  draw() {
+    if (!this.rows) return;
+    const first = Math.max(0, Math.floor(this.sheet.scrollTop / ROW) - SPARE);
+    const last = Math.min(this.rows.length, first + Math.ceil(this.sheet.clientHeight / ROW) + 2 * SPARE);
+    const drawn = `${first}-${last}`;
+    if (this.drawn !== drawn) {
+      this.drawn = drawn;
+      this.body.replaceChildren(...Array.from({ length: last - first }, (_, k) => this.row(first + k)));
+    }
+    this.mark();
+  }
+  row(index) {
+    const line = make("div", { role: "row", "aria-rowindex": index + 2, id: `row${index}`, style: `top:${index * ROW}px` });
+    line.append(...this.rows[index].map((text, k) => {
+      const { text: words, bar } = this.columns[k];
+      const cell = make("div", { role: k ? "gridcell" : "rowheader" }, text);
+      if (words) cell.title = text;
+      else cell.classList.add("number");
+      if (bar && text !== "–") {
+        cell.classList.add("bar");
+        cell.style.setProperty("--share", `${100 * Math.min(1, Math.max(0, Number(text)))}%`);
+      }
+      return cell;
+    }));
+    line.onclick = () => this.open(index);
+    return line;
+  }
+  mark() {
+    let active = "";
+    for (const line of this.body.children) {
+      const here = line.firstChild.textContent === this.current;
+      line.setAttribute("aria-selected", here);
+      if (here) active = line.id;
+    }
+    if (active) this.sheet.setAttribute("aria-activedescendant", active);
+    else this.sheet.removeAttribute("aria-activedescendant");
+    this.root.dataset.current = this.current ?? "";
+  }
+  get place() {
+    return this.rows.findIndex(([name]) => name === this.current);
+  }
+  // Scroll until the current row is in sight.
+  reveal(middle = false) {
+    const top = this.place * ROW, room = this.sheet.clientHeight - this.head.offsetHeight;
+    if (top < 0) return;
+    const { scrollTop } = this.sheet;
+    if (top >= scrollTop && top + ROW <= scrollTop + room) return;
+    this.sheet.scrollTop = middle ? top - room / 2 : top < scrollTop ? top : top + ROW - room;
+  }
+
+  // ------------------------------------------------------------ hands
+  open(index, wait = 0) {
+    if (!this.opens) return;
+    this.current = this.rows[index][0];
+    this.reveal();
+    this.draw();
+    clearTimeout(this.later);
+    const tell = () => this.send("opened", this.current);
+    if (wait) this.later = setTimeout(tell, wait);
+    else tell();
+  }
+  pressed(event) {
+    if (!this.opens || !this.rows.length) return;
+    const page = Math.max(1, Math.floor(this.sheet.clientHeight / ROW) - 2), last = this.rows.length - 1;
+    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
+    if (!(event.key in steps)) return;
+    event.preventDefault();
+    const wanted = Math.max(0, Math.min(last, this.place + steps[event.key]));
+    // a key that is held down opens the row on which it stops
+    if (wanted !== this.place) this.open(wanted, event.repeat ? PAUSE : 1);
+  }
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector(".velovi-table");
+  root.table ??= new Table(root);
+  root.table.send = (name, value) => setTriggerValue(name, value);
+  if (data) root.table.update(data);
+  return () => {
+    root.table?.free();
+    root.table = null;
+  };
+}
