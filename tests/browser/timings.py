@@ -3,9 +3,9 @@
 ``python -m tests.browser.timings WORKSPACE [--repeats 3] [--json FILE]``
 
 Starts the app on a workspace with finished runs and drives headless Chromium (software WebGL)
-through each: open the map, change its colour, draw a lasso, turn to a gene, choose others in the
-table, open one by its address. The table has medians in seconds, and how far the server's memory
-rises above that of an idle one, in a session that did all this.
+through each: open the map, change its colour, turn to a gene, draw a lasso, turn to a gene again,
+choose others in the table, open one by its address. The table has medians in seconds, and how far
+the server's memory rises above that of an idle one, in a session that did all this.
 ``python -m tests.benchmarks.enlarge`` makes large runs from small ones.
 """
 
@@ -115,7 +115,8 @@ def _gene_drawn(page: Page, gene: str = "") -> None:
 def measure(url: str, browser: Any, run: str, genes: list[str], repeats: int) -> dict[str, Any]:
     """Every action of one run, in sessions of their own."""
     names = (
-        "open map", "change colour", "lasso", "turn to gene", "table to charts", "table to maps",
+        "open map", "change colour", "turn to gene", "lasso", "turn with selected cells",
+        "table to charts", "table to maps",
         "gene by address",
     )  # fmt: skip
     found: dict[str, list[float]] = {name: [] for name in names}
@@ -129,12 +130,17 @@ def measure(url: str, browser: Any, run: str, genes: list[str], repeats: int) ->
         for gene in genes[3 * turn + 1 : 3 * turn + 3]:
             found["change colour"].append(change_color(page, gene))
             settle(page)
+        page.wait_for_timeout(READING)
+        found["turn to gene"].append(turn_to_gene(page))
+        settle(page)
+        page.locator("[data-testid=stSidebarNav]").get_by_text("Map", exact=True).click()
+        settle(page)
         page.get_by_role("radio", name="Draw a lasso around cells").click()
         for share in (0.25, 0.35):
             found["lasso"].append(lasso(page, share))
             settle(page)
         page.wait_for_timeout(READING)
-        found["turn to gene"].append(turn_to_gene(page))
+        found["turn with selected cells"].append(turn_to_gene(page))
         settle(page)
         for row in (2 * turn + 1, 2 * turn + 2):
             charts, maps = next_in_table(page, row)

@@ -62,7 +62,8 @@ class TimeBins:
             return cls(cells, np.empty(0), cells, np.empty(0))
         cells = cells[np.argsort(time[cells])]
         t, weight = np.asarray(time, float)[cells], np.asarray(counts, float)[cells]
-        edges = np.quantile(t, np.linspace(0, 1, bins + 1))
+        # quantiles of what is sorted already
+        edges = np.interp(np.linspace(0, len(t) - 1, bins + 1), np.arange(len(t)), t)
         # cells at an edge belong to the bin that begins there, those at the end to the last one
         starts = np.unique(np.searchsorted(t, edges[:-1][edges[:-1] < edges[-1]]))
         starts = starts if len(starts) else np.zeros(1, dtype=np.intp)
@@ -75,7 +76,7 @@ class TimeBins:
 
     def average(self, values: np.ndarray) -> np.ndarray:
         """Weighted mean of a value of each cell (cells,) in each bin (bins,); NaN of no values."""
-        mine, weight = np.asarray(values)[self.cells].astype(float), self.weight
+        mine, weight = np.asarray(values)[self.cells], self.weight
         known = np.isfinite(mine)
         if not known.all():
             mine, weight = np.where(known, mine, 0.0), np.where(known, weight, 0.0)

@@ -11,7 +11,12 @@ const PREVIEW = 150_000; // points drawn while something changes
 const SETTLED = 160; // milliseconds of rest before all are drawn
 const AT_ONCE = 20; // the same when nobody is moving anything
 const ANSWER = 900; // longest wait for the server before that, because drawing holds up its answer
+const UNCHOSEN = 0.14; // share of their colour that cells keep while others are selected
 const MISSING = 255; // code of a cell without a value
+const LEAST_DEEP = 4; // cells in one pixel that are drawn, however well the uppermost covers it
+const EDGE = 40; // pixels beyond the picture's edge into which a point may reach
+const ROUNDED = 0.07; // pixels by which a point's place may be off
+const OPAQUE = 255;
 const NOWHERE = -32768; // coordinate of a cell without a place
 const FULL = 32767;
 const STORED = "velovi-selection";
@@ -73,6 +78,7 @@ uniform vec4 camera;
 uniform float size;
 uniform float opacity;
 uniform float dimming;
+uniform float unchosen;
 uniform sampler2D palette;
 out vec4 colour;
 out float sharpness;
@@ -83,7 +89,7 @@ void main() {
   bool hidden = own.a < 0.5 || place.x < -1.0;
   gl_Position = hidden ? vec4(2.0, 2.0, 2.0, 1.0) : vec4(place * camera.xy + camera.zw, 0.0, 1.0);
   gl_PointSize = wide;
-  colour = vec4(own.rgb, mix(opacity, min(1.0, opacity + 0.2), dimming * chosen) * (1.0 - 0.86 * dim));
+  colour = vec4(own.rgb, mix(opacity, min(1.0, opacity + 0.2), dimming * chosen) * mix(1.0, unchosen, dim));
   sharpness = wide;
 }`;
 const FRAGMENT = `#version 300 es
@@ -122,7 +128,7 @@ class Points {
     gl.linkProgram(program);
     gl.useProgram(program);
     this.at = Object.fromEntries(
-      ["camera", "size", "opacity", "dimming"].map((name) => [name, gl.getUniformLocation(program, name)]));
+      ["camera", "size", "opacity", "dimming", "unchosen"].map((name) => [name, gl.getUniformLocation(program, name)]));
     this.buffers = [0, 1, 2].map(() => gl.createBuffer());
     this.order = gl.createBuffer();
     this.preview = gl.createBuffer();
@@ -172,6 +178,7 @@ class Points {
     gl.uniform1f(this.at.size, size);
     gl.uniform1f(this.at.opacity, opacity);
     gl.uniform1f(this.at.dimming, dimming ? 1 : 0);
+    gl.uniform1f(this.at.unchosen, UNCHOSEN);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, quick ? this.preview : this.whole);
     gl.drawElements(gl.POINTS, this.counts[quick ? 1 : 0], gl.UNSIGNED_INT, 0);
   }
@@ -195,6 +202,45 @@ function drawingOrder(codes, bits, map, count) {
   const order = new Uint32Array(used);
   for (let k = 0, i = 0; k < used; k++, i = (i + step) % n) order[starts[level(i)]++] = i;
   return order;
+}
+// The cells of an order that can be seen: those in sight, and of many in one pixel the uppermost,
+// until nothing shines through. In pictures of a million cells most lie below others, and drawing
+// them takes longest. cover says how much a cell of a code hides, unselected and selected.
+function uncovered(order, places, codes, bits, cover, [zoomX, zoomY, atX, atY], wide, tall) {
+  const [sx, sy] = [(zoomX * wide) / (2 * FULL), (zoomY * tall) / (2 * FULL)];
+  const [ox, oy] = [((atX + 1) * wide) / 2, ((atY + 1) * tall) / 2];
+  const hidden = new Uint8Array(wide * tall);
+  const found = new Uint32Array(order.length);
+  let at = order.length;
+  for (let k = order.length - 1; k >= 0; k--) {
+    const i = order[k], own = cover[codes[i] + (bits && isSet(bits, i) ? 256 : 0)];
+    if (!own || places[2 * i] === NOWHERE) continue;
+    const x = places[2 * i] * sx + ox, y = places[2 * i + 1] * sy + oy;
+    const left = Math.floor(x), low = Math.floor(y);
+    if (left < 1 || low < 1 || left >= wide - 1 || low >= tall - 1) {
+      // part of a point at the edge may still be in sight
+      if (x > -EDGE && y > -EDGE && x < wide + EDGE && y < tall + EDGE) found[--at] = i;
+      continue;
+    }
+    const pixel = low * wide + left;
+    // graphics cards round to sixteenths of a pixel: what is near its edge may be in the next one
+    const besideX = Math.floor(x + ROUNDED) > left ? 1 : Math.floor(x - ROUNDED) < left ? -1 : 0;
+    const besideY = Math.floor(y + ROUNDED) > low ? wide : Math.floor(y - ROUNDED) < low ? -wide : 0;
+    if (hidden[pixel] === OPAQUE && hidden[pixel + besideX] === OPAQUE && hidden[pixel + besideY] === OPAQUE) continue;
+    hidden[pixel] = Math.min(OPAQUE, hidden[pixel] + own);
+    found[--at] = i;
+  }
+  return found.subarray(at);
+}
+// What a cell of each code hides of those below it, of OPAQUE, unselected and then selected: after
+// OPAQUE, a screen's 256 steps show nothing of what is below.
+function covers(opacity, selecting, shown) {
+  const hides = (one) => {
+    const share = -Math.log(1 - Math.min(one, 0.9999)) / Math.log(256);
+    return Math.max(1, Math.min(Math.ceil(OPAQUE / LEAST_DEEP), Math.floor(OPAQUE * share)));
+  };
+  const [others, chosen] = [hides(opacity * (selecting ? UNCHOSEN : 1)), hides(opacity + 0.2)];
+  return Uint8Array.from({ length: 512 }, (_, c) => shown[c % 256] && (c < 256 ? others : chosen));
 }
 function coprime(n) {
   if (n < 3) return 1;
@@ -376,13 +422,18 @@ class Scatter {
     this.panels.forEach((panel, i) => {
       panel.points.fill(2, flags);
       panel.points.setPreview(drawingOrder(this.codes[i], bits, panel.map, PREVIEW));
-      panel.ordered = this.n <= PREVIEW;
+      panel.order = panel.seen = null;
     });
   }
-  orderAll(panel, i) {
-    if (panel.ordered) return;
-    panel.points.setOrder(drawingOrder(this.codes[i], this.chosen ? this.bits : null, panel.map, this.n));
-    panel.ordered = true;
+  orderAll(panel, i, sight) {
+    if (this.n <= PREVIEW) return;
+    const bits = this.chosen ? this.bits : null, { width, height } = panel.canvas, { opacity } = this.header;
+    panel.order ??= drawingOrder(this.codes[i], bits, panel.map, this.n);
+    const seen = [...sight, width, height, opacity, ...panel.shown].join();
+    if (panel.seen === seen) return;
+    const cover = covers(opacity, this.chosen > 0, panel.shown);
+    panel.points.setOrder(uncovered(panel.order, this.places, this.codes[i], bits, cover, sight, width, height));
+    panel.seen = seen;
   }
 
   paint(panel) {
@@ -391,6 +442,7 @@ class Scatter {
     const hide = this.hidden.get(map.title);
     map.palette.forEach((hex, c) => rgba.set([...hexToRgb(hex), map.kind === "labels" && hide?.has(map.labels[c]) ? 0 : 255], 4 * c));
     rgba.set([...hexToRgb(map.missing), 255], 4 * MISSING);
+    panel.shown = rgba.filter((_, k) => k % 4 === 3);
     panel.points.setPalette(rgba);
   }
   visible(panel, i, cell) {
@@ -587,13 +639,13 @@ class Scatter {
     const { header, camera } = this;
     this.panels.forEach((panel, i) => {
       if (!panel.width) return;
-      if (!this.quick) this.orderAll(panel, i);
       const unit = this.unit(panel);
       const [sx, sy] = [(2 * unit) / panel.width, (2 * unit) / panel.height];
+      const sight = [camera.zoom * sx, camera.zoom * sy, camera.x * sx, camera.y * sy];
+      if (!this.quick) this.orderAll(panel, i, sight);
       // points grow a little as one comes nearer, but never hide the picture
       const size = header.size * panel.ratio * Math.min(3, Math.max(0.8, camera.zoom ** 0.35));
-      panel.points.draw([camera.zoom * sx, camera.zoom * sy, camera.x * sx, camera.y * sy],
-        size, header.opacity, this.chosen > 0, this.quick);
+      panel.points.draw(sight, size, header.opacity, this.chosen > 0, this.quick);
       this.drawAbove(panel);
     });
     if (!this.quick) {
