@@ -19,11 +19,12 @@ def body() -> None:
         st.info("No gene is in this model.")
         return
     training_note()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(
-            "Which genes are being switched on or off, in which cells, and how fast their RNA is "
-            "made, spliced and lost. Read the bars for what most cells of a group do."
-        )
+    said, link = st.columns([8, 1], vertical_alignment="center")
+    said.caption(
+        "Which genes are being switched on or off, in which cells, and how fast their RNA is "
+        "made, spliced and lost. Read the bars for what most cells of a group do."
+    )
+    with link:
         copy_link(key="states", run=view.run_id)
     linked_selection(view)
     if known_states(view):

@@ -197,7 +197,7 @@ def shares_by_gene(
     return StateShares("gene", tuple(names), states, shares[order], np.full(len(names), n_cells))
 
 
-def shares_figure(data: StateShares, theme: FigureTheme) -> go.Figure:
+def shares_figure(data: StateShares, theme: FigureTheme, *, legend: bool = True) -> go.Figure:
     """A stacked bar for each row."""
     colors = state_colors(theme)
     figure = go.Figure(
@@ -210,7 +210,8 @@ def shares_figure(data: StateShares, theme: FigureTheme) -> go.Figure:
             for number, state in enumerate(data.states)
         ]
     )  # fmt: skip
-    layout = base_layout(theme, height=110 + 24 * max(1, len(data.rows)), barmode="stack")
+    height = (110 if legend else 80) + 24 * max(1, len(data.rows))
+    layout = base_layout(theme, height=height, barmode="stack", showlegend=legend)
     layout["legend"] = {**layout["legend"], **legend_above(theme), "traceorder": "normal"}
     figure.update_layout(
         **layout,

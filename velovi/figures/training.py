@@ -64,6 +64,12 @@ def loss_range(data: TrainingData) -> list[float] | None:
     return [low - pad, high + pad]
 
 
+def leaves_out(data: TrainingData) -> bool:
+    """Whether first epochs lie above the picture."""
+    limits, values = loss_range(data), np.concatenate([data.train, data.held_out])
+    return limits is not None and bool((values > limits[1]).any())
+
+
 def training_figure(data: TrainingData, theme: FigureTheme, *, height: int = 300) -> go.Figure:
     """Loss of training and held-out cells; lower is better."""
     figure = go.Figure()

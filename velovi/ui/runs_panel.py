@@ -128,7 +128,7 @@ def runs_table(workspace: Workspace, choices: list[Choice], opened: str) -> None
 def _config() -> dict[str, Any]:
     column = st.column_config
     return {
-        "name": column.TextColumn("Run", width="medium", help="Click a row to open a run."),
+        "name": column.TextColumn("Run", width=235, help="Click a row to open a run."),
         "state": column.MultiselectColumn(
             "State", options=[one[0] for one in STATES.values()], format_func=str.capitalize,
             color=[one[1] for one in STATES.values()], width=105,

@@ -16,17 +16,17 @@ from velovi.figures.rates import (
     shares_by_group,
     shares_figure,
 )
-from velovi.figures.states import STATE_TITLES
+from velovi.figures.states import STATE_TITLES, state_colors
 from velovi.figures.theme import LIGHT
 from velovi.ui.cell_map import cell_map
 from velovi.ui.choice import choose_gene, wanted_gene
 from velovi.ui.coloring import Coloring
 from velovi.ui.gene_choice import best_genes, gene_select
 from velovi.ui.guard import plain
-from velovi.ui.panels import KEEP, cells_key, figure_panel, in_group, label_choice
+from velovi.ui.panels import KEEP, cells_key, figure_head, in_group, label_choice
 from velovi.ui.selection import selected
 from velovi.ui.take_away import take_away
-from velovi.ui.theme import current_theme
+from velovi.ui.theme import color_key, current_theme, draw
 from velovi.ui.view import ResultView
 
 _PAIRS = (("fit_alpha", "fit_beta"), ("fit_beta", "fit_gamma"), ("fit_alpha", "fit_gamma"))
@@ -54,9 +54,8 @@ def gene_states(view: ResultView) -> None:
         data = shares_by_group(gene, columns, labels, only=selected(view))
         if len(data.rows):
             chosen = " among the selected cells" if selected(view) is not None else ""
-            figure_panel(
-                f"States of {plain(gene)} by group", _HELP,
-                lambda theme: shares_figure(data, theme), data.to_frame, key="states_by_group",
+            _shares(
+                f"States of {plain(gene)} by group", _HELP, data, key="states_by_group",
                 note=f"Mean probability in each group{chosen}.",
             )  # fmt: skip
         else:
@@ -96,12 +95,22 @@ def genes_by_state(view: ResultView) -> None:
     if not len(data.rows):
         st.info("No gene has state probabilities in these cells.")
         return
-    figure_panel(
+    _shares(
         f"What genes do in {said}",
         "Genes that are most likely in the same state stand together, the surest first. " + _HELP,
-        lambda theme: shares_figure(data, theme), data.to_frame, key="genes_by_state",
-        note=f"Mean probabilities over {data.counts[0]:,} cells.",
+        data, key="genes_by_state", note=f"Mean probabilities over {data.counts[0]:,} cells.",
     )  # fmt: skip
+
+
+def _shares(title: str, help_text: str, data: StateShares, *, key: str, note: str) -> None:
+    """Stacked bars under a key that a narrow page can break into lines."""
+    theme = current_theme()
+    figure_head(
+        title, help_text, key, lambda: shares_figure(data, LIGHT), data.to_frame, key=key
+    )  # fmt: skip
+    color_key({STATE_TITLES[name]: state_colors(theme)[name] for name in data.states})
+    draw(shares_figure(data, theme, legend=False), key, alt=title)
+    st.caption(note)
 
 
 def _some_cells(view: ResultView) -> tuple[np.ndarray | None, str]:

@@ -7,7 +7,7 @@ import time
 import streamlit as st
 
 from velovi.figures.theme import LIGHT
-from velovi.figures.training import training_data, training_figure
+from velovi.figures.training import leaves_out, training_data, training_figure
 from velovi.runs.folder import Progress, RunFolder, RunState
 from velovi.ui.choice import Choice, choose_run
 from velovi.ui.guard import plain, plain_errors, show_error
@@ -114,11 +114,14 @@ def loss_curve(run: RunFolder) -> None:
     data = training_data(run.history())
     if not len(data.epochs):
         return
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    ):
         st.markdown(
             "**Held-out loss (negative ELBO), lower is better**",
             help="Cells that the model does not train on judge how well it fits. Training ends "
             "when this curve stops falling.",
+            width="content",
         )
         if not run.state().active:
             take_away("loss", lambda: training_figure(data, LIGHT), data.to_frame, key="loss_curve")
@@ -128,6 +131,7 @@ def loss_curve(run: RunFolder) -> None:
         st.caption(
             f"{len(data.epochs):,} epochs; best held-out loss {data.best[1]:,.1f} at epoch "
             f"{data.best[0]:,}."
+            + (" The steep first epochs lie above the picture." if leaves_out(data) else "")
         )
 
 
