@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float], None]
 # scanpy's names; None decides by the number of cells
 _SEARCHES = {"auto": None, "exact": "sklearn", "approximate": "pynndescent"}
+_UMAP_CELLS_A_MINUTE = 50_000  # on one core of 2026; umap-learn uses one when it has a seed
 
 
 @dataclass
@@ -129,7 +130,9 @@ def preprocess(
     if options.compute_umap and _needs_umap(out):
         import scanpy as sc
 
-        tell("Computing the UMAP (the first one takes up to a minute)", 0.7)
+        minutes = 1 + out.n_obs // _UMAP_CELLS_A_MINUTE
+        wait = "the first one takes up to a minute" if minutes == 1 else f"about {minutes} minutes"
+        tell(f"Computing the UMAP ({wait})", 0.7)
         with warnings.catch_warnings(action="ignore"):
             sc.tl.umap(out, random_state=options.seed)
     tell("Preprocessing is done", 1.0)
