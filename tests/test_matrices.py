@@ -6,7 +6,7 @@ import numpy as np
 import psutil
 import pytest
 
-from velovi.matrices import MatrixStore, gene_blocks, in_memory, let_go, mapped_file
+from velovi.matrices import MatrixStore, RowWriter, gene_blocks, in_memory, let_go, mapped_file
 
 
 def test_beyond_the_budget_matrices_are_files(tmp_path, caplog):
@@ -29,6 +29,18 @@ def test_a_matrix_keeps_its_values_wherever_it_lives(tmp_path, by, budget):
     for start in range(0, 300, 64):
         matrix[start : start + 64] = wanted[start : start + 64]
         let_go(matrix)
+    np.testing.assert_array_equal(matrix, wanted)
+
+
+@pytest.mark.parametrize("budget", [1.0, 1e-9])
+@pytest.mark.parametrize("batch", [1000, 4096, 5000])
+def test_rows_come_to_stand_where_they_belong(tmp_path, budget, batch):
+    matrix = MatrixStore(tmp_path, budget).empty("m", (9001, 3), "genes")
+    wanted = np.random.default_rng(0).normal(size=matrix.shape).astype(np.float32)
+    writer = RowWriter(matrix)
+    for start in range(0, len(wanted), batch):
+        writer.add(wanted[start : start + batch])
+    writer.close()
     np.testing.assert_array_equal(matrix, wanted)
 
 

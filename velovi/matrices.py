@@ -23,6 +23,7 @@ Allocate = Callable[[str, tuple[int, int], By], np.ndarray]
 _BLOCK_VALUES = 2**24
 _SHARE_OF_FREE = 0.5  # what a budget of 0 stands for
 _BYTES = 4
+_ROWS_TOGETHER = 4096  # four pages of a gene's cells
 
 
 def in_memory(name: str, shape: tuple[int, int], by: By = "cells") -> np.ndarray:
@@ -96,6 +97,62 @@ def mapped_file(matrix: np.ndarray) -> mmap.mmap | None:
     while isinstance(at, np.ndarray):
         at = at.base
     return at if isinstance(at, mmap.mmap) else None
+
+
+class RowWriter:
+    """Fills a matrix with rows, from the first to the last.
+
+    In a file where a gene's cells lie together, a row touches a page of every gene. Rows are
+    collected until they fill some pages of each, so that every page is written once; a batch at a
+    time, each was read from the disk again, and that took twice as long as working out the rows.
+
+    Parameters
+    ----------
+    matrix
+        From :meth:`MatrixStore.empty`.
+    """
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        self._matrix = matrix
+        self._mapped = mapped_file(matrix)
+        self._written = self._held = 0
+        self._waiting: np.ndarray | None = None
+        if self._mapped is not None:
+            self._waiting = np.empty((_ROWS_TOGETHER, matrix.shape[1]), dtype=np.float32)
+            self._advise("MADV_RANDOM")  # or the system reads what is about to be overwritten
+
+    def add(self, rows: np.ndarray) -> None:
+        """Write the next rows (rows, genes)."""
+        if self._waiting is None:
+            self._write(rows)
+            return
+        while len(rows):
+            room = len(self._waiting) - self._held
+            taken, rows = rows[:room], rows[room:]
+            self._waiting[self._held : self._held + len(taken)] = taken
+            self._held += len(taken)
+            if self._held == len(self._waiting):
+                self._flush()
+
+    def close(self) -> None:
+        """Write what is still waiting."""
+        self._flush()
+        self._waiting = None
+        self._advise("MADV_NORMAL")
+
+    def _flush(self) -> None:
+        if self._waiting is not None:
+            self._write(self._waiting[: self._held])
+            self._held = 0
+            let_go(self._matrix)
+
+    def _write(self, rows: np.ndarray) -> None:
+        self._matrix[self._written : self._written + len(rows)] = rows
+        self._written += len(rows)
+
+    def _advise(self, how: str) -> None:
+        if self._mapped is not None and hasattr(mmap, how):
+            self._mapped.madvise(getattr(mmap, how))
 
 
 def gene_blocks(n_cells: int, n_genes: int) -> Iterator[slice]:

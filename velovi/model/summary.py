@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from velovi.errors import UnknownNameError
-from velovi.matrices import Allocate, in_memory, let_go
+from velovi.matrices import Allocate, RowWriter, in_memory
 from velovi.model import dirichlet, posterior, uncertainty
 from velovi.model.module import STATES, VELOVAE
 from velovi.model.moments import N_DEVIATIONS, QUANTITIES, Decoded, RunningMoments, draw_velocities
@@ -142,6 +142,7 @@ def summarise(
     """
     n_genes = module.n_input if genes is None else len(genes)
     layers: dict[str, np.ndarray] = {}
+    writers: dict[str, RowWriter] = {}
     quantiles: dict[str, np.ndarray] = {}
     likelihood = np.zeros(n_genes)
     cosines = np.zeros((n_cells, directional_samples), dtype=np.float32)
@@ -155,7 +156,8 @@ def summarise(
         for name, value in batch.items():
             if name not in layers:
                 layers[name] = allocate(name, (n_cells, n_genes), "genes")
-            layers[name][rows] = value.cpu().numpy()
+                writers[name] = RowWriter(layers[name])
+            writers[name].add(value.cpu().numpy())
         for name, value in spread.items():
             if name not in quantiles:
                 quantiles[name] = np.empty((len(levels), n_cells, n_genes), dtype=np.float32)
@@ -163,10 +165,10 @@ def summarise(
         if directional_samples:
             cosines[rows] = directional_cosines(module, tensors, directional_samples, genes=genes)
         first += size
-        for layer in layers.values():
-            let_go(layer)
         if on_batch:
             on_batch(first)
+    for writer in writers.values():
+        writer.close()
     return PosteriorSummary(layers, likelihood / max(n_cells, 1), cosines, levels, quantiles)
 
 
