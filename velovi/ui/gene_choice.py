@@ -52,12 +52,12 @@ _COLUMNS = (
     Column(
         "fit_alpha", "Transcription", "Transcription rate, per unit of scaled time.", 98, "%.3f"
     ),
-    Column("fit_beta", "Splicing", "Splicing rate, per unit of scaled time.", 70, "%.3f"),
+    Column("fit_beta", "Splicing", "Splicing rate, per unit of scaled time.", 74, "%.3f"),
     Column(
         "fit_gamma", "Degradation", "Degradation rate, per unit of scaled time.", 92, "%.3f"
     ),
     Column(
-        "half_life", "Half-life", "ln 2 / degradation rate, in units of scaled time.", 70, "%.2f"
+        "half_life", "Half-life", "ln 2 / degradation rate, in units of scaled time.", 82, "%.2f"
     ),
     Column(
         "fit_t_", "Switch time", "When transcription turns off, on the axis from 0 to 20.", 66,
@@ -67,7 +67,7 @@ _COLUMNS = (
 COLUMNS = {one.name: one for one in _COLUMNS}
 _REASON, _SHARED = "Why it was left out", "Shared counts"
 _LEFT_OUT_COLUMNS = (
-    Column(_REASON, _REASON, "The first of the filters that the gene did not pass.", 210),
+    Column(_REASON, _REASON, "The first of the filters that the gene did not pass.", 250),
     Column(
         _SHARED, _SHARED, "Molecules in cells that hold spliced and unspliced RNA of the gene.", 80,
         "%.0f",

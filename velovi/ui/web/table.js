@@ -27,7 +27,9 @@ class Table {
     for (const [name, colour] of Object.entries(theme)) this.root.style.setProperty(`--${name}`, colour);
     this.root.style.setProperty("--height", `${height}px`);
     this.root.classList.toggle("opens", opens);
-    this.root.style.setProperty("--columns", columns.map((one) => (one.text ? `minmax(${one.width}px, 1fr)` : `${one.width}px`)).join(" "));
+    const [name, ...others] = columns.map((one) => one.width);
+    this.root.style.setProperty("--columns", `minmax(${name}px, 1fr) ${others.map((one) => `${one}px`).join(" ")}`);
+    this.root.style.setProperty("--wide", `${others.reduce((sum, one) => sum + one, name)}px`);
     this.sheet.setAttribute("aria-label", alt);
     this.sheet.setAttribute("aria-rowcount", rows.length + 1);
     this.fillHead();
@@ -37,11 +39,12 @@ class Table {
     this.draw();
   }
   fillHead() {
-    this.head.replaceChildren(...this.columns.map(({ name, label, note }) => {
+    this.head.replaceChildren(...this.columns.map(({ name, label, note, text }) => {
       const ordered = this.order?.[0] === name, down = ordered && this.order[1];
       const cell = make("div", { role: "columnheader", "aria-sort": ordered ? (down ? "descending" : "ascending") : "none", title: note });
       const button = make("button", { type: "button", tabindex: "-1" }, label);
       if (ordered) button.append(make("i", {}, down ? " ↓" : " ↑"));
+      if (text) button.classList.add("words");
       button.onclick = () => this.send("ordered", name);
       cell.append(button);
       return cell;
