@@ -230,6 +230,12 @@ def test_genes_are_opened_from_the_table_with_mouse_and_keys(opened):
     assert wait_for_charts(page, names[4]) == names[4]
     page.keyboard.press("Home")
     assert wait_for_charts(page, names[0]) == names[0]
+    # every press counts, however quickly they come
+    for _ in range(6):
+        page.keyboard.press("ArrowDown")
+    assert wait_for_charts(page, names[6]) == names[6]
+    page.keyboard.press("Home")
+    assert wait_for_charts(page, names[0]) == names[0]
     page.get_by_role("columnheader", name="Likelihood").click()
     header = page.get_by_role("columnheader", name="Likelihood ↓")
     header.wait_for()
@@ -244,6 +250,28 @@ def test_genes_are_opened_from_the_table_with_mouse_and_keys(opened):
     assert wait_for_charts(page, names[5]) == names[5]
     marked = page.locator(".velovi-table [role=row][aria-selected=true] [role=rowheader]")
     marked.filter(has_text=names[5]).wait_for()
+
+
+def test_back_and_refresh_find_the_gene_again(opened):
+    page = opened
+    pages = page.locator("[data-testid=stSidebarNav]")
+    pages.get_by_text("Genes", exact=True).click()
+    wait_for_charts(page)
+    rows = page.locator(".velovi-table [role=row]")
+    names = rows.locator("[role=rowheader]").all_inner_texts()
+    for number in (2, 3):
+        rows.nth(number).click()
+        wait_for_charts(page, names[number])
+        page.wait_for_url(f"**gene={names[number]}*")
+    page.go_back()
+    assert wait_for_charts(page, names[2]) == names[2]
+    pages.get_by_text("States and rates", exact=True).click()
+    page.wait_for_url(re.compile(f"/states.*gene={names[2]}"))
+    page.reload()
+    settle(page)
+    assert page.get_by_role("combobox", name="Gene", exact=True).input_value() == names[2]
+    page.go_back()
+    assert wait_for_charts(page, names[2]) == names[2]
 
 
 def test_a_link_shows_the_same_picture_in_another_browser(opened, browser):

@@ -63,7 +63,7 @@ def chosen_run(runs: list[Choice], *, prefer_active: bool = False) -> Choice | N
         st.session_state["missing_run"] = named
     chosen = linked("run", by_id, "", what=None)
     if chosen:
-        if named != chosen:  # turning to another page takes it out of the address
+        if named is not None and named != chosen:
             choose_run(chosen)
         return by_id[chosen]
     choose_run(None)

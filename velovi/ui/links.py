@@ -12,8 +12,10 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import streamlit as st
 
+from velovi.ui.browser import unseen
 from velovi.ui.guard import plain
 
+_address = unseen("address")
 _READ, _WRITTEN = "addresses_read", "addresses_written"
 _DELAY = 3.0  # seconds after which the browser's address is the new one
 
@@ -78,6 +80,28 @@ def remember(name: str, value: str | None) -> None:
         return
     st.session_state[f"linked_{name}"] = value
     st.query_params[name] = read[name] = value
+
+
+def keep_address(page: str, *, whole: bool) -> None:
+    """Keep in the address of a page what the reader chose, and hear when the reader goes back.
+
+    Streamlit takes everything out of the address when the page is changed.
+
+    Parameters
+    ----------
+    page
+        The last part of its address.
+    whole
+        Keep all that belongs to a picture; else the run only.
+    """
+
+    def went() -> None:
+        # what the address says now is not an echo of what it was before
+        st.session_state.pop(_WRITTEN, None)
+
+    kept = {name: one for name, one in current_picture().items() if whole or name == "run"}
+    data = {"page": page, "picture": kept}
+    _address(key="address", data=data, on_went_change=went, height=1)
 
 
 def address(**picture: str | None) -> str:

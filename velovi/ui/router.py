@@ -8,12 +8,14 @@ from collections.abc import Callable
 import streamlit as st
 
 from velovi.ui.guard import plain_errors
+from velovi.ui.links import keep_address
 from velovi.ui.sidebar import mark, run_picker, show_logo
 from velovi.ui.theme import page_style
 from velovi.ui.warm_up import warm_up
 
 ROUTED = "choice"
 _WITH_FIGURES = ("Time", "States and rates", "Uncertainty")  # by Plotly, as soon as they open
+_EXPLORE = ("Map", "Genes", *_WITH_FIGURES)  # whose address says what they show
 
 
 def navigate() -> st.Page:
@@ -57,6 +59,8 @@ def show_site() -> None:
             warm_up(now=current.title in _WITH_FIGURES)
         st.session_state[ROUTED] = run_picker(prefer_active=current.title == "Train")
     current.run()
+    with st.sidebar:
+        keep_address(current.url_path, whole=current.title in _EXPLORE)
     _set_modules_aside(current.title)
 
 

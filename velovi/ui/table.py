@@ -6,6 +6,7 @@ where the page does not know of it; ``web/table.js`` does these three things.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -137,6 +138,7 @@ def table(
         "theme": browser_colors(current_theme()),
         "height": height,
         "alt": alt,
+        "stamp": time.monotonic_ns(),  # tells a new word on the current row from one said before
     }
 
     def ordered() -> None:

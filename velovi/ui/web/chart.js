@@ -143,7 +143,9 @@ class Chart {
     if (this.outline) drawOutline(ink, this.outline.path, this.said.theme);
     if (this.near) this.drawNear(to);
     ink.restore();
+    if (this.root.dataset.drawn === this.said.stamp) return;
     this.root.dataset.drawn = this.said.stamp;
+    window.dispatchEvent(new CustomEvent("velovi-charted", { detail: this.said.stamp.split("|")[0] }));
   }
   drawAxes(to) {
     const { ink, at } = this, { xaxis, yaxis } = this.layout;

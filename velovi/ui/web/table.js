@@ -2,7 +2,8 @@
 // once (Streamlit's own table waits before it tells the server). Runs after common.js.
 // Part of veloVI Explorer, BSD-3-Clause.
 
-const ROW = 31, SPARE = 6, PAUSE = 90;
+const ROW = 31, SPARE = 6;
+const PATIENCE = 2000; // longest wait for what was opened, before the next is asked for
 
 class Table {
   constructor(root) {
@@ -14,15 +15,20 @@ class Table {
     this.sheet.addEventListener("keydown", (event) => this.pressed(event));
     this.resized = new ResizeObserver(() => this.draw());
     this.resized.observe(this.sheet);
+    this.charted = (event) => { if (event.detail === this.asked) this.answered(); };
+    window.addEventListener("velovi-charted", this.charted);
   }
   free() {
     this.resized.disconnect();
-    clearTimeout(this.later);
+    window.removeEventListener("velovi-charted", this.charted);
+    clearTimeout(this.patience);
   }
 
-  update({ columns, rows, current, order, opens, theme, height, alt }) {
-    const moved = current !== this.told;
-    Object.assign(this, { columns, rows, order, opens, told: current });
+  update({ columns, rows, current, order, opens, theme, height, alt, stamp }) {
+    if (stamp === this.stamp) return;
+    // while an answer is awaited, the server's word on the current row is old
+    const moved = current !== this.current && !this.asked;
+    Object.assign(this, { columns, rows, order, opens, stamp });
     if (moved) this.current = current;
     for (const [name, colour] of Object.entries(theme)) this.root.style.setProperty(`--${name}`, colour);
     this.root.style.setProperty("--height", `${height}px`);
@@ -106,15 +112,25 @@ class Table {
   }
 
   // ------------------------------------------------------------ hands
-  open(index, wait = 0) {
+  open(index) {
     if (!this.opens) return;
     this.current = this.rows[index][0];
     this.reveal();
     this.draw();
-    clearTimeout(this.later);
-    const tell = () => this.send("opened", this.current);
-    if (wait) this.later = setTimeout(tell, wait);
-    else tell();
+    if (!this.asked) this.ask();
+  }
+  // One at a time: who walks quickly sees as many as can be drawn, and the one where they stop.
+  ask() {
+    this.asked = this.current;
+    this.send("opened", this.asked);
+    clearTimeout(this.patience);
+    this.patience = setTimeout(() => this.answered(), PATIENCE);
+  }
+  answered() {
+    clearTimeout(this.patience);
+    const before = this.asked;
+    this.asked = null;
+    if (this.current !== before) this.ask();
   }
   pressed(event) {
     if (!this.opens || !this.rows.length) return;
@@ -123,8 +139,7 @@ class Table {
     if (!(event.key in steps)) return;
     event.preventDefault();
     const wanted = Math.max(0, Math.min(last, this.place + steps[event.key]));
-    // a key that is held down opens the row on which it stops
-    if (wanted !== this.place) this.open(wanted, event.repeat ? PAUSE : 1);
+    if (wanted !== this.place) this.open(wanted);
   }
 }
 
