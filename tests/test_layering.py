@@ -22,7 +22,7 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
     "schedule": (set(), HEAVY | {"streamlit", "plotly", "anndata"}),
     "config": ({"errors", "schedule"}, HEAVY | {"streamlit", "plotly", "anndata"}),
     "data": ({"errors", "config", "data"}, HEAVY | {"streamlit", "plotly"}),
-    "scaling": ({"errors", "data"}, HEAVY | {"streamlit", "plotly"}),
+    "scaling": ({"errors", "data", "matrices"}, HEAVY | {"streamlit", "plotly"}),
     "preprocessing": (
         {"errors", "config", "data", "matrices", "scaling"},
         {"torch", "scvi", "streamlit", "plotly"},

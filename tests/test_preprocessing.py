@@ -428,10 +428,11 @@ def test_a_part_of_the_cells_on_the_scale_of_all_has_the_values_of_all(simulated
         low, high = (whole.var[f"{name}_{end}"].to_numpy() for end in ("min", "max"))
         smooth = part.layers[layer] * (high - low) + low
         part.layers[layer], part.var[f"{name}_min"], part.var[f"{name}_max"] = min_max(smooth)
-    found = on_scale(part, whole.var[list(SCALERS)])
-    for layer in ("Ms", "Mu"):
-        np.testing.assert_allclose(found.layers[layer], whole.layers[layer][:50], atol=1e-5)
     assert not np.allclose(part.layers["Ms"], whole.layers["Ms"][:50])
+    on_scale(part, whole.var[list(SCALERS)])
+    for layer in ("Ms", "Mu"):
+        np.testing.assert_allclose(part.layers[layer], whole.layers[layer][:50], atol=1e-5)
+    pd.testing.assert_frame_equal(part.var[list(SCALERS)], whole.var[list(SCALERS)])
 
 
 def test_without_a_signal_there_is_a_sentence():

@@ -9,6 +9,7 @@ import numpy as np
 
 from velovi.data.read import dense, validate
 from velovi.errors import DataError
+from velovi.matrices import gene_blocks, let_go
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +33,8 @@ def min_max(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 SCALERS = ("ms_min", "ms_max", "mu_min", "mu_max")
 
 
-def on_scale(adata: AnnData, scalers: pd.DataFrame) -> AnnData:
-    """A copy with ``Ms`` and ``Mu`` on the scale of other data, such as a model was trained on.
+def on_scale(adata: AnnData, scalers: pd.DataFrame) -> None:
+    """Put ``Ms`` and ``Mu`` on the scale of other data, such as a model was trained on, in place.
 
     Parameters
     ----------
@@ -43,16 +44,18 @@ def on_scale(adata: AnnData, scalers: pd.DataFrame) -> AnnData:
     scalers
         Those of the other data, by gene.
     """
-    result = adata.copy()
     theirs = scalers.loc[adata.var_names]
     for layer, name in (("Ms", "ms"), ("Mu", "mu")):
         low, high = (adata.var[f"{name}_{end}"].to_numpy(float) for end in ("min", "max"))
-        smooth = dense(adata.layers[layer]) * (high - low) + low
-        low, high = (theirs[f"{name}_{end}"].to_numpy(float) for end in ("min", "max"))
-        scaled = (smooth - low) / np.where(high > low, high - low, 1)
-        result.layers[layer] = np.maximum(scaled, 0).astype(np.float32)
-    result.var[list(SCALERS)] = theirs[list(SCALERS)].to_numpy()
-    return result
+        new_low, new_high = (theirs[f"{name}_{end}"].to_numpy(float) for end in ("min", "max"))
+        span = np.where(new_high > new_low, new_high - new_low, 1)
+        values = adata.layers[layer]
+        # some genes at a time: a matrix of a million cells has no room for a copy
+        for block in gene_blocks(*values.shape):
+            smooth = dense(values[:, block]) * (high - low)[block] + low[block]
+            values[:, block] = np.maximum((smooth - new_low[block]) / span[block], 0)
+        let_go(values)
+    adata.var[list(SCALERS)] = theirs[list(SCALERS)].to_numpy()
 
 
 def steady_state_line(spliced: np.ndarray, unspliced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -145,8 +145,8 @@ def as_the_model_saw(prepared: Preprocessed, saved: Path, genes: tuple[str, ...]
     chosen = only_genes(prepared, genes)
     scalers = saved / SCALERS_NAME
     if scalers.is_file():
-        adata = on_scale(chosen.adata, pd.read_csv(scalers, index_col=0))
-        return replace(chosen, adata=adata)
+        on_scale(chosen.adata, pd.read_csv(scalers, index_col=0))
+        return chosen
     note = (
         "WARNING: the trained model does not say how its data was scaled, so these cells were "
         "scaled by their own range. Times and velocities fit only if these cells cover the same "
@@ -213,7 +213,8 @@ def only_genes(prepared: Preprocessed, genes: tuple[str, ...]) -> Preprocessed:
     table.loc[lost, "kept"] = False
     kept = table.index[table["kept"]]
     report = replace(prepared.report, genes=table, n_genes_kept=len(kept))
-    return Preprocessed(prepared.adata[:, kept].copy(), report)
+    adata = prepared.adata
+    return Preprocessed(adata[:, kept].copy() if lost.any() else adata, report)
 
 
 def apply_saved(
