@@ -11,9 +11,9 @@ from velovi.errors import OptionError
 from velovi.figures.embedding import embedding_data
 from velovi.figures.gene import gene_data, phase_figure, time_figure
 from velovi.figures.gene_grid import MOST_PANELS, GridData, grid_data, grid_figure
-from velovi.figures.gene_maps import GeneMaps, maps_figure
 from velovi.figures.kinetics import fitted_curve
 from velovi.figures.picked import drawn_caption, drawn_cells, inside_outline
+from velovi.figures.quantity_maps import QuantityMaps, maps_figure
 from velovi.figures.sampling import stratified_sample
 from velovi.figures.theme import DARK, LIGHT
 
@@ -222,7 +222,7 @@ def maps(n: int = 30, **extra: np.ndarray) -> list:
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_maps_side_by_side_show_the_same_cells(theme):
-    data = GeneMaps("g", tuple(maps(unknown=np.full(30, np.nan))))
+    data = QuantityMaps("g", tuple(maps(unknown=np.full(30, np.nan))))
     frame = data.to_frame().set_index("cell")
     assert frame.loc["c29", "Velocity"] == 1.0
     assert frame.loc["c0", "Spliced"] == 0.0
@@ -231,7 +231,7 @@ def test_maps_side_by_side_show_the_same_cells(theme):
     assert {trace.xaxis for trace in figure.data} == {"x", "x2", "x3"}
     assert len(figure.layout.annotations) == 3
     assert sum(trace.marker.colorbar.thickness is not None for trace in figure.data) == 3
-    drawn(maps_figure(GeneMaps("g", ()), theme))
-    assert GeneMaps("g", ()).to_frame().empty
+    drawn(maps_figure(QuantityMaps("g", ()), theme))
+    assert QuantityMaps("g", ()).to_frame().empty
     with pytest.raises(OptionError):
-        GeneMaps("g", (maps()[0], maps(20)[0]))
+        QuantityMaps("g", (maps()[0], maps(20)[0]))

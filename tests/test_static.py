@@ -24,10 +24,10 @@ from velovi.figures.dataset import unspliced_data, unspliced_figure
 from velovi.figures.embedding import Streams, embedding_data, embedding_figure
 from velovi.figures.gene import gene_data, phase_figure, time_figure
 from velovi.figures.gene_grid import grid_data, grid_figure
-from velovi.figures.gene_maps import GeneMaps, maps_figure
 from velovi.figures.groups import group_spread, spread_figure
 from velovi.figures.kinetics import fitted_curve
 from velovi.figures.pairs import pair_density, pair_figure
+from velovi.figures.quantity_maps import QuantityMaps, maps_figure
 from velovi.figures.rates import rate_figure, rate_pair, shares_by_group, shares_figure
 from velovi.figures.states import STATE_TITLES, state_course_data, state_course_figure
 from velovi.figures.static import FONTS, KINDS, PictureOptions, picture
@@ -93,7 +93,7 @@ def history():
 def maps():
     values = np.linspace(-1, 1, N)
     places = np.stack([np.cos(values), np.sin(values)], 1)
-    return GeneMaps("Actb", tuple(
+    return QuantityMaps("Actb", tuple(
         embedding_data(places, range(N), title=title, values=values, scale=scale)
         for title, scale in (("Spliced", "abundance"), ("Velocity", "diverging"))
     ))  # fmt: skip

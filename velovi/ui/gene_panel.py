@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from velovi.figures.embedding import embedding_data
 from velovi.figures.gene import GeneData, gene_data, phase_figure, time_figure
-from velovi.figures.gene_maps import GeneMaps, maps_figure
 from velovi.figures.kinetics import fitted_curve
 from velovi.figures.picked import inside_outline
 from velovi.figures.states import (
@@ -20,10 +18,10 @@ from velovi.figures.states import (
 from velovi.figures.theme import LIGHT
 from velovi.ui.cell_map import cell_map
 from velovi.ui.chart import chart
-from velovi.ui.coloring import Coloring, meaning
+from velovi.ui.coloring import Coloring
 from velovi.ui.gene_choice import COLUMNS, gene_tables
 from velovi.ui.guard import plain
-from velovi.ui.panels import figure_head
+from velovi.ui.panels import figure_head, maps_head
 from velovi.ui.selection import Outline, merge, select, selected
 from velovi.ui.theme import color_key, current_theme
 from velovi.ui.view import ResultView
@@ -207,15 +205,13 @@ def map_panel(view: ResultView, gene: str) -> None:
         shown = [name for name in layers if name in view.store.layers]
         if not shown or (key == "genes_states" and not _wants_states()):
             continue
-        figure_head(
-            title,
+        colorings = [Coloring(gene=gene, layer=one) for one in shown]
+        maps_head(
+            view, title,
             "\n\n".join(f"{GENE_LAYERS[layer][0]}: {GENE_LAYERS[layer][2]}" for layer in shown),
-            f"{gene} {title}",
-            lambda shown=shown: maps_figure(collect_maps(view, gene, shown), LIGHT),  # type: ignore[misc]
-            lambda shown=shown: collect_maps(view, gene, shown).to_frame(),  # type: ignore[misc]
-            key=f"{key}_maps",
-        )
-        cell_map(view, [Coloring(gene=gene, layer=one) for one in shown], key=key, height=height)
+            f"{gene} {title}", colorings, key=key,
+        )  # fmt: skip
+        cell_map(view, colorings, key=key, height=height)
 
 
 def _wants_states() -> bool:
@@ -224,16 +220,3 @@ def _wants_states() -> bool:
         "States on the map", key="genes_states_wanted", persist_state="session",
         help="Four more maps: how likely each cell is in each state of the gene.",
     )  # fmt: skip
-
-
-def collect_maps(view: ResultView, gene: str, layers: list[str]) -> GeneMaps:
-    """Read what the maps to take away need."""
-    store = view.store
-    maps = [
-        embedding_data(
-            store.embedding(store.embeddings[0]), store.obs.index, title=shown.name,
-            values=shown.values, scale=shown.scale, bounds=shown.bounds, strata=view.strata(),
-        )
-        for shown in (meaning(view, Coloring(gene=gene, layer=layer)) for layer in layers)
-    ]  # fmt: skip
-    return GeneMaps(gene, tuple(maps))

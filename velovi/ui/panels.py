@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from velovi.figures.embedding import embedding_data
 from velovi.figures.groups import GroupSpread, group_spread
+from velovi.figures.quantity_maps import QuantityMaps, maps_figure
 from velovi.figures.theme import LIGHT, FigureTheme
+from velovi.ui.coloring import Coloring, meaning
 from velovi.ui.selection import selected
 from velovi.ui.take_away import take_away
 from velovi.ui.theme import current_theme, draw
@@ -35,6 +38,31 @@ def figure_head(
     ):
         st.markdown(f"**{title}**", help=note, width="content")
         take_away(name, figure, frame, key=key)
+
+
+def maps_head(
+    view: ResultView, title: str, note: str, name: str, colorings: Sequence[Coloring], *, key: str
+) -> None:
+    """The same for maps side by side, each of which shows a number of the cells."""
+    figure_head(
+        title, note, name,
+        lambda: maps_figure(collect_maps(view, name, colorings), LIGHT),
+        lambda: collect_maps(view, name, colorings).to_frame(),
+        key=f"{key}_maps",
+    )  # fmt: skip
+
+
+def collect_maps(view: ResultView, name: str, colorings: Sequence[Coloring]) -> QuantityMaps:
+    """Read what the maps to take away need."""
+    store = view.store
+    maps = [
+        embedding_data(
+            store.embedding(store.embeddings[0]), store.obs.index, title=shown.name,
+            values=shown.values, scale=shown.scale, bounds=shown.bounds, strata=view.strata(),
+        )
+        for shown in (meaning(view, one) for one in colorings)
+    ]  # fmt: skip
+    return QuantityMaps(name, tuple(maps))
 
 
 def figure_panel(

@@ -23,7 +23,7 @@ from velovi.ui.choice import choose_gene, wanted_gene
 from velovi.ui.coloring import Coloring
 from velovi.ui.gene_choice import best_genes, gene_select
 from velovi.ui.guard import plain
-from velovi.ui.panels import KEEP, cells_key, figure_head, in_group, label_choice
+from velovi.ui.panels import KEEP, cells_key, figure_head, in_group, label_choice, maps_head
 from velovi.ui.selection import selected
 from velovi.ui.take_away import take_away
 from velovi.ui.theme import color_key, current_theme, draw
@@ -62,6 +62,8 @@ def gene_states(view: ResultView) -> None:
             st.info(f"No cell has state probabilities of {plain(gene)}.")
     with right:
         maps = [Coloring(gene=gene, layer=f"p_{name}") for name in states]
+        if view.store.embeddings:
+            maps_head(view, "The same on the map", _HELP, f"{gene} states", maps, key="states")
         cell_map(view, maps, key="states", height=230, columns=2)
 
 

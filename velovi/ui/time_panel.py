@@ -33,6 +33,7 @@ from velovi.ui.panels import (
     figure_panel,
     in_group,
     label_choice,
+    maps_head,
     spread_by_group,
 )
 from velovi.ui.selection import selected
@@ -163,6 +164,9 @@ def time_map(view: ResultView, time: np.ndarray) -> None:
     maps = [
         Coloring(title="Latent time", note=cell_number("latent_time")[1], values=time, scale="time")
     ]
+    if view.store.embeddings:
+        note = "Saves the map of the time; groups can be saved on the Map page."
+        maps_head(view, "On the map", note, "latent time", maps[:1], key="time")
     if view.store.label_columns:
         maps.append(Coloring(column=view.store.label_columns[0]))
     cell_map(view, maps, key="time", height=360)

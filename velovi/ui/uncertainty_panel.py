@@ -9,7 +9,15 @@ from velovi.figures.groups import spread_figure
 from velovi.figures.pairs import PairDensity, pair_density, pair_figure
 from velovi.ui.cell_map import cell_map
 from velovi.ui.coloring import Coloring
-from velovi.ui.panels import KEEP, cells_key, column, figure_panel, label_choice, spread_by_group
+from velovi.ui.panels import (
+    KEEP,
+    cells_key,
+    column,
+    figure_panel,
+    label_choice,
+    maps_head,
+    spread_by_group,
+)
 from velovi.ui.view import ResultView
 from velovi.ui.words import cell_number
 
@@ -64,6 +72,11 @@ def columns_of(view: ResultView, measure: str) -> dict[str, str]:
 def uncertainty_maps(view: ResultView, found: dict[str, str]) -> None:
     """Both uncertainties on the map."""
     maps = [Coloring(column=name, title=f"{title} uncertainty") for title, name in found.items()]
+    if view.store.embeddings:
+        maps_head(
+            view, "On the map", "How unsure the direction of each cell is; see below what high "
+            "means.", "directional uncertainty", maps, key="uncertainty",
+        )  # fmt: skip
     cell_map(view, maps, key="uncertainty", height=380)
     if "Extrinsic" not in found:
         st.caption(

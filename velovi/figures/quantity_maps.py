@@ -1,4 +1,4 @@
-"""Maps of one gene side by side, one for each quantity, to take away."""
+"""Maps of the same cells side by side, one for each quantity, to take away."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _KEY = 0.1  # of a map's width, for its colour key
 
 
 @dataclass(frozen=True)
-class GeneMaps:
-    """Several quantities of one gene in the same cells."""
+class QuantityMaps:
+    """Several quantities of the same cells; ``name`` says what they are quantities of."""
 
-    gene: str
+    name: str
     maps: tuple[EmbeddingData, ...]
 
     def __post_init__(self) -> None:
         for one in self.maps[1:]:
             if one.cells.tolist() != self.maps[0].cells.tolist():
                 raise OptionError(
-                    "maps side by side show different cells", where=self.gene, found=one.title
+                    "maps side by side show different cells", where=self.name, found=one.title
                 )
 
     def to_frame(self) -> pd.DataFrame:
@@ -38,7 +38,7 @@ class GeneMaps:
 
 
 def maps_figure(
-    data: GeneMaps, theme: FigureTheme, *, size: float = 3.5, height: int = 330
+    data: QuantityMaps, theme: FigureTheme, *, size: float = 3.5, height: int = 330
 ) -> go.Figure:
     """The maps in one row, each with its own colour key."""
     layout = base_layout(theme, height=height, showlegend=False)
