@@ -307,7 +307,7 @@ class TrainOptions(Options):
     )
     threads: int = option(
         0,
-        "CPU threads",
+        "CPU threads (0: all that are free)",
         "0 takes one thread for each core that is free when training begins.",
         low=0,
         high=256,
@@ -315,7 +315,7 @@ class TrainOptions(Options):
     )
     memory_gb: float = option(
         0.0,
-        "Memory for matrices",
+        "Memory for matrices (0: half of what is free)",
         "Matrices of cells by genes are kept in memory up to this size together, and in files of "
         "the run beyond it, which is slower. 0 takes half of the memory that is free.",
         low=0.0,
@@ -404,7 +404,7 @@ class DynamicsOptions(Options):
     )
     max_neighbors: int = option(
         0,
-        "Neighbours in the velocity graph",
+        "Neighbours in the velocity graph (0: all)",
         f"Most cells that one cell is compared with; 0 compares with all of its neighbourhood, and "
         f"with {NEIGHBOURS_BEYOND} of it when there are more than {ALL_NEIGHBOURS_UP_TO:,} cells.",
         low=0,

@@ -163,10 +163,10 @@ def test_cells_are_selected_named_coloured_and_trained_on(opened, workspace):
     said.wait_for(timeout=10_000)
     page.get_by_role("button", name="Keep as a set").click()
     page.get_by_label("Name", exact=True).fill("left half")
-    page.get_by_label("Name", exact=True).press("Enter")
-    settle(page)
     page.get_by_role("button", name="Keep", exact=True).click()
+    page.get_by_text(re.compile(r"left half is kept: [\d,]+ cells")).wait_for()
     settle(page)
+    assert page.get_by_role("button", name="Keep", exact=True).count() == 0
     page.get_by_role("radio", name="Set", exact=True).first.click()
     wait_for_map(page, "Set: left half")
     settle(page)

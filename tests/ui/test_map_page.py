@@ -93,7 +93,7 @@ def test_a_selection_is_kept_selected_again_and_deleted(open_page, done, store, 
     app = open_page("map", run=done.run_id)
     mask = np.arange(store.n_cells) % 3 == 0
     with_selection(app, done.run_id, mask)
-    app.text_input(key="new_set_name").set_value("thirds *of* it").run()
+    app.text_input(key="new_set_name").set_value("thirds *of* it")
     app.button(key="keep_set").click().run()
     sets = CellSets(workspace, done.run_id, store.n_cells)
     np.testing.assert_array_equal(sets.load("thirds *of* it"), mask)

@@ -21,6 +21,7 @@ from velovi.ui.view import ResultView
 
 _MOST_GROUPS = 3  # of a selection that a sentence names
 _FEWEST_TO_TRAIN = 50
+_KEPT = "cell_sets_kept"  # how many were kept in this session
 
 
 def cell_sets(view: ResultView) -> CellSets:
@@ -106,18 +107,25 @@ def selection_panel(view: ResultView) -> None:
 
 
 def _keep(view: ResultView, mask: np.ndarray) -> None:
-    with st.popover("Keep as a set", icon=":material/bookmark_add:"):
+    # a popover of another name is closed: so it is after a set was kept
+    turn = st.session_state.setdefault(_KEPT, 0)
+    with (
+        st.popover("Keep as a set", icon=":material/bookmark_add:", key=f"keep_cells_{turn}"),
+        st.form("keep_cells", clear_on_submit=True, border=False),
+    ):
         name = st.text_input(
             "Name",
             key="new_set_name",
             max_chars=LONGEST_SHORT_NAME,
             placeholder="for example: early ducts",
         )
-        if st.button("Keep", key="keep_set", type="primary", disabled=not name.strip()):
+        if st.form_submit_button("Keep", key="keep_set", type="primary"):
             with plain_errors():
                 kept = cell_sets(view).save(name, mask)
+                st.session_state[_KEPT] = turn + 1
                 st.session_state["selected_set"] = view.run_id, kept
                 remember("cells", kept)
+                st.toast(f"**{plain(kept)}** is kept: {int(mask.sum()):,} cells.")
                 st.rerun()
 
 
@@ -131,9 +139,21 @@ def _sets(view: ResultView, names: list[str]) -> None:
                     select(view, set_mask(view, name))
                     remember("cells", name)
                     st.rerun()
-                if st.button("Delete", key=f"delete_set_{i}", icon=":material/delete:"):
-                    cell_sets(view).delete(name)
+                if st.button(
+                    "Delete", key=f"delete_set_{i}", icon=":material/delete:",
+                    help="Its cells stay selected, so that you can keep them again.",
+                ):  # fmt: skip
+                    _delete(view, name)
                     st.rerun()
+
+
+def _delete(view: ResultView, name: str) -> None:
+    select(view, set_mask(view, name))
+    remember("cells", None)
+    cell_sets(view).delete(name)
+    st.toast(
+        f"**{plain(name)}** is deleted. Its cells are selected: *Keep as a set* brings it back."
+    )
 
 
 def _train(view: ResultView, mask: np.ndarray) -> None:

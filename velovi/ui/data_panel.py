@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from velovi.errors import DataError
 from velovi.figures.dataset import unspliced_data, unspliced_figure
 from velovi.runs.workspace import DEMO_FOLDER, Dataset, Workspace
 from velovi.ui.guard import plain, plain_errors
@@ -59,13 +60,21 @@ def bring_file(workspace: Workspace) -> None:
 def _upload(workspace: Workspace) -> None:
     turn = st.session_state.setdefault("upload_turn", 0)
     uploaded = st.file_uploader(
-        "Upload an .h5ad file", type=["h5ad"], key=f"upload_{turn}",
+        "Upload an .h5ad file", key=f"upload_{turn}",
         help="The file goes into the workspace at once, so that a refresh loses nothing.",
     )  # fmt: skip
     if uploaded is None or uploaded.file_id in st.session_state.setdefault("taken", set()):
         return
     st.session_state["taken"].add(uploaded.file_id)
     with plain_errors(), st.spinner(f"Taking {uploaded.name} in …"):
+        if not uploaded.name.lower().endswith(".h5ad"):
+            raise DataError(
+                "this is not an AnnData file",
+                where=uploaded.name[:120],
+                expected="a file whose name ends in .h5ad",
+                remedy="In Python, adata.write_h5ad() makes one; MuData and loom files can be "
+                "read and written anew",
+            )
         dataset = take_upload(workspace, uploaded, uploaded.name)
         # a fresh uploader lets go of the copy that it holds in memory
         st.session_state["upload_turn"] = turn + 1

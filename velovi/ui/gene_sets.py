@@ -46,6 +46,7 @@ def list_popover(listed: Sequence[str], changed: Callable[[], None]) -> None:
             help="The table and the phase portraits side by side then show these genes only.",
             **KEEP,
         )  # fmt: skip
+        st.button("Use this list", key="genes_use_list", on_click=changed)
         with plain_errors():
             _saved_sets(changed)
             _keep_set(names or listed, bool(names))

@@ -122,7 +122,10 @@ def copy_link(*, key: str, **picture: str | None) -> None:
         What belongs to the picture beside everything that the reader chose.
     """
     with st.popover("Link", icon=":material/link:", key=f"link_{key}"):
-        st.markdown("Opens this page with the same run, colours and cells.")
+        st.markdown(
+            "Opens this page with the same run and colours, and the set of cells that is selected. "
+            "A selection without a name stays here: keep it as a set first."
+        )
         st.code(address(**{**current_picture(), **picture}), language=None, wrap_lines=True)
 
 

@@ -55,7 +55,7 @@ def run_picker(*, prefer_active: bool = False) -> Choice | None:
     by_id = {one.run_id: one for one in runs}
     if st.session_state.pop("missing_run", None):
         st.warning(
-            "The run in this link is not here any more"
+            "The run of this address is not here any more, perhaps deleted"
             + (f"; this is **{plain(choice.name)}**." if choice else "."),
             icon=":material/link_off:",
         )

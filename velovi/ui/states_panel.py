@@ -19,7 +19,7 @@ from velovi.figures.rates import (
 from velovi.figures.states import STATE_TITLES, state_colors
 from velovi.figures.theme import LIGHT
 from velovi.ui.cell_map import cell_map
-from velovi.ui.choice import choose_gene, wanted_gene
+from velovi.ui.choice import choose_gene, chosen_gene
 from velovi.ui.coloring import Coloring
 from velovi.ui.gene_choice import best_genes, gene_select
 from velovi.ui.guard import plain
@@ -140,7 +140,8 @@ def rate_panels(view: ResultView) -> None:
         "needs 20 units for its course; axes are logarithmic. A gene far from the others turns "
         "over much faster or slower. Click a gene to choose it.",
     )
-    gene = wanted_gene() or ""
+    genes = view.store.genes
+    gene = chosen_gene(genes, best_genes(view, 1)[0], tell=False) if genes else ""
     for slot, (x, y) in zip(st.columns(len(_PAIRS), gap="medium"), _PAIRS, strict=True):
         with slot:
             _rates(view, x, y, gene)

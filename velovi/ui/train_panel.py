@@ -247,7 +247,7 @@ def _queued(choice: Choice, place: int, *, shown: bool) -> None:
         progress = choice.run.progress()
         count = f", {progress.step:,} of {progress.of:,}" if progress.of else ""
         said = f"{STAGES.get(progress.stage, 'starting').lower()}{count}"
-    where.caption(f"{said} · {ago(choice.run.spec().created)}")
+    where.caption(f"{said} · asked for {ago(choice.run.spec().created)}")
     if show.button(
         "Shown" if shown else "Show", key=f"show_{choice.run_id}", width="stretch",
         disabled=shown, help="Watch this run above, stop it or cancel it.",

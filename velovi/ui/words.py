@@ -23,20 +23,20 @@ CELL_NUMBERS: dict[str, tuple[str, str]] = {
         "Length of a cell's velocity over all genes: how fast its expression changes.",
     ),
     "directional_variance": (
-        "Variance of angle, intrinsic uncertainty",
+        "Intrinsic uncertainty: variance of angle",
         "How much the direction differs between samples of the posterior; higher is less sure.",
     ),
     "directional_difference": (
-        "Range of angles, intrinsic uncertainty",
+        "Intrinsic uncertainty: range of angles",
         "Range of angles, in radians, that holds 90 % of the posterior samples; higher is less "
         "sure.",
     ),
     "directional_cosine_sim_variance": (
-        "Variance of cosine, intrinsic uncertainty",
+        "Intrinsic uncertainty: variance of cosine",
         "Variance of the cosine between posterior samples and their mean; higher is less sure.",
     ),
     "directional_cosine_sim_difference": (
-        "Range of cosines, intrinsic uncertainty",
+        "Intrinsic uncertainty: range of cosines",
         "Range of cosines that holds 90 % of the posterior samples; higher is less sure.",
     ),
     "directional_cosine_sim_mean": (
@@ -44,22 +44,22 @@ CELL_NUMBERS: dict[str, tuple[str, str]] = {
         "Mean cosine between posterior samples and their mean; 1 means one clear direction.",
     ),
     "directional_variance_extrinsic": (
-        "Variance of angle, extrinsic uncertainty",
+        "Extrinsic uncertainty: variance of angle",
         "How much posterior samples differ in where among the measured cells a cell goes next; "
         "higher is less sure.",
     ),
     "directional_difference_extrinsic": (
-        "Range of angles, extrinsic uncertainty",
+        "Extrinsic uncertainty: range of angles",
         "Range of angles, in radians, that holds 90 % of the samples' next states; higher is less "
         "sure.",
     ),
     "directional_cosine_sim_variance_extrinsic": (
-        "Variance of cosine, extrinsic uncertainty",
+        "Extrinsic uncertainty: variance of cosine",
         "Variance of the cosine between the samples' next states and their mean; higher is less "
         "sure.",
     ),
     "directional_cosine_sim_difference_extrinsic": (
-        "Range of cosines, extrinsic uncertainty",
+        "Extrinsic uncertainty: range of cosines",
         "Range of cosines that holds 90 % of the samples' next states; higher is less sure.",
     ),
     "directional_cosine_sim_mean_extrinsic": (
