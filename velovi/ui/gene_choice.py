@@ -15,7 +15,7 @@ from velovi.ui.choice import choose_gene, chosen_gene
 from velovi.ui.gene_sets import list_popover, list_report, say_pending, wanted_names
 from velovi.ui.guard import plain_errors
 from velovi.ui.panels import KEEP
-from velovi.ui.table import Column, Order, in_order, table
+from velovi.ui.table import Column, Order, in_order, row_opened, table
 from velovi.ui.view import ResultView
 
 # names of the two parts of the Genes page that are drawn anew by themselves
@@ -302,11 +302,24 @@ def _table_of(view: ResultView, kind: str, frame: pd.DataFrame, height: int) -> 
     columns = _COLUMNS if in_model else _LEFT_OUT_COLUMNS
     current = chosen_gene(view.store.genes, best_genes(view, 1)[0], tell=False)
     table(
-        frame, [_GENE, *(one for one in columns if one.name in frame)], key=f"genes_table_{kind}",
+        frame, [_GENE, *(one for one in columns if one.name in frame)], key=_table_key(kind),
         height=height, alt=f"Genes: {kind.lower()}", order=_order(kind), on_order=ordered,
-        current=current if in_model else None,
-        on_open=(lambda gene: open_gene(gene, VIEW)) if in_model else None,
+        current=current if in_model else None, opens=in_model,
     )  # fmt: skip
+
+
+def opened_in_table(view: ResultView) -> None:
+    """Show, in this part of the page, the gene whose row is opened in the table."""
+
+    def opened(gene: str) -> None:
+        if gene in view.store.genes:
+            open_gene(gene)
+
+    row_opened(_table_key(_IN_MODEL), opened)
+
+
+def _table_key(kind: str) -> str:
+    return f"genes_table_{kind}"
 
 
 def _filter_key(column: str) -> str:

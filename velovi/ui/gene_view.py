@@ -22,6 +22,7 @@ from velovi.ui.gene_choice import (
     left_out_reasons,
     listing,
     open_gene,
+    opened_in_table,
 )
 from velovi.ui.gene_panel import (
     gene_numbers,
@@ -66,6 +67,7 @@ def gene_view(view: ResultView, place: DeltaGenerator) -> None:
         if not several:
             map_panel(view, gene)
         selection_panel(view)
+        opened_in_table(view)
 
 
 def missing_gene_note(view: ResultView) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from velovi.ui.browser import drawing
+from velovi.ui.browser import drawing, unseen
 from velovi.ui.theme import browser_colors, current_theme
 
 _NOTHING = "–"
@@ -24,6 +24,7 @@ _table = drawing(
     '<div class="sheet" role="grid" tabindex="0"><div class="head" role="presentation"></div>'
     '<div class="body" role="presentation"></div></div>',
 )
+_opened = unseen("opened")
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def table(
     order: Order | None = None,
     on_order: Callable[[Order | None], None],
     current: str | None = None,
-    on_open: Callable[[str], None] | None = None,
+    opens: bool = False,
 ) -> None:
     """Draw a table.
 
@@ -126,15 +127,16 @@ def table(
         How the rows are sorted, and what hears of another wish.
     current
         The marked row.
-    on_open
-        Hears of the row that a reader opens; without it, rows only stand there.
+    opens
+        Whether rows can be opened; :func:`row_opened` hears of it.
     """
     message: dict[str, Any] = {
         "columns": [{**asdict(one), "text": not one.form} for one in columns],
         "rows": list(zip(*(one.texts(frame) for one in columns), strict=True)),
         "current": current,
         "order": order and [order.name, order.descending],
-        "opens": on_open is not None,
+        "name": key,
+        "opens": opens,
         "theme": browser_colors(current_theme()),
         "height": height,
         "alt": alt,
@@ -147,9 +149,24 @@ def table(
         if column is not None:
             on_order(next_order(order, column))
 
+    _table(key=key, data=message, on_ordered_change=ordered)
+
+
+def row_opened(table_key: str, on_open: Callable[[str], None]) -> None:
+    """Hear, in the part of the page that shows it, of the row that a reader opens in a table.
+
+    Parameters
+    ----------
+    table_key
+        Of the table.
+    on_open
+        Is told the row's name; it may be any text.
+    """
+    key = f"opened_in_{table_key}"
+
     def opened() -> None:
-        name = st.session_state[key].get("opened")
-        if on_open is not None and name in frame.index:
+        name = st.session_state[key].get("row")
+        if isinstance(name, str):
             on_open(name)
 
-    _table(key=key, data=message, on_ordered_change=ordered, on_opened_change=opened)
+    _opened(key=key, data={"table": table_key}, on_row_change=opened, height=1)

@@ -24,18 +24,18 @@ class Table {
     clearTimeout(this.patience);
   }
 
-  update({ columns, rows, current, order, opens, theme, height, alt, stamp }) {
+  update({ name, columns, rows, current, order, opens, theme, height, alt, stamp }) {
     if (stamp === this.stamp) return;
     // while an answer is awaited, the server's word on the current row is old
     const moved = current !== this.current && !this.asked;
-    Object.assign(this, { columns, rows, order, opens, stamp });
+    Object.assign(this, { name, columns, rows, order, opens, stamp });
     if (moved) this.current = current;
     for (const [name, colour] of Object.entries(theme)) this.root.style.setProperty(`--${name}`, colour);
     this.root.style.setProperty("--height", `${height}px`);
     this.root.classList.toggle("opens", opens);
-    const [name, ...others] = columns.map((one) => one.width);
-    this.root.style.setProperty("--columns", `minmax(${name}px, 1fr) ${others.map((one) => `${one}px`).join(" ")}`);
-    this.root.style.setProperty("--wide", `${others.reduce((sum, one) => sum + one, name)}px`);
+    const [first, ...others] = columns.map((one) => one.width);
+    this.root.style.setProperty("--columns", `minmax(${first}px, 1fr) ${others.map((one) => `${one}px`).join(" ")}`);
+    this.root.style.setProperty("--wide", `${others.reduce((sum, one) => sum + one, first)}px`);
     this.sheet.setAttribute("aria-label", alt);
     this.sheet.setAttribute("aria-rowcount", rows.length + 1);
     this.fillHead();
@@ -122,7 +122,7 @@ class Table {
   // One at a time: who walks quickly sees as many as can be drawn, and the one where they stop.
   ask() {
     this.asked = this.current;
-    this.send("opened", this.asked);
+    window.dispatchEvent(new CustomEvent("velovi-open", { detail: { table: this.name, row: this.asked } }));
     clearTimeout(this.patience);
     this.patience = setTimeout(() => this.answered(), PATIENCE);
   }
