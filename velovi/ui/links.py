@@ -123,8 +123,8 @@ def copy_link(*, key: str, **picture: str | None) -> None:
     """
     with st.popover("Link", icon=":material/link:", key=f"link_{key}"):
         st.markdown(
-            "Opens this page with the same run and colours, and the set of cells that is selected. "
-            "A selection without a name stays here: keep it as a set first."
+            "Opens this page with the same run, colours and set of cells. Selected cells without a "
+            "name stay here: keep them as a set first."
         )
         st.code(address(**{**current_picture(), **picture}), language=None, wrap_lines=True)
 
