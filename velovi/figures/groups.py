@@ -125,6 +125,13 @@ def spread_figure(data: GroupSpread, theme: FigureTheme) -> go.Figure:
     figure.update_layout(
         **base_layout(theme, height=_FRAME + _ROW_HEIGHT * max(1, len(data.groups))),
         xaxis=axis(theme, data.title),
-        yaxis=axis(theme, "", showgrid=False, categoryorder="array", categoryarray=data.groups),
+        yaxis=axis(
+            theme,
+            "",
+            showgrid=False,
+            categoryorder="array",
+            categoryarray=data.groups,
+            ticklabelstandoff=8,  # whiskers may reach the axis
+        ),
     )
     return figure

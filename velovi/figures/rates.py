@@ -76,7 +76,7 @@ def rate_figure(
     if coloured:
         marker |= {
             "color": data.quality, "colorscale": theme.abundance, "cmin": 0, "cmax": 1,
-            "colorbar": colorbar(theme, "explained"),
+            "colorbar": colorbar(theme, "explained<br> "),
         }  # fmt: skip
     marker["line"] = {"width": 0.6, "color": theme.muted}
     figure = go.Figure(
@@ -86,20 +86,21 @@ def rate_figure(
         )
     )  # fmt: skip
     mine = np.flatnonzero(data.genes == gene)
+    halo = ", ".join([f"0 0 3px {theme.paper}"] * 4)  # the name may stand on other points
     if mine.size:
         figure.add_trace(
             go.Scatter(
                 x=data.x[mine], y=data.y[mine], mode="markers+text", text=[gene],
                 textposition="top center", hoverinfo="skip", showlegend=False,
-                textfont={"color": theme.ink, "size": 12},
+                textfont={"color": theme.ink, "size": 12, "shadow": halo},
                 marker={"size": 13, "color": "rgba(0,0,0,0)",
                         "line": {"width": 2.4, "color": theme.third}},
             )
         )  # fmt: skip
     figure.update_layout(
         **base_layout(theme, height=height),
-        xaxis=axis(theme, data.x_title, type="log"),
-        yaxis=axis(theme, data.y_title, type="log"),
+        xaxis=axis(theme, data.x_title, type="log", dtick="D2"),
+        yaxis=axis(theme, data.y_title, type="log", dtick="D2"),
     )
     return figure
 

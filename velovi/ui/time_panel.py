@@ -42,7 +42,7 @@ from velovi.ui.view import ResultView
 from velovi.ui.words import GENE_LAYERS, cell_number
 
 OWN = "data"
-_ASKED = "time_asked_for"
+_ASKED, _TURN = "time_asked_for", "times_asked_for"
 _QUANTITIES = ("Ms", "Mu", "velocity")
 _COUNTS = (20, 40, 80)
 
@@ -94,7 +94,12 @@ def _show_when_ready(done: Mapping[str, RootedTime]) -> None:
 def root_controls(view: ResultView) -> None:
     """Ask for a time that begins at a group of cells, or at the selected ones."""
     asked = times(times_folder(view))
-    with st.popover("Choose where time begins", icon=":material/flag:"), plain_errors():
+    # a popover of another name is closed: so it is after a time was asked for
+    turn = st.session_state.setdefault(_TURN, 0)
+    with (
+        st.popover("Choose where time begins", icon=":material/flag:", key=f"choose_root_{turn}"),
+        plain_errors(),
+    ):
         root, name = _root(view)
         title = st.text_input("Name", value=name, max_chars=60, key=f"root_name_{name}")
         pressed = st.button(
@@ -105,6 +110,7 @@ def root_controls(view: ResultView) -> None:
             st.session_state[_ASKED] = request_time(
                 Path(view.path), times_folder(view), title, np.flatnonzero(root)
             )
+            st.session_state[_TURN] = turn + 1
             st.rerun()
         for one in (time for time in asked if time.state == "done"):
             with st.container(

@@ -85,7 +85,7 @@ def _steps(progress: Progress, state: RunState) -> None:
     st.markdown("  →  ".join(parts))
     if state == RunState.QUEUED:
         return
-    count = f" · {progress.step:,} of {progress.of:,}" if progress.of else ""
+    count = f" · {_count(progress)}" if progress.of else ""
     st.progress(progress.fraction, text=f"{progress.message or 'Starting'}{count}")
 
 
@@ -107,6 +107,13 @@ def _buttons(run: RunFolder, state: RunState) -> None:
         get_launcher().cancel(run)
     if stop or cancel:
         st.rerun(scope="app")
+
+
+def _count(progress: Progress) -> str:
+    """How far a stage is; preprocessing counts nothing that the reader knows."""
+    if progress.stage == "preprocess":
+        return f"{progress.step} %"
+    return f"{progress.step:,} of {progress.of:,}"
 
 
 def loss_curve(run: RunFolder) -> None:
@@ -245,7 +252,7 @@ def _queued(choice: Choice, place: int, *, shown: bool) -> None:
         said = "next in line" if place == 1 else f"number {place} in line"
     else:
         progress = choice.run.progress()
-        count = f", {progress.step:,} of {progress.of:,}" if progress.of else ""
+        count = f", {_count(progress)}" if progress.of else ""
         said = f"{STAGES.get(progress.stage, 'starting').lower()}{count}"
     where.caption(f"{said} · asked for {ago(choice.run.spec().created)}")
     if show.button(
