@@ -114,15 +114,21 @@ class Table {
   // ------------------------------------------------------------ hands
   open(index) {
     if (!this.opens) return;
+    const again = this.current === this.rows[index][0];
     this.current = this.rows[index][0];
     this.reveal();
     this.draw();
-    if (!this.asked) this.ask();
+    // of what is drawn already no answer comes
+    if (again) this.tell();
+    else if (!this.asked) this.ask();
+  }
+  tell() {
+    window.dispatchEvent(new CustomEvent("velovi-open", { detail: { table: this.name, row: this.current } }));
   }
   // One at a time: who walks quickly sees as many as can be drawn, and the one where they stop.
   ask() {
     this.asked = this.current;
-    window.dispatchEvent(new CustomEvent("velovi-open", { detail: { table: this.name, row: this.asked } }));
+    this.tell();
     clearTimeout(this.patience);
     this.patience = setTimeout(() => this.answered(), PATIENCE);
   }
