@@ -23,7 +23,8 @@ Allocate = Callable[[str, tuple[int, int], By], np.ndarray]
 _BLOCK_VALUES = 2**24
 _SHARE_OF_FREE = 0.5  # what a budget of 0 stands for
 _BYTES = 4
-_ROWS_TOGETHER = 4096  # four pages of a gene's cells
+_ROWS_OF_A_PAGE = 1024  # cells of one gene
+_ROWS_TOGETHER, _MOST_WAITING = 4 * _ROWS_OF_A_PAGE, 2**25  # rows and bytes before they are written
 
 
 def in_memory(name: str, shape: tuple[int, int], by: By = "cells") -> np.ndarray:
@@ -118,7 +119,10 @@ class RowWriter:
         self._written = self._held = 0
         self._waiting: np.ndarray | None = None
         if self._mapped is not None:
-            self._waiting = np.empty((_ROWS_TOGETHER, matrix.shape[1]), dtype=np.float32)
+            room = _MOST_WAITING // (_BYTES * max(1, matrix.shape[1]))
+            together = max(_ROWS_OF_A_PAGE, min(_ROWS_TOGETHER, room))
+            together -= together % _ROWS_OF_A_PAGE
+            self._waiting = np.empty((together, matrix.shape[1]), dtype=np.float32)
             self._advise("MADV_RANDOM")  # or the system reads what is about to be overwritten
 
     def add(self, rows: np.ndarray) -> None:

@@ -61,8 +61,9 @@ def linked_selection(view: ResultView) -> None:
     names = set_names(view)
     name = linked("cells", names, "", what="set of cells")
     if name and st.session_state.get("selected_set") != (view.run_id, name):
-        st.session_state["selected_set"] = view.run_id, name
         select(view, set_mask(view, name))
+        st.session_state["selected_set"] = view.run_id, name
+        remember("cells", name)
 
 
 def composition(view: ResultView, mask: np.ndarray) -> str:
@@ -98,7 +99,6 @@ def selection_panel(view: ResultView) -> None:
             st.markdown(composition(view, mask), width="content")
             if st.button("Clear", key="clear_selection", icon=":material/close:"):
                 select(view, None)
-                remember("cells", None)
                 st.rerun()
             _keep(view, mask)
             _train(view, mask)
@@ -135,25 +135,27 @@ def _sets(view: ResultView, names: list[str]) -> None:
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(plain(name))
                 if st.button("Select", key=f"take_set_{i}"):
-                    st.session_state["selected_set"] = view.run_id, name
                     select(view, set_mask(view, name))
+                    st.session_state["selected_set"] = view.run_id, name
                     remember("cells", name)
                     st.rerun()
                 if st.button(
                     "Delete", key=f"delete_set_{i}", icon=":material/delete:",
-                    help="Its cells stay selected, so that you can keep them again.",
+                    help="When nothing else is selected, its cells are, so that you can keep them "
+                    "again.",
                 ):  # fmt: skip
                     _delete(view, name)
                     st.rerun()
 
 
 def _delete(view: ResultView, name: str) -> None:
-    select(view, set_mask(view, name))
-    remember("cells", None)
+    before, mask = selected(view), set_mask(view, name)
+    alone = mask is not None and (before is None or np.array_equal(before, mask))
+    if alone:
+        select(view, mask)
     cell_sets(view).delete(name)
-    st.toast(
-        f"**{plain(name)}** is deleted. Its cells are selected: *Keep as a set* brings it back."
-    )
+    way_back = " Its cells are selected: *Keep as a set* brings it back." if alone else ""
+    st.toast(f"**{plain(name)}** is deleted.{way_back}")
 
 
 def _train(view: ResultView, mask: np.ndarray) -> None:

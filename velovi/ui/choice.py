@@ -43,7 +43,11 @@ def all_runs(workspace: Workspace) -> list[Choice]:
 
 
 def choose_run(run_id: str | None) -> None:
-    """Make a run the one that all pages show."""
+    """Make a run the one that all pages show; sets of cells and rooted times are another run's."""
+    if run_id != last_choice("run"):
+        for name in ("cells", "time"):
+            if last_choice(name) is not None:
+                remember(name, None)
     remember("run", run_id)
 
 

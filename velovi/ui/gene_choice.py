@@ -308,14 +308,14 @@ def _table_of(view: ResultView, kind: str, frame: pd.DataFrame, height: int) -> 
     )  # fmt: skip
 
 
-def opened_in_table(view: ResultView) -> None:
+def opened_in_table(view: ResultView, shown: str) -> None:
     """Show, in this part of the page, the gene whose row is opened in the table."""
 
     def opened(gene: str) -> None:
         if gene in view.store.genes:
             open_gene(gene)
 
-    row_opened(_table_key(_IN_MODEL), opened)
+    row_opened(_table_key(_IN_MODEL), shown, opened)
 
 
 def _table_key(kind: str) -> str:

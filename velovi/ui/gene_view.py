@@ -67,7 +67,7 @@ def gene_view(view: ResultView, place: DeltaGenerator) -> None:
         if not several:
             map_panel(view, gene)
         selection_panel(view)
-        opened_in_table(view)
+        opened_in_table(view, gene)
 
 
 def missing_gene_note(view: ResultView) -> None:

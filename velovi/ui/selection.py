@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import streamlit as st
 
+from velovi.ui.links import last_choice, remember
 from velovi.ui.view import ResultView
 
 _KEY = "selected_cells"
@@ -32,7 +33,14 @@ def selected(view: ResultView) -> np.ndarray | None:
 
 
 def select(view: ResultView, cells: np.ndarray | None) -> None:
-    """Make these cells (bool, one for each cell of the run) the selection; None selects none."""
+    """Make these cells (bool, one for each cell of the run) the selection; None selects none.
+
+    A set of cells that the address names is not what is selected any more; who selects a set says
+    so afterwards.
+    """
+    if last_choice("cells") is not None:
+        remember("cells", None)
+    st.session_state.pop("selected_set", None)
     if cells is None or not cells.any():
         st.session_state.pop(_KEY, None)
         return

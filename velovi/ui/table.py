@@ -152,13 +152,15 @@ def table(
     _table(key=key, data=message, on_ordered_change=ordered)
 
 
-def row_opened(table_key: str, on_open: Callable[[str], None]) -> None:
+def row_opened(table_key: str, shown: str, on_open: Callable[[str], None]) -> None:
     """Hear, in the part of the page that shows it, of the row that a reader opens in a table.
 
     Parameters
     ----------
     table_key
         Of the table.
+    shown
+        Name of the row that this part shows now.
     on_open
         Is told the row's name; it may be any text.
     """
@@ -169,4 +171,4 @@ def row_opened(table_key: str, on_open: Callable[[str], None]) -> None:
         if isinstance(name, str):
             on_open(name)
 
-    _opened(key=key, data={"table": table_key}, on_row_change=opened, height=1)
+    _opened(key=key, data={"table": table_key, "row": shown}, on_row_change=opened, height=1)

@@ -19,6 +19,8 @@ function lines(path) {
     points: one.replace("Z", "").split("L").flatMap((pair) => pair.split(",").map(Number)),
   }));
 }
+// a stamp is "gene|chart"
+const geneOf = (stamp) => stamp.slice(0, stamp.lastIndexOf("|"));
 const dashes = (line) => (line.dash === "dash" ? [6, 4] : line.dash ? line.dash.split(",").map(parseFloat) : []);
 
 // Round numbers between two ends, about as many as fit.
@@ -65,7 +67,7 @@ class Chart {
     this.points = data.filter((trace) => trace.mode === "markers")
       .map((trace) => ({ ...trace, x: values(trace.x), y: values(trace.y) }));
     this.paths = (layout.shapes ?? []).filter((shape) => shape.path).map((shape) => ({ ...shape, lines: lines(shape.path) }));
-    const whole = JSON.stringify([layout.xaxis.range, layout.yaxis.range, stamp.split("|")[0]]);
+    const whole = JSON.stringify([layout.xaxis.range, layout.yaxis.range, geneOf(stamp)]);
     if (whole !== this.whole) this.home();
     this.whole = whole;
     this.pen = outlines ? (PEN[this.pen] ? this.pen : "lasso") : "zoom";
@@ -145,7 +147,7 @@ class Chart {
     ink.restore();
     if (this.root.dataset.drawn === this.said.stamp) return;
     this.root.dataset.drawn = this.said.stamp;
-    window.dispatchEvent(new CustomEvent("velovi-charted", { detail: this.said.stamp.split("|")[0] }));
+    window.dispatchEvent(new CustomEvent("velovi-charted", { detail: geneOf(this.said.stamp) }));
   }
   drawAxes(to) {
     const { ink, at } = this, { xaxis, yaxis } = this.layout;
@@ -305,7 +307,7 @@ class Chart {
     if (wide < 4 || (this.pen !== "zoom" && tall < 4)) return this.draw();
     const [x, y] = [xs.map(this.to.backX), ys.map(this.to.backY)];
     if (this.pen === "zoom") this.view.x = [Math.min(...x), Math.max(...x)];
-    else this.send("outlined", { gene: this.said.stamp.split("|")[0], x, y, how });
+    else this.send("outlined", { gene: geneOf(this.said.stamp), x, y, how });
     this.draw();
   }
   hover(x, y) {
