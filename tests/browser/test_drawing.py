@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.browser.app import ARGUMENTS, ROOT, browser_path
+from tests.browser.app import ROOT
 
 pytestmark = pytest.mark.browser
 WIDE, TALL, FULL, OPACITY, DIM = 48, 32, 32767, 0.8, 0.14
@@ -17,22 +17,16 @@ RUN = """([order, places, codes, bits, opacity, shown, wide, tall]) =>
     bits && Uint8Array.from(bits), covers(opacity, !!bits, shown), [1, 1, 0, 0], wide, tall)]"""
 
 
-@pytest.fixture(scope="module")
-def page() -> Iterator[Any]:
+@pytest.fixture
+def page(browser) -> Iterator[Any]:
     """A page that knows the functions of the map."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    path = browser_path()
-    if path is None:
-        pytest.skip("no Chromium on this machine")
     code = "\n".join(
         (ROOT / f"velovi/ui/web/{one}.js").read_text() for one in ("common", "scatter")
     )
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
-        made = browser.new_page()
-        made.add_script_tag(content=code.replace("export default function", "function mounted"))
-        yield made
-        browser.close()
+    made = browser.new_page()
+    made.add_script_tag(content=code.replace("export default function", "function mounted"))
+    yield made
+    made.close()
 
 
 def painted(

@@ -17,9 +17,7 @@ import pytest
 from matplotlib.image import imread
 
 from tests.browser.app import (
-    ARGUMENTS,
     ROOT,
-    browser_path,
     draw_lasso,
     server,
     settle,
@@ -35,18 +33,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 RUN = "20260101-000000-demo"
 SECONDS_TO_TRAIN = 180
 DATA = ROOT.parent / "shared" / "data" / "dentategyrus_200x530.h5ad"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    path = browser_path()
-    if path is None:
-        pytest.skip("no Chromium on this machine")
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -86,8 +86,8 @@ def rate_figure(
         )
     )  # fmt: skip
     mine = np.flatnonzero(data.genes == gene)
-    halo = ", ".join([f"0 0 3px {theme.paper}"] * 4)  # the name may stand on other points
     if mine.size:
+        halo = ", ".join([f"0 0 3px {theme.paper}"] * 4)  # the name may stand on other points
         figure.add_trace(
             go.Scatter(
                 x=data.x[mine], y=data.y[mine], mode="markers+text", text=[gene],

@@ -202,6 +202,11 @@ def _order(kind: str) -> Order | None:
     return st.session_state.get(f"genes_order_{kind}")
 
 
+def shown_gene(view: ResultView, *, tell: bool = False) -> str:
+    """The chosen gene, else the one that the fit explains best; ``tell`` as in gene_select."""
+    return chosen_gene(view.store.genes, best_genes(view, 1)[0], tell=tell)
+
+
 def gene_select(
     view: ResultView, *, key: str, label: str = "Gene", tell: bool = True, parts: Sequence[str] = ()
 ) -> str:
@@ -210,11 +215,9 @@ def gene_select(
     With ``tell``, a note says that the gene of a link is not in this model. ``parts`` of the page
     are drawn anew when another gene is chosen, else what holds the list is.
     """
-    genes = view.store.genes
-    best = str(gene_tables(view)[0].index[0])
-    st.session_state[key] = chosen_gene(genes, best, tell=tell)
+    st.session_state[key] = shown_gene(view, tell=tell)
     return st.selectbox(
-        label, genes, key=key, help="Type a few letters to search.",
+        label, view.store.genes, key=key, help="Type a few letters to search.",
         on_change=lambda: open_gene(st.session_state[key], *parts),
     )  # fmt: skip
 
@@ -300,11 +303,10 @@ def _table_of(view: ResultView, kind: str, frame: pd.DataFrame, height: int) -> 
 
     in_model = kind == _IN_MODEL
     columns = _COLUMNS if in_model else _LEFT_OUT_COLUMNS
-    current = chosen_gene(view.store.genes, best_genes(view, 1)[0], tell=False)
     table(
         frame, [_GENE, *(one for one in columns if one.name in frame)], key=_table_key(kind),
         height=height, alt=f"Genes: {kind.lower()}", order=_order(kind), on_order=ordered,
-        current=current if in_model else None, opens=in_model,
+        current=shown_gene(view) if in_model else None, opens=in_model,
     )  # fmt: skip
 
 

@@ -11,7 +11,6 @@ from velovi.figures.picked import inside_outline
 from velovi.figures.states import (
     STATE_TITLES,
     StateCourse,
-    state_colors,
     state_course_data,
     state_course_figure,
 )
@@ -21,7 +20,7 @@ from velovi.ui.chart import chart
 from velovi.ui.coloring import Coloring
 from velovi.ui.gene_choice import COLUMNS, gene_tables
 from velovi.ui.guard import plain
-from velovi.ui.panels import figure_head, maps_head
+from velovi.ui.panels import figure_head, maps_head, state_key
 from velovi.ui.selection import Outline, merge, select, selected
 from velovi.ui.theme import color_key, current_theme
 from velovi.ui.view import ResultView
@@ -179,8 +178,7 @@ def _state_course(course: StateCourse) -> None:
         course.to_frame,
         key="genes_state_course",
     )
-    colors = state_colors(theme)
-    color_key({STATE_TITLES[name]: colors[name] for name in course.probabilities})
+    state_key(course.probabilities)
     figure = state_course_figure(course, theme, height=_TIME_HEIGHT, legend=False)
     chart(figure, "state_time", gene=course.gene, alt="States of the gene over latent time")
 

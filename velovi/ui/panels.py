@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ import streamlit as st
 from velovi.figures.embedding import embedding_data
 from velovi.figures.groups import GroupSpread, group_spread
 from velovi.figures.quantity_maps import QuantityMaps, maps_figure
+from velovi.figures.states import STATE_TITLES, state_colors
 from velovi.figures.theme import LIGHT, FigureTheme
 from velovi.ui.coloring import Coloring, meaning
 from velovi.ui.selection import selected
 from velovi.ui.take_away import take_away
-from velovi.ui.theme import current_theme, draw
+from velovi.ui.theme import color_key, current_theme, draw
 from velovi.ui.view import ResultView
 
 KEEP: dict[str, Any] = {"persist_state": "session"}
@@ -63,6 +64,12 @@ def collect_maps(view: ResultView, name: str, colorings: Sequence[Coloring]) -> 
         for shown in (meaning(view, one) for one in colorings)
     ]  # fmt: skip
     return QuantityMaps(name, tuple(maps))
+
+
+def state_key(states: Iterable[str]) -> None:
+    """Which colour is which state of a gene, in lines that a narrow page can break."""
+    colors = state_colors(current_theme())
+    color_key({STATE_TITLES[name]: colors[name] for name in states})
 
 
 def figure_panel(

@@ -16,17 +16,25 @@ from velovi.figures.rates import (
     shares_by_group,
     shares_figure,
 )
-from velovi.figures.states import STATE_TITLES, state_colors
+from velovi.figures.states import STATE_TITLES
 from velovi.figures.theme import LIGHT
 from velovi.ui.cell_map import cell_map
-from velovi.ui.choice import choose_gene, chosen_gene
+from velovi.ui.choice import choose_gene
 from velovi.ui.coloring import Coloring
-from velovi.ui.gene_choice import best_genes, gene_select
+from velovi.ui.gene_choice import best_genes, gene_select, shown_gene
 from velovi.ui.guard import plain
-from velovi.ui.panels import KEEP, cells_key, figure_head, in_group, label_choice, maps_head
+from velovi.ui.panels import (
+    KEEP,
+    cells_key,
+    figure_head,
+    in_group,
+    label_choice,
+    maps_head,
+    state_key,
+)
 from velovi.ui.selection import selected
 from velovi.ui.take_away import take_away
-from velovi.ui.theme import color_key, current_theme, draw
+from velovi.ui.theme import current_theme, draw
 from velovi.ui.view import ResultView
 
 _PAIRS = (("fit_alpha", "fit_beta"), ("fit_beta", "fit_gamma"), ("fit_alpha", "fit_gamma"))
@@ -110,7 +118,7 @@ def _shares(title: str, help_text: str, data: StateShares, *, key: str, note: st
     figure_head(
         title, help_text, key, lambda: shares_figure(data, LIGHT), data.to_frame, key=key
     )  # fmt: skip
-    color_key({STATE_TITLES[name]: state_colors(theme)[name] for name in data.states})
+    state_key(data.states)
     draw(shares_figure(data, theme, legend=False), key, alt=title)
     st.caption(note)
 
@@ -140,8 +148,7 @@ def rate_panels(view: ResultView) -> None:
         "needs 20 units for its course; axes are logarithmic. A gene far from the others turns "
         "over much faster or slower. Click a gene to choose it.",
     )
-    genes = view.store.genes
-    gene = chosen_gene(genes, best_genes(view, 1)[0], tell=False) if genes else ""
+    gene = shown_gene(view) if view.store.genes else ""
     for slot, (x, y) in zip(st.columns(len(_PAIRS), gap="medium"), _PAIRS, strict=True):
         with slot:
             _rates(view, x, y, gene)

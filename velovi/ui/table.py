@@ -38,7 +38,7 @@ class Column:
     label, note
         Heading, and what it means.
     width
-        Pixels; columns of text take what room is left.
+        Pixels; the first column takes what room is left.
     form
         How a number is written, as for ``%``; empty for text.
     bar
