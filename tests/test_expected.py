@@ -7,6 +7,7 @@ from scipy import sparse
 
 from velovi.dynamics import ExpectedStates, transition_matrix, velocity_graph
 from velovi.errors import DataError, OptionError
+from velovi.matrices import MatrixStore
 
 
 def sampled(n_samples: int = 4):
@@ -30,6 +31,21 @@ def test_equals_a_transition_matrix_for_each_sample(limits, threads):
     for one, states in zip(velocities, found, strict=True):
         transition = transition_matrix(velocity_graph(one, x, knn, **limits))
         np.testing.assert_allclose(states, transition @ x, rtol=2e-4, atol=2e-5)
+
+
+def test_cosines_in_a_file_give_the_same(tmp_path):
+    x, velocities, knn = sampled()
+    found = []
+    for budget_gb in (1, 1e-9):
+        with MatrixStore(tmp_path / "scratch", budget_gb) as matrices:
+            expected = ExpectedStates(
+                x, knn, len(velocities), allocate=lambda s: matrices.empty("cosines", s, "genes")
+            )
+            expected.compare(0, velocities)
+            found.append(expected.states(0, len(x)))
+            del expected
+    assert matrices.files == ["cosines"]
+    np.testing.assert_array_equal(*found)
 
 
 def test_a_cell_without_neighbours_stays():

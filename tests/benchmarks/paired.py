@@ -1,6 +1,6 @@
 """Does the compiled sampler train models as good as the reference's sampler does?
 
-``python -m tests.benchmarks.paired run --out DIR [--data NAME] [--seeds 24]``
+``python -m tests.benchmarks.paired run --out DIR [--data NAME] [--seeds 24] [--first 0]``
 ``python -m tests.benchmarks.paired report --out DIR``
 
 For each seed the same model is trained twice, once with our draws of the state probabilities and
@@ -8,7 +8,7 @@ once with torch's, which are the reference's: the same starting values, cells he
 cells and schedule; only the draws differ. The negative ELBO of the held-out cells (lower is
 better) is then measured with torch's draws for both. ``report`` gives the mean difference, ours
 less theirs, its standard error over seeds, and the upper end of the one-sided 95 % interval as a
-share of the ELBO.
+share of the ELBO. Processes that share the work take seeds of their own with ``--first``.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ def held_out(adata: AnnData, seed: int, compiled_draws: bool) -> float:
     return -float(np.mean([model.get_elbo(indices=cells) for _ in range(MEASURED)]))
 
 
-def run(out: Path, names: list[str], seeds: int) -> None:
+def run(out: Path, names: list[str], seeds: range) -> None:
     """Train every pair that is not there yet."""
     out.mkdir(parents=True, exist_ok=True)
     for name in names:
         adata = None
-        for seed in range(seeds):
+        for seed in seeds:
             path = out / f"{name}-{seed}.json"
             if path.exists():
                 continue
@@ -98,12 +98,13 @@ def main() -> None:
     parser.add_argument("what", choices=("run", "report"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", nargs="+", choices=SOURCES, default=list(SOURCES))
-    parser.add_argument("--seeds", type=int, default=24)
+    parser.add_argument("--seeds", type=int, default=24, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     if given.what == "run":
-        run(given.out, given.data, given.seeds)
+        run(given.out, given.data, range(given.first, given.first + given.seeds))
     else:
         report(given.out, given.data)
 

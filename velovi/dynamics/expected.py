@@ -7,6 +7,8 @@ together, and the transition matrices are never made.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
@@ -33,6 +35,9 @@ class ExpectedStates:
         Velocity samples of each cell.
     recurse_neighbors, max_neighbors, seed, threads
         As in :func:`velovi.dynamics.velocity_graph`.
+    allocate
+        Gives the float32 array for the cosines, (samples, pairs of cells), so that it can lie in a
+        file; it is best when a pair's samples lie together. In memory when left out.
 
     Raises
     ------
@@ -52,6 +57,7 @@ class ExpectedStates:
         max_neighbors: int = 0,
         seed: int = 0,
         threads: int = 0,
+        allocate: Callable[[tuple[int, int]], NDArray[np.float32]] | None = None,
     ) -> None:
         self._x = as_matrix(expression, "expression")
         n_cells = len(self._x)
@@ -62,7 +68,7 @@ class ExpectedStates:
         self._starts, self._columns = steps(
             knn, everyone, recurse_neighbors, max_neighbors, seed=seed, threads=threads
         )
-        self._cosines = np.zeros((n_samples, self._columns.size), dtype=np.float32)
+        self._cosines = (allocate or _pairs_together)((n_samples, self._columns.size))
         self._confidence = np.zeros((n_samples, n_cells), dtype=np.float32)
         self._threads = threads
         self._stay: NDArray[np.float32] | None = None
@@ -136,3 +142,7 @@ class ExpectedStates:
 
     def _pairs(self, cell: int) -> slice:
         return slice(int(self._starts[cell]), int(self._starts[cell + 1]))
+
+
+def _pairs_together(shape: tuple[int, int]) -> NDArray[np.float32]:
+    return np.empty(shape, dtype=np.float32, order="F")

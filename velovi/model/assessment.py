@@ -14,6 +14,7 @@ from scvi import settings
 
 from velovi import dynamics
 from velovi.errors import DataError
+from velovi.matrices import Allocate, in_memory
 from velovi.model import posterior, scores, summary, uncertainty
 from velovi.model.base import ModelBase
 from velovi.model.latent import categories
@@ -87,6 +88,7 @@ class AssessmentMixin(ModelBase):
         gene_list: Genes = None,
         seed: int | None = None,
         max_neighbors: int = 0,
+        allocate: Allocate = in_memory,
     ) -> tuple[pd.DataFrame, np.ndarray]:
         """Extrinsic uncertainty: how much velocity samples disagree on where a cell goes.
 
@@ -109,6 +111,9 @@ class AssessmentMixin(ModelBase):
             Fixes the samples; None goes on with the global generator.
         max_neighbors
             Compare each cell with at most so many of its neighbours' neighbours; 0 with all.
+        allocate
+            Gives the matrix of cosines, so that it can lie in a file; see
+            :class:`velovi.matrices.MatrixStore`.
 
         Returns
         -------
@@ -125,7 +130,11 @@ class AssessmentMixin(ModelBase):
         neighbours = _neighbours(self._source(adata))
         expression = chosen.pick_genes(data.dense("spliced"))
         expected = dynamics.ExpectedStates(
-            expression, neighbours, n_samples, max_neighbors=max_neighbors
+            expression,
+            neighbours,
+            n_samples,
+            max_neighbors=max_neighbors,
+            allocate=lambda shape: allocate("cosines", shape, "genes"),
         )
         with seeded(seed, self.device):
             first = 0

@@ -10,6 +10,7 @@ import pandas as pd
 
 from velovi.config import RunOptions
 from velovi.data import usual_labels
+from velovi.matrices import Allocate, in_memory
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -31,7 +32,9 @@ _CELLS_FOR_SCORES = 20_000
 _FEWEST_OF_A_LABEL = 10
 
 
-def add_extrinsic(adata: AnnData, model: VELOVI, options: RunOptions) -> None:
+def add_extrinsic(
+    adata: AnnData, model: VELOVI, options: RunOptions, allocate: Allocate = in_memory
+) -> None:
     """Add ``directional_*_extrinsic`` to ``adata.obs``, float32.
 
     Parameters
@@ -42,6 +45,8 @@ def add_extrinsic(adata: AnnData, model: VELOVI, options: RunOptions) -> None:
         The trained model.
     options
         Say how many samples; none are drawn for 0.
+    allocate
+        Gives the matrix of cosines; see :class:`velovi.matrices.MatrixStore`.
     """
     n_samples = options.posterior.extrinsic_samples
     if not n_samples:
@@ -51,6 +56,7 @@ def add_extrinsic(adata: AnnData, model: VELOVI, options: RunOptions) -> None:
         n_samples=n_samples,
         seed=options.posterior.seed,
         max_neighbors=options.dynamics.extrinsic_neighbors(adata.n_obs),
+        allocate=allocate,
     )
     for name in statistics:
         adata.obs[f"{name}{SUFFIX}"] = statistics[name].to_numpy(dtype=np.float32)

@@ -83,7 +83,7 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
         result = assemble(prepared, summary, model, spec, folder.history(), matrices)
         del summary
         reporter.step(0, message="How sure directions are among the measured cells")
-        add_extrinsic(result, model, spec.options)
+        add_extrinsic(result, model, spec.options, matrices.empty)
         reporter.step(0, message="Which genes need their cells' order")
         add_permutation_scores(result, model, spec.options)
         add_dynamics(result, spec, reporter)
