@@ -313,6 +313,43 @@ def test_every_figure_and_table_opens_with_what_it_is_meant_for(opened, tmp_path
     assert len(table) == whole.n_obs
 
 
+def test_a_picture_of_a_map_shows_what_the_reader_sees(opened, tmp_path):
+    page = opened
+    on_page = page.locator(".maps").bounding_box()
+    entry = page.locator(".entry").first
+    group = entry.locator("i").evaluate("one => getComputedStyle(one).backgroundColor")
+    color = np.array([int(one) for one in re.findall(r"\d+", group)[:3]]) / 255
+    whole = _picture(page, tmp_path)
+    height, width = (side / 3 - 24 for side in whole.shape[:2])  # margins of 12 pixels
+    assert abs(height - on_page["height"]) < 2
+    assert abs(width - on_page["width"]) < 2
+    stage = page.locator(".stage").first.bounding_box()
+    page.mouse.move(stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] / 2)
+    for _ in range(3):
+        page.mouse.wheel(0, -200)
+    nearer = _picture(page, tmp_path)
+    entry.click()
+    page.locator(".entry.all").wait_for()
+    without = _picture(page, tmp_path)
+
+    def painted(picture: np.ndarray, opacity: float) -> int:
+        seen = opacity * color + (1 - opacity) * picture[0, 0, :3]
+        return int((np.abs(picture[..., :3] - seen).max(axis=-1) < 0.02).sum())
+
+    for opacity in (0.8, 1.0):  # of the cells, and of the key
+        assert painted(whole, opacity) > 100
+        assert painted(without, opacity) == 0
+    assert (np.abs(nearer - whole).max(axis=-1) > 0.1).mean() > 0.02
+
+
+def _picture(page: Any, folder: Path) -> np.ndarray:
+    with page.expect_download(timeout=60_000) as waiting:
+        page.get_by_role("button", name="Picture", exact=True).click()
+    path = folder / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    return imread(path)
+
+
 def _download(page: Any, name: re.Pattern[str], folder: Path) -> Path:
     with page.expect_download(timeout=60_000) as waiting:
         page.locator("[data-testid=stDownloadButton]").filter(has_text=name).first.click()

@@ -89,6 +89,20 @@ def test_a_lasso_selects_and_the_page_says_what(open_page, done, store):
     assert "cells selected" not in texts(app)
 
 
+@pytest.mark.parametrize("page", ["latent_time", "states", "uncertainty"])
+def test_a_page_looks_at_the_selected_cells_alone_when_asked(open_page, done, store, page):
+    app = open_page(page, run=done.run_id)
+    assert not [one for one in app.toggle if one.key == "only_selected"]
+    with_selection(app, done.run_id, np.arange(store.n_cells) % 3 == 0)
+    before = texts(app)
+    app.toggle(key="only_selected").set_value(True).run()
+    assert not app.exception
+    assert not app.error
+    if page == "states":
+        assert "among the selected cells" not in before
+        assert "in each group among the selected cells" in texts(app)
+
+
 def test_a_selection_is_kept_selected_again_and_deleted(open_page, done, store, workspace):
     app = open_page("map", run=done.run_id)
     mask = np.arange(store.n_cells) % 3 == 0

@@ -337,8 +337,13 @@ def test_the_estimate_follows_the_options(open_page, dataset):
 def test_options_of_the_other_schedule_rest(open_page, dataset):
     app = open_page("train", dataset=dataset.dataset_id)
     key = f"options_{dataset.dataset_id}_train"
+    epochs = app.number_input(key=f"{key}_max_epochs")
     assert app.number_input(key=f"{key}_lr").disabled
+    assert epochs.label == "Maximum epochs (Fast: 150 at most)"
+    epochs.set_value(40).run()
     app.radio(key=f"{key}_preset").set_value("reference").run()
+    epochs = app.number_input(key=f"{key}_max_epochs")
+    assert (epochs.label, epochs.value) == ("Maximum epochs", 40)
     assert not app.number_input(key=f"{key}_lr").disabled
 
 

@@ -7,13 +7,14 @@ is started. It reruns by itself, as a fragment, and leaves the rest of the page 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from velovi.config import OptionInfo, Options, RunOptions
 from velovi.runs.names import LONGEST_NAME
+from velovi.schedule import FAST_EPOCHS
 from velovi.ui.guard import plain, plain_errors
 from velovi.ui.words import CHOICES
 
@@ -204,6 +205,8 @@ def _columns(
 def _put(prefix: str, one: tuple[str, str, OptionInfo], defaults: Defaults, values: Values) -> None:
     stage, name, info = one
     fast = values["train"].get("preset") == "fast"
+    if fast and name == "max_epochs":
+        info = replace(info, label=f"{info.label} (Fast: {FAST_EPOCHS} at most)")
     values[stage][name] = option_widget(
         f"{prefix}_{stage}_{name}", name, RunOptions.stages()[stage], info,
         defaults.values[stage][name],

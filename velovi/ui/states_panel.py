@@ -26,6 +26,7 @@ from velovi.ui.guard import plain
 from velovi.ui.panels import (
     KEEP,
     cells_key,
+    chosen_cells,
     figure_head,
     in_group,
     label_choice,
@@ -58,10 +59,11 @@ def gene_states(view: ResultView) -> None:
     with left:
         gene = gene_select(view, key="states_gene")
         labels = label_choice(view, "states_groups")
+        only = chosen_cells(view)
         columns = {name: view.gene(f"p_{name}", gene) for name in states}
-        data = shares_by_group(gene, columns, labels, only=selected(view))
+        data = shares_by_group(gene, columns, labels, only=only)
         if len(data.rows):
-            chosen = " among the selected cells" if selected(view) is not None else ""
+            chosen = " among the selected cells" if only is not None else ""
             _shares(
                 f"States of {plain(gene)} by group", _HELP, data, key="states_by_group",
                 note=f"Mean probability in each group{chosen}.",

@@ -20,6 +20,7 @@ const OPAQUE = 255;
 const NOWHERE = -32768; // coordinate of a cell without a place
 const FULL = 32767;
 const STORED = "velovi-selection";
+const FINE = 3, LARGEST = 8192, MARGIN = 12; // pixels of a saved picture for one of the page's, at most in all, and around it
 
 // ---------------------------------------------------------------- what the server sends
 
@@ -501,7 +502,8 @@ class Scatter {
     this.clear = action("Clear", "Select nothing (Escape)", () => this.choose(null));
     const whole = action("Whole map", "Show all cells (0)", () => this.home());
     this.said = make("span", { class: "said", role: "status" });
-    bar.append(this.pens, this.combines, this.undo, this.invert, this.clear, whole, this.said);
+    const picture = action("Picture", "Save what the maps show now, zoomed and with groups hidden as they are, as a PNG", () => this.picture());
+    bar.append(this.pens, this.combines, this.undo, this.invert, this.clear, whole, picture, this.said);
     this.status();
   }
   status() {
@@ -583,7 +585,11 @@ class Scatter {
   // ------------------------------------------------------------ camera
   layOut() {
     if (!this.header || !this.places) return;
-    const ratio = Math.min(window.devicePixelRatio || 1, 2);
+    this.measure(Math.min(window.devicePixelRatio || 1, 2));
+    // a part of very many cells can be seen at once
+    this.draw(true, AT_ONCE);
+  }
+  measure(ratio) {
     for (const panel of this.panels) {
       const { width, height } = panel.stage.getBoundingClientRect();
       panel.width = Math.max(1, Math.round(width));
@@ -595,8 +601,6 @@ class Scatter {
       }
       panel.ratio = ratio;
     }
-    // a part of very many cells can be seen at once
-    this.draw(true, AT_ONCE);
   }
   unit(panel) {
     const [hx, hy] = this.header.extent;
@@ -708,6 +712,7 @@ class Scatter {
       const name = map.labels[code];
       if (hide?.has(name)) continue;
       let [px, py] = this.toScreen(panel, x, y);
+      if (px < 0 || px > panel.width) continue; // the group's middle is out of sight
       const half = ink.measureText(name).width / 2 + 3;
       px = Math.max(half, Math.min(panel.width - half, px));
       const clash = (at) => taken.some(([cx, cy, h]) => Math.abs(cx - px) < h + half && Math.abs(cy - at) < 15);
@@ -719,6 +724,51 @@ class Scatter {
       ink.fillStyle = theme.ink;
       ink.fillText(name, px, py);
     }
+  }
+
+  // ------------------------------------------------------------ to take away
+  // What the maps show now, finer than a screen, with titles and keys where the page has them.
+  picture() {
+    const { root, header: { theme, maps } } = this;
+    root.classList.add("whole"); // keys are laid out without the part that one would scroll to
+    const frame = root.querySelector(".maps").getBoundingClientRect();
+    const [width, height] = [frame.width + 2 * MARGIN, frame.height + 2 * MARGIN];
+    const fine = Math.min(FINE, LARGEST / Math.max(width, height));
+    const sheet = new OffscreenCanvas(Math.round(width * fine), Math.round(height * fine));
+    const ink = sheet.getContext("2d");
+    ink.scale(fine, fine);
+    ink.fillStyle = theme.ground;
+    ink.fillRect(0, 0, width, height);
+    ink.translate(MARGIN - frame.left, MARGIN - frame.top);
+    this.quick = false;
+    this.measure(fine);
+    this.drawNow();
+    for (const panel of this.panels) {
+      const at = panel.stage.getBoundingClientRect();
+      ink.drawImage(panel.above, at.left, at.top, at.width, at.height);
+      copyWords(ink, panel.box.querySelectorAll("strong, .ends span, .entry[aria-pressed=true] :is(span, small), .unknown"));
+      for (const mark of panel.legend.querySelectorAll(".entry[aria-pressed=true] i, .unknown i")) {
+        const { left, top, width: wide } = mark.getBoundingClientRect();
+        ink.fillStyle = getComputedStyle(mark).backgroundColor;
+        ink.beginPath();
+        ink.arc(left + wide / 2, top + wide / 2, wide / 2, 0, 2 * Math.PI);
+        ink.fill();
+      }
+      for (const ramp of panel.legend.querySelectorAll(".colours")) {
+        const { left, right, top, width: wide, height: high } = ramp.getBoundingClientRect();
+        ink.fillStyle = ink.createLinearGradient(left, 0, right, 0);
+        panel.map.palette.forEach((hex, c, all) => ink.fillStyle.addColorStop(c / (all.length - 1), hex));
+        ink.fillRect(left, top, wide, high);
+      }
+    }
+    root.classList.remove("whole");
+    this.layOut();
+    const name = maps.map((map) => map.title).join(" and ").replace(/[^\p{L}\p{N}.-]+/gu, "_");
+    sheet.convertToBlob().then((blob) => {
+      const link = make("a", { href: URL.createObjectURL(blob), download: `${name || "map"}.png` });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    });
   }
 
   // ------------------------------------------------------------ hands
@@ -889,6 +939,20 @@ class Scatter {
 
 // ---------------------------------------------------------------- small things
 
+// Words of the page, written at the same places.
+function copyWords(ink, elements) {
+  ink.textBaseline = "middle";
+  for (const element of elements) {
+    const words = document.createRange();
+    words.selectNodeContents(element.lastChild ?? element);
+    const { left, top, width, height } = words.getBoundingClientRect();
+    const room = Math.min(width, element.getBoundingClientRect().width);
+    const { fontWeight, fontSize, fontFamily, color } = getComputedStyle(element);
+    ink.font = `${fontWeight} ${fontSize} ${fontFamily}`;
+    ink.fillStyle = color;
+    ink.fillText(words.toString(), left, top + height / 2, room + 1);
+  }
+}
 function hint(text) {
   const mark = make("span", { class: "hint", tabindex: "0", title: text, "aria-label": text }, "?");
   return mark;
