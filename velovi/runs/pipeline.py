@@ -244,8 +244,11 @@ def summarise(
     model: VELOVI, adata: AnnData, spec: RunSpec, reporter: Reporter, matrices: MatrixStore
 ) -> PosteriorSummary:
     """Posterior means and deviations of every cell and gene."""
+    from velovi.model.training import set_threads
+
     options = spec.options.posterior
     reporter.stage("posterior", of=adata.n_obs)
+    set_threads(spec.options.train.threads)  # other cores may have become free since training began
     return model.get_posterior_summary(
         options.n_samples,
         options.seed,
