@@ -187,7 +187,8 @@ def train(
         folder.append_history(record)
         epoch = int(record["epoch"])
         remaining = epochs - epoch + _EPOCHS_AFTER
-        reporter.step(epoch, eta=record["seconds"] / epoch * remaining)
+        left = record["seconds"] / epoch * remaining
+        reporter.step(epoch, message="Training the model", eta=left)
 
     callback = EpochReporter(on_epoch, lambda: folder.stop_requested, reporter.check)
     model.train(
