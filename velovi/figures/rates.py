@@ -214,6 +214,7 @@ def shares_figure(data: StateShares, theme: FigureTheme, *, legend: bool = True)
     height = (110 if legend else 80) + 24 * max(1, len(data.rows))
     layout = base_layout(theme, height=height, barmode="stack", showlegend=legend)
     layout["legend"] = {**layout["legend"], **legend_above(theme), "traceorder": "normal"}
+    layout["margin"] = {**layout["margin"], "r": 20}  # half of "100%" is beyond the last bar's end
     figure.update_layout(
         **layout,
         xaxis=axis(theme, "Mean probability", range=[0, 1], tickformat=".0%"),

@@ -763,7 +763,7 @@ class Scatter {
     }
     root.classList.remove("whole");
     this.layOut();
-    const name = maps.map((map) => map.title).join(" and ").replace(/[^\p{L}\p{N}.-]+/gu, "_");
+    const name = maps.map((map) => map.title).join(" and ").replace(/[^\p{L}\p{N}.-]+/gu, "_").slice(0, 80);
     sheet.convertToBlob().then((blob) => {
       const link = make("a", { href: URL.createObjectURL(blob), download: `${name || "map"}.png` });
       link.click();
