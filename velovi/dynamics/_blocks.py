@@ -7,13 +7,21 @@ rows, so plain threads give the same speed and the same numbers with any number 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numba
 
+BLOCK_VALUES = 2**22
 BLOCKS_PER_THREAD = 8  # evens out dense and sparse regions of the graph
+
+
+def row_blocks(cells: int, genes: int) -> Iterator[slice]:
+    """Cells, few enough at a time for some copies of their rows to be small."""
+    size = max(1, BLOCK_VALUES // max(genes, 1))
+    for start in range(0, cells, size):
+        yield slice(start, min(start + size, cells))
 
 
 def over_cells(kernel: Callable[[int, int], object], cells: int, threads: int = 0) -> None:

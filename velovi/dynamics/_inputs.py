@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -17,8 +17,9 @@ def as_matrix(
     *,
     shape: tuple[int | None, int | None] = (None, None),
     dtype: DTypeLike = np.float32,
+    order: Literal["C", "K"] = "C",
 ) -> NDArray[Any]:
-    """A finite, C-contiguous two-dimensional array.
+    """A finite two-dimensional array.
 
     Parameters
     ----------
@@ -30,6 +31,8 @@ def as_matrix(
         Expected number of rows and columns; None allows any.
     dtype
         Number type of the result.
+    order
+        C: rows lie together; K: as they come, so that a large matrix need not be copied.
 
     Raises
     ------
@@ -37,7 +40,7 @@ def as_matrix(
         Not two-dimensional, of another shape, or not finite.
     """
     dense = values.toarray() if sparse.issparse(values) else values  # type: ignore[union-attr]
-    array = np.ascontiguousarray(dense, dtype=dtype)
+    array = np.asarray(dense, dtype=dtype, order=order)
     wanted = [
         array.shape[axis] if n is None and array.ndim == 2 else n for axis, n in enumerate(shape)
     ]

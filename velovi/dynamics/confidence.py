@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from velovi.compiling import kept_loop
-from velovi.dynamics._blocks import over_cells
+from velovi.dynamics._blocks import over_cells, row_blocks
 from velovi.dynamics._inputs import as_matrix, as_square
 from velovi.dynamics.graph import NOISE, centred
 
@@ -32,7 +32,11 @@ def velocity_length(velocity: ArrayLike) -> NDArray[np.float32]:
     DataError
         Not a finite two-dimensional array.
     """
-    return centred(as_matrix(velocity, "velocity"))[1].astype(np.float32)
+    v = as_matrix(velocity, "velocity")
+    length = np.empty(len(v), dtype=np.float32)
+    for rows in row_blocks(*v.shape):
+        length[rows] = centred(v[rows])[1]
+    return length
 
 
 def velocity_confidence(
@@ -63,10 +67,12 @@ def velocity_confidence(
     DataError
         Shapes disagree or values are not finite.
     """
-    rest, norm = centred(as_matrix(velocity, "velocity"))
-    knn = as_square(neighbours, "neighbours", rest.shape[0])
-    group = np.zeros(rest.shape[0], dtype=np.int64)
-    mean, _ = mean_cosine(_unit(rest, norm), knn, group, threads)
+    v = as_matrix(velocity, "velocity")
+    knn = as_square(neighbours, "neighbours", len(v))
+    unit = np.empty_like(v)
+    for rows in row_blocks(*v.shape):
+        unit[rows] = _unit(*centred(v[rows]))
+    mean, _ = mean_cosine(unit, knn, np.zeros(len(v), dtype=np.int64), threads)
     return np.maximum(mean, 0).astype(np.float32)
 
 

@@ -104,7 +104,7 @@ def shared_latent_time(
     OptionError
         ``root`` is not a cell, or weights are negative.
     """
-    times = as_matrix(gene_time, "gene_time")
+    times = as_matrix(gene_time, "gene_time", order="K")
     cells, genes = times.shape
     moves = _chain(as_square(transition, "transition", cells))
     knn = _chain(abs(as_square(connectivities, "connectivities", cells)))
