@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from _dynamics_data import random_cells
@@ -24,6 +26,20 @@ def test_equals_double_loop():
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, naive_confidence(v.astype(float), knn), atol=1e-6)
     assert found[4] == 0
+
+
+@pytest.mark.parametrize(("work", "copies"), [("confidence", 1.0), ("length", 0.0)])
+def test_memory_is_that_of_one_copy_at_most(work, copies):
+    v = np.random.default_rng(0).normal(size=(60_000, 1_000)).astype(np.float32)
+    i = np.arange(len(v))
+    knn = sparse.csr_matrix((np.ones(len(v)), (i, (i + 1) % len(v))), shape=(len(v),) * 2)
+    tracemalloc.start()
+    try:
+        velocity_confidence(v, knn) if work == "confidence" else velocity_length(v)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < (copies + 0.5) * v.nbytes
 
 
 def test_stored_diagonal_does_not_count():
