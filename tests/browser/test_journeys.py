@@ -343,16 +343,17 @@ def test_a_picture_of_a_map_shows_what_the_reader_sees(opened, tmp_path):
 
 
 def _picture(page: Any, folder: Path) -> np.ndarray:
-    with page.expect_download(timeout=60_000) as waiting:
-        page.get_by_role("button", name="Picture", exact=True).click()
-    path = folder / waiting.value.suggested_filename
-    waiting.value.save_as(path)
-    return imread(path)
+    return imread(_saved(page, page.get_by_role("button", name="Picture", exact=True), folder))
 
 
 def _download(page: Any, name: re.Pattern[str], folder: Path) -> Path:
+    buttons = page.locator("[data-testid=stDownloadButton]").filter(has_text=name)
+    return _saved(page, buttons.first, folder)
+
+
+def _saved(page: Any, button: Any, folder: Path) -> Path:
     with page.expect_download(timeout=60_000) as waiting:
-        page.locator("[data-testid=stDownloadButton]").filter(has_text=name).first.click()
+        button.click()
     path = folder / waiting.value.suggested_filename
     waiting.value.save_as(path)
     return path

@@ -69,17 +69,15 @@ def velocity_confidence(
     """
     v = as_matrix(velocity, "velocity")
     knn = as_square(neighbours, "neighbours", len(v))
-    unit = np.empty_like(v)
-    for rows in row_blocks(*v.shape):
-        unit[rows] = _unit(*centred(v[rows]))
-    mean, _ = mean_cosine(unit, knn, np.zeros(len(v), dtype=np.int64), threads)
+    group = np.zeros(len(v), dtype=np.int64)
+    mean, _ = mean_cosine(_to_unit(*centred(v)), knn, group, threads)
     return np.maximum(mean, 0).astype(np.float32)
 
 
 def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of length 1; zero rows stay zero."""
     square = np.einsum("cg,cg->c", vectors, vectors, dtype=np.float64)
-    return _unit(vectors, np.sqrt(square))
+    return _to_unit(vectors.copy(), np.sqrt(square))
 
 
 def mean_cosine(
@@ -116,9 +114,10 @@ def mean_cosine(
     return mean, number
 
 
-def _unit(vectors: NDArray[np.float32], norm: NDArray[np.float64]) -> NDArray[np.float32]:
+def _to_unit(vectors: NDArray[np.float32], norm: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Rows of known length scaled to length 1, in place: no copy in double precision."""
     inverse = np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > NOISE)
-    return (vectors * inverse[:, None]).astype(np.float32)
+    return np.multiply(vectors, inverse[:, None], out=vectors, casting="same_kind")
 
 
 @kept_loop(fastmath={"reassoc", "contract", "nsz"})

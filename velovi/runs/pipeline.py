@@ -224,9 +224,7 @@ def apply_saved(
     """A saved model with this data, and the history of its training as ``history.jsonl``."""
     reporter.stage("train", of=1, message="Opening the trained model")
     from velovi.model.api import VELOVI
-    from velovi.model.training import set_threads
 
-    set_threads(options.threads)
     model = VELOVI.load_untrusted(options.saved_model, adata=adata, accelerator=options.accelerator)
     history = model.history or {}
     curves = {
@@ -249,7 +247,7 @@ def summarise(
 
     options = spec.options.posterior
     reporter.stage("posterior", of=adata.n_obs)
-    set_threads(spec.options.train.threads)  # other cores may have become free since training began
+    set_threads(spec.options.train.threads)  # other cores may be free than when training began
     return model.get_posterior_summary(
         options.n_samples,
         options.seed,

@@ -20,7 +20,9 @@ const OPAQUE = 255;
 const NOWHERE = -32768; // coordinate of a cell without a place
 const FULL = 32767;
 const STORED = "velovi-selection";
-const FINE = 3, LARGEST = 8192, MARGIN = 12; // pixels of a saved picture for one of the page's, at most in all, and around it
+const FINE = 3; // pixels of a saved picture for one of the page's
+const LARGEST = 8192; // pixels of its longer side at most
+const MARGIN = 12; // the page's pixels around it
 
 // ---------------------------------------------------------------- what the server sends
 
