@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from velovi.config import PreprocessOptions, RunOptions, TrainOptions
 from velovi.errors import OptionError, StoreError
-from velovi.runs.folder import RunState
+from velovi.runs.folder import RunFolder, RunState
 from velovi.runs.names import LONGEST_NAME
 from velovi.ui import estimate
 from velovi.ui.choice import all_runs
@@ -237,6 +238,62 @@ def test_a_row_of_the_table_opens_its_run_on_all_pages(open_page, run_in):
     app.selectbox(key="run_picker").select("20260101-000000-failed").run()
     assert "Gut failed" in app.subheader[0].value
     assert "spliced layer is empty" in app.error[0].value
+
+
+@pytest.fixture
+def same_names(run_in, workspace):
+    """Two finished runs that are called the same, the newer first."""
+    older = run_in(RunState.DONE)
+    newer = RunFolder(workspace.runs_path / "20260101-000001-done")
+    shutil.copytree(older.path, newer.path, symlinks=True)
+    newer.write_spec(replace(older.spec(), run_id=newer.run_id, created=1767229261.0))
+    assert [one.name for one in all_runs(workspace)[:2]] == ["Gut done", "Gut done"]
+    return newer, older
+
+
+def test_of_runs_with_one_name_the_chosen_one_is_shown(open_page, same_names):
+    for run in same_names:
+        app = open_page("map", run=run.run_id)
+        app.toggle(key="map_second").set_value(True).run()  # any widget: the list is read anew
+        assert app.selectbox(key="run_picker").value == run.run_id
+        assert app.query_params["run"] == run.run_id
+    labels = app.selectbox(key="run_picker").options
+    assert len(set(labels)) == len(labels)
+    for run, label in zip(same_names, labels, strict=False):
+        assert label.startswith("Gut done · ")
+        app.selectbox(key="run_picker").select(run.run_id).run()
+        assert app.query_params["run"] == run.run_id
+
+
+def test_of_runs_with_one_name_the_open_one_is_renamed_and_deleted(
+    open_page, same_names, workspace
+):
+    newer, older = same_names
+    app = open_page("runs", run=newer.run_id)
+    rename(app, newer.run_id, "Gut")
+    assert [one.name for one in all_runs(workspace)[:2]] == ["Gut", "Gut done"]
+    rename(app, newer.run_id, "Gut done")
+    app.button(key=f"delete_{newer.run_id}").click().run()
+    assert older.path.exists()
+    assert not newer.path.exists()
+
+
+def test_training_is_stopped_only_while_it_goes_on(open_page, run_in):
+    run = run_in(RunState.RUNNING)
+    app = open_page("train", run=run.run_id)
+    assert not app.button(key="stop_run").disabled
+    assert any("train model, 42 of 200" in one.value for one in app.caption)
+    run.write_progress(replace(run.progress(), stage="posterior", step=0, of=0))
+    app.run()
+    assert app.button(key="stop_run").disabled
+    assert not app.button(key="cancel_run").disabled
+    assert any("ask the model · asked for" in one.value for one in app.caption)
+
+
+def test_a_run_gets_a_name_that_no_other_has(workspace, dataset):
+    names = [workspace.create_run(dataset, RunOptions()).spec().name for _ in range(3)]
+    assert names == ["Mine", "Mine (2)", "Mine (3)"]
+    assert workspace.run_again(workspace.runs()[0]).spec().name == "Mine (4)"
 
 
 def test_log_is_shown_and_can_be_taken_away(open_page, run_in):

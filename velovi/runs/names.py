@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+
 from velovi.errors import OptionError
 
 LONGEST_NAME = 120
 LONGEST_SHORT_NAME = 60  # of what stands in a row of buttons, or in an address
+
+_NUMBERED = re.compile(r"(.+) \((\d{1,4})\)")
 
 
 def checked_name(name: str, what: str, longest: int = LONGEST_SHORT_NAME) -> str:
@@ -38,4 +43,31 @@ def checked_name(name: str, what: str, longest: int = LONGEST_SHORT_NAME) -> str
             expected=f"1 to {longest} characters that can be shown",
             found=f"{len(name):,} characters" if name else "nothing",
         )
+    return name
+
+
+def free_name(name: str, taken: Collection[str], longest: int = LONGEST_NAME) -> str:
+    """The name, with a number behind it when others have it already.
+
+    Parameters
+    ----------
+    name
+        As it would be.
+    taken
+        Names that it must not be.
+    longest
+        Characters that it may have.
+
+    Examples
+    --------
+    >>> free_name("Gut", []), free_name("Gut", ["Gut"]), free_name("Gut", ["Gut", "Gut (2)"])
+    ('Gut', 'Gut (2)', 'Gut (3)')
+    >>> len(free_name("x" * 9, ["x" * 9], longest=9))
+    9
+    """
+    while name in taken:
+        found = _NUMBERED.fullmatch(name)
+        stem, number = (found[1], int(found[2]) + 1) if found else (name, 2)
+        ending = f" ({number})"
+        name = stem[: longest - len(ending)].rstrip() + ending
     return name

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +18,7 @@ from velovi import __version__
 from velovi.config import RunOptions
 from velovi.errors import DataError, StoreError
 from velovi.runs.folder import RunFolder, RunSpec, read_json, write_json
-from velovi.runs.names import LONGEST_NAME, checked_name
+from velovi.runs.names import LONGEST_NAME, checked_name, free_name
 
 if TYPE_CHECKING:
     from velovi.data import DatasetSummary
@@ -151,7 +152,10 @@ class Workspace:
         _remove(self.dataset(dataset_id).path)
 
     def create_run(self, dataset: Dataset, options: RunOptions, name: str = "") -> RunFolder:
-        """Put a run in the queue; :class:`~velovi.runs.launch.LocalLauncher` starts it."""
+        """Put a run in the queue; :class:`~velovi.runs.launch.LocalLauncher` starts it.
+
+        A name that another run has already gets a number.
+        """
         return self._new_run(dataset.dataset_id, str(dataset.source), options, name or dataset.name)
 
     def run_again(
@@ -173,7 +177,7 @@ class Workspace:
         cells
             Names of the only cells to use.
         name
-            In place of its name.
+            In place of its name; a number follows when another run has it already.
         """
         spec = run.spec()
         if not Path(spec.source).exists():
@@ -198,6 +202,7 @@ class Workspace:
         name: str,
         cells: list[str] | None = None,
     ) -> RunFolder:
+        name = self.free_run_name(name)
         folder = RunFolder(self.runs_path / new_id())
         beside = RunFolder(self.runs_path / f".{folder.run_id}")
         beside.path.mkdir(parents=True)
@@ -219,6 +224,14 @@ class Workspace:
         found.sort(key=lambda run: run.run_id, reverse=True)
         demo = RunFolder(DEMO_FOLDER)
         return found + ([demo] if with_demo and (demo.path / "spec.json").exists() else [])
+
+    def free_run_name(self, name: str) -> str:
+        """The name, with a number behind it when a run of this workspace has it already."""
+        taken = set()
+        for run in self.runs(with_demo=False):
+            with suppress(StoreError):  # deleted since the list was made
+                taken.add(run.spec().name)
+        return free_name(name, taken)
 
     def run(self, run_id: str) -> RunFolder:
         """One run by its id; ``"demo"`` is the one that comes with the app."""

@@ -21,6 +21,7 @@ class Choice:
     run: RunFolder
     name: str
     state: RunState
+    created: float
 
     @property
     def is_demo(self) -> bool:
@@ -36,7 +37,8 @@ def all_runs(workspace: Workspace) -> list[Choice]:
     for run in workspace.runs():
         run_id = DEMO_RUN_ID if run.path == module.DEMO_FOLDER else run.run_id
         try:
-            found.append(Choice(run_id, run, run.spec().name, run.state()))
+            spec = run.spec()
+            found.append(Choice(run_id, run, spec.name, run.state(), spec.created))
         except StoreError:
             continue
     return found

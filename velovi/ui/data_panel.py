@@ -15,7 +15,7 @@ from velovi.runs.workspace import DEMO_FOLDER, Dataset, Workspace
 from velovi.ui.guard import plain, plain_errors
 from velovi.ui.panels import figure_panel
 from velovi.ui.services import server_file, server_files, server_folders
-from velovi.ui.words import ago, embedding_name
+from velovi.ui.words import ago, distinct, embedding_name, moment
 
 if TYPE_CHECKING:
     from velovi.data import DatasetSummary
@@ -107,6 +107,14 @@ def _choose(dataset: Dataset) -> None:
     st.rerun()
 
 
+def file_labels(datasets: list[Dataset]) -> dict[str, str]:
+    """What each file is called in a list, by its id."""
+    return distinct(
+        {one.dataset_id: f"{one.name} · {ago(one.created)}" for one in datasets},
+        {one.dataset_id: moment(one.created) for one in datasets},
+    )
+
+
 def pick_dataset(datasets: list[Dataset]) -> Dataset:
     """The list of files; the one in the URL is open."""
     by_id = {one.dataset_id: one for one in datasets}
@@ -116,9 +124,10 @@ def pick_dataset(datasets: list[Dataset]) -> Dataset:
     def chosen() -> None:
         st.query_params["dataset"] = st.session_state["dataset_picker"]
 
+    labels = file_labels(datasets)
     picked = st.selectbox(
         "Your files", list(by_id), key="dataset_picker", on_change=chosen,
-        format_func=lambda key: f"{by_id[key].name} · {ago(by_id[key].created)}",
+        format_func=lambda key: labels.get(key, key),
         help="Files that you have brought into this workspace.",
     )  # fmt: skip
     return by_id[picked]

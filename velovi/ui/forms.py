@@ -173,7 +173,8 @@ def _fields(prefix: str, defaults: Defaults, name: str) -> tuple[str, Values]:
     first, *layers = st.columns(3, gap="medium")
     called = first.text_input(
         "Name of the run", name, max_chars=LONGEST_NAME, key=f"{prefix}_name",
-        help="How the run is listed. You can rename it later.", persist_state="session",
+        help="How the run is listed; a number follows when another run is called the same. You can "
+        "rename it later.", persist_state="session",
     )  # fmt: skip
     for slot, one in zip(layers, grouped("File", advanced=False), strict=True):
         with slot:

@@ -17,7 +17,7 @@ from velovi.ui.gene_choice import gene_select
 from velovi.ui.links import linked, remember
 from velovi.ui.panels import KEEP
 from velovi.ui.view import ResultView
-from velovi.ui.words import CELL_NUMBERS, GENE_LAYERS, cell_number, embedding_name
+from velovi.ui.words import CELL_NUMBERS, GENE_LAYERS, cell_number, distinct, embedding_name
 
 ALL_CELLS = "All cells"
 _PICTURE_CELLS = 200_000
@@ -77,8 +77,9 @@ def _kind_control(
 def _choice(name: str, label: str, kind: str, options: list[str], what: str, form: Any) -> str:
     key = f"map_{name}_{kind}"
     st.session_state[key] = what
+    labels = distinct({one: form(one) for one in options})
     return st.selectbox(
-        label, options, key=key, format_func=form,
+        label, options, key=key, format_func=lambda one: labels.get(one, one),
         on_change=lambda: remember(name, f"{kind}:{st.session_state[key]}"),
         help="Groups of cells first, then the model's numbers of each cell, then the file's."
         if kind == "obs"
@@ -135,8 +136,10 @@ def _embedding(view: ResultView) -> str:
     chosen = linked("embedding", embeddings, embeddings[0], what="embedding")
     if len(embeddings) > 1:
         st.session_state["map_embedding"] = chosen
+        labels = distinct({one: embedding_name(one) for one in embeddings})
         st.selectbox(
-            "Embedding", embeddings, key="map_embedding", format_func=embedding_name,
+            "Embedding", embeddings, key="map_embedding",
+            format_func=lambda one: labels.get(one, one),
             on_change=lambda: remember("embedding", st.session_state["map_embedding"]),
             help="The two-dimensional picture of the cells.",
         )  # fmt: skip

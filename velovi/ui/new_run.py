@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,19 +11,15 @@ import streamlit as st
 from velovi.config import RunOptions
 from velovi.errors import StoreError
 from velovi.runs.folder import RunFolder, RunSpec
-from velovi.runs.names import LONGEST_NAME
 from velovi.runs.workspace import Dataset, Workspace
 from velovi.ui.choice import choose_run
-from velovi.ui.data_panel import trainable
+from velovi.ui.data_panel import file_labels, trainable
 from velovi.ui.estimate import file_size, show_estimate
 from velovi.ui.forms import Defaults, options_panel
 from velovi.ui.services import get_hardware, get_launcher, server_model
-from velovi.ui.words import ago
 
 if TYPE_CHECKING:
     from velovi.data import DatasetSummary
-
-_NUMBERED = re.compile(r"(.+) \((\d{1,4})\)")
 
 
 def new_run(workspace: Workspace) -> None:
@@ -55,7 +50,8 @@ def new_run(workspace: Workspace) -> None:
         st.rerun()
 
     options_panel(
-        f"options_{dataset.dataset_id}", Defaults.from_summary(summary), dataset.name, start,
+        f"options_{dataset.dataset_id}", Defaults.from_summary(summary),
+        workspace.free_run_name(dataset.name), start,
         lambda options: show_estimate(file_size(summary, options), options),
     )  # fmt: skip
 
@@ -87,23 +83,9 @@ def run_again(workspace: Workspace, run: RunFolder) -> None:
         show_estimate(size if cells is None else size.part(len(cells)), options)
 
     options_panel(
-        f"again_{run.run_id}", Defaults.from_options(spec.options, summary), next_name(spec.name),
-        start, expect, label="Train with these options",
+        f"again_{run.run_id}", Defaults.from_options(spec.options, summary),
+        workspace.free_run_name(spec.name), start, expect, label="Train with these options",
     )  # fmt: skip
-
-
-def next_name(name: str) -> str:
-    """A name that tells a run from the one it repeats.
-
-    Examples
-    --------
-    >>> next_name("Gut"), next_name("Gut (2)"), len(next_name("x" * LONGEST_NAME)) <= LONGEST_NAME
-    ('Gut (2)', 'Gut (3)', True)
-    """
-    found = _NUMBERED.fullmatch(name)
-    stem, number = (found[1], int(found[2]) + 1) if found else (name, 2)
-    ending = f" ({number})"
-    return stem[: LONGEST_NAME - len(ending)].rstrip() + ending
 
 
 def _submit(run: RunFolder) -> None:
@@ -139,9 +121,10 @@ def _pick(datasets: list[Dataset]) -> Dataset:
         if "dataset" in st.query_params:
             st.query_params["dataset"] = st.session_state["train_dataset"]
 
+    labels = file_labels(datasets)
     picked = st.selectbox(
         "File", list(by_id), key="train_dataset", on_change=chosen, persist_state="session",
-        format_func=lambda key: f"{by_id[key].name} · {ago(by_id[key].created)}",
+        format_func=lambda key: labels.get(key, key),
         help="A file from the Data page.",
     )  # fmt: skip
     return by_id[picked]

@@ -10,7 +10,7 @@ from velovi.ui.choice import Choice, all_runs, choose_run, chosen_run
 from velovi.ui.guard import plain
 from velovi.ui.services import get_workspace
 from velovi.ui.theme import current_theme
-from velovi.ui.words import STATES
+from velovi.ui.words import STATES, distinct, moment
 
 _SVG = '<svg xmlns="http://www.w3.org/2000/svg"'
 _MARK = (
@@ -52,7 +52,6 @@ def run_picker(*, prefer_active: bool = False) -> Choice | None:
     """Let the reader choose the run that all pages show."""
     runs = all_runs(get_workspace())
     choice = chosen_run(runs, prefer_active=prefer_active)
-    by_id = {one.run_id: one for one in runs}
     if st.session_state.pop("missing_run", None):
         st.warning(
             "The run of this address is not here any more, perhaps deleted"
@@ -65,11 +64,15 @@ def run_picker(*, prefer_active: bool = False) -> Choice | None:
             return None
         # a widget keeps its own value: set it, so that links and buttons move it as well
         st.session_state["run_picker"] = choice.run_id
+        labels = distinct(
+            {one.run_id: run_label(one) for one in runs},
+            {one.run_id: moment(one.created) for one in runs},
+        )
         st.selectbox(
             "Run",
-            list(by_id),
+            list(labels),
             key="run_picker",
-            format_func=lambda run_id: run_label(by_id[run_id]) if run_id in by_id else run_id,
+            format_func=lambda run_id: labels.get(run_id, run_id),
             help="All pages show this run. The newest is first; the demo is last.",
             on_change=lambda: choose_run(st.session_state["run_picker"]),
         )

@@ -39,7 +39,7 @@ from velovi.ui.panels import (
 from velovi.ui.selection import selected
 from velovi.ui.services import get_workspace
 from velovi.ui.view import ResultView
-from velovi.ui.words import GENE_LAYERS, cell_number
+from velovi.ui.words import GENE_LAYERS, cell_number, distinct
 
 OWN = "data"
 _ASKED, _TURN = "time_asked_for", "times_asked_for"
@@ -65,10 +65,11 @@ def time_choice(view: ResultView) -> tuple[str, np.ndarray] | None:
     options = ([OWN] if own is not None else []) + list(done)
     if not options:
         return None
+    labels = distinct({OWN: "From the data"} | {one: done[one].name for one in done})
     st.session_state["time_choice"] = linked("time", options, options[0], what="latent time")
     chosen = st.selectbox(
         "Time", options, key="time_choice",
-        format_func=lambda one: "From the data" if one == OWN else done[one].name,
+        format_func=lambda one: labels.get(one, one),
         on_change=lambda: remember("time", st.session_state["time_choice"]),
         help="Where time begins is found from the velocities, or chosen by you.",
     )  # fmt: skip

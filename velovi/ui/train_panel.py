@@ -6,6 +6,7 @@ import time
 
 import streamlit as st
 
+from velovi.errors import StoreError
 from velovi.figures.theme import LIGHT
 from velovi.figures.training import leaves_out, training_data, training_figure
 from velovi.runs.folder import Progress, RunFolder, RunState
@@ -17,6 +18,7 @@ from velovi.ui.theme import current_theme, draw
 from velovi.ui.verdict import training_verdict
 from velovi.ui.words import STAGES, STATES, ago, device_name, duration
 
+_AFTER_TRAINING = ("posterior", "dynamics", "write")
 LOG_TAIL, LOG_LINES, LOG_HEIGHT = 20_000, 14, 320
 
 
@@ -46,7 +48,7 @@ def live_panel(run: RunFolder) -> None:
         progress = run.progress()
         _headline(state, progress)
         _steps(progress, state)
-        _buttons(run, state)
+        _buttons(run, state, progress)
         loss_curve(run)
 
 
@@ -89,13 +91,16 @@ def _steps(progress: Progress, state: RunState) -> None:
     st.progress(progress.fraction, text=f"{progress.message or 'Starting'}{count}")
 
 
-def _buttons(run: RunFolder, state: RunState) -> None:
+def _buttons(run: RunFolder, state: RunState, progress: Progress) -> None:
+    trained = progress.stage in _AFTER_TRAINING
     busy = state in (RunState.CANCELLING, RunState.STOPPING)
     with st.container(horizontal=True):
         stop = st.button(
             "Stop and keep", icon=":material/flag:", key="stop_run",
-            disabled=busy or state == RunState.QUEUED,
-            help="End training now and use the model as it is.",
+            disabled=busy or trained or state == RunState.QUEUED,
+            help="Training has ended; the model is asked for its answer."
+            if trained
+            else "End training now and use the model as it is.",
         )  # fmt: skip
         cancel = st.button(
             "Cancel", icon=":material/cancel:", key="cancel_run",
@@ -248,13 +253,8 @@ def _queued(choice: Choice, place: int, *, shown: bool) -> None:
     name, state, where, show = st.columns([3, 1.2, 2.4, 1], vertical_alignment="center")
     name.markdown(f"**{plain(choice.name)}**")
     state.badge(text, icon=icon, color=color)  # type: ignore[arg-type]
-    if choice.state == RunState.QUEUED:
-        said = "next in line" if place == 1 else f"number {place} in line"
-    else:
-        progress = choice.run.progress()
-        count = f", {_count(progress)}" if progress.of else ""
-        said = f"{STAGES.get(progress.stage, 'starting').lower()}{count}"
-    where.caption(f"{said} · asked for {ago(choice.run.spec().created)}")
+    with where:
+        _where(choice, place)
     if show.button(
         "Shown" if shown else "Show", key=f"show_{choice.run_id}", width="stretch",
         disabled=shown, help="Watch this run above, stop it or cancel it.",
@@ -262,6 +262,22 @@ def _queued(choice: Choice, place: int, *, shown: bool) -> None:
         choose_run(choice.run_id)
         st.query_params.pop("dataset", None)
         st.rerun()
+
+
+@st.fragment(run_every=3)
+def _where(choice: Choice, place: int) -> None:
+    """How far a run has come, or how many are before it; looked at again every few seconds."""
+    try:
+        asked = choice.run.spec().created
+    except StoreError:
+        return  # deleted in another tab; the page is drawn anew in a moment
+    if choice.state == RunState.QUEUED:
+        said = "next in line" if place == 1 else f"number {place} in line"
+    else:
+        progress = choice.run.progress()
+        count = f", {_count(progress)}" if progress.of else ""
+        said = f"{STAGES.get(progress.stage, 'starting').lower()}{count}"
+    st.caption(f"{said} · asked for {ago(asked)}")
 
 
 @st.fragment(run_every=3)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Mapping
 
 from velovi.figures.embedding import ScaleKind
 from velovi.runs.folder import RunState
+from velovi.runs.names import free_name
 
 # column of the cells -> name on the page, explanation
 CELL_NUMBERS: dict[str, tuple[str, str]] = {
@@ -223,6 +226,41 @@ def duration(seconds: float | None) -> str:
     if seconds < 5400:
         return f"{round(seconds / 60)} minutes"
     return f"{seconds / 3600:.1f} hours"
+
+
+def moment(then: float) -> str:
+    """Day and time of a moment, short."""
+    return time.strftime("%d %b %H:%M", time.localtime(then)).lstrip("0")
+
+
+def distinct(labels: Mapping[str, str], hints: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Labels of which no two are the same.
+
+    A list of Streamlit knows its entries by their labels alone: of two that read the same it
+    takes the last, whichever was chosen.
+
+    Parameters
+    ----------
+    labels
+        Of each entry, by its id.
+    hints
+        What tells an entry from others that read the same; a number does when that is not enough.
+
+    Examples
+    --------
+    >>> distinct({"a": "Gut", "b": "Gut", "c": "Liver"}, {"a": "3 May", "b": "4 May"})
+    {'a': 'Gut · 3 May', 'b': 'Gut · 4 May', 'c': 'Liver'}
+    >>> distinct({"a": "Gut", "b": "Gut"})
+    {'a': 'Gut', 'b': 'Gut (2)'}
+    """
+    count = Counter(labels.values())
+    found: dict[str, str] = {}
+    used: set[str] = set()
+    for one, label in labels.items():
+        told = f"{label} · {hints[one]}" if hints and count[label] > 1 else label
+        found[one] = free_name(told, used, longest=len(told) + 7)
+        used.add(found[one])
+    return found
 
 
 def ago(then: float) -> str:
