@@ -103,9 +103,12 @@ def _basis(file: FileSize, found: Estimate, options: RunOptions) -> str:
     else:
         most = "at most " if options.train.preset == "reference" else ""
         parts.append(f"and {most}{found.epochs:,} epoch{'s' * (found.epochs != 1)}")
-    said = " ".join(parts) + f"; longest is *{STAGES[found.longest].lower()}*."
+    said = " ".join(parts) + f"; the longest step is *{STAGES[found.longest]}*."
     if options.preprocess.filter_on_r2:
-        said += " Genes without signal are dropped first; the shorter time is for a fifth of them."
+        said += (
+            " Genes without signal are dropped first; in the shorter time a fifth of the genes "
+            "are left."
+        )
     return said
 
 

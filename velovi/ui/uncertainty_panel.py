@@ -148,7 +148,7 @@ def _in_words(data: PairDensity, title: str) -> str:
     rank = data.correlation
     if not np.isfinite(rank):
         return "There are too few different values to compare."
-    if abs(rank) < 0.1:
+    if abs(rank) < 0.2:
         return f"Rank correlation {rank:.2f}: hardly related to {title.lower()}."
     way = "more" if rank > 0 else "less"
     strength = "somewhat" if abs(rank) < 0.4 else "clearly"
