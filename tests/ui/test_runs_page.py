@@ -260,7 +260,7 @@ def test_of_runs_with_one_name_the_chosen_one_is_shown(open_page, same_names):
     labels = app.selectbox(key="run_picker").options
     assert len(set(labels)) == len(labels)
     for run, label in zip(same_names, labels, strict=False):
-        assert label.startswith("Gut done · ")
+        assert label.endswith(" · Gut done")
         app.selectbox(key="run_picker").select(run.run_id).run()
         assert app.query_params["run"] == run.run_id
 

@@ -244,12 +244,13 @@ def distinct(labels: Mapping[str, str], hints: Mapping[str, str] | None = None) 
     labels
         Of each entry, by its id.
     hints
-        What tells an entry from others that read the same; a number does when that is not enough.
+        What tells an entry from others that read the same, written before the label, where no
+        narrow list cuts it off; a number does when that is not enough.
 
     Examples
     --------
     >>> distinct({"a": "Gut", "b": "Gut", "c": "Liver"}, {"a": "3 May", "b": "4 May"})
-    {'a': 'Gut · 3 May', 'b': 'Gut · 4 May', 'c': 'Liver'}
+    {'a': '3 May · Gut', 'b': '4 May · Gut', 'c': 'Liver'}
     >>> distinct({"a": "Gut", "b": "Gut"})
     {'a': 'Gut', 'b': 'Gut (2)'}
     """
@@ -257,7 +258,7 @@ def distinct(labels: Mapping[str, str], hints: Mapping[str, str] | None = None) 
     found: dict[str, str] = {}
     used: set[str] = set()
     for one, label in labels.items():
-        told = f"{label} · {hints[one]}" if hints and count[label] > 1 else label
+        told = f"{hints[one]} · {label}" if hints and count[label] > 1 else label
         found[one] = free_name(told, used, longest=len(told) + 7)
         used.add(found[one])
     return found
