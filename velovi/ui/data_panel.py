@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,7 @@ def _choose(dataset: Dataset) -> None:
     st.rerun()
 
 
-def file_labels(datasets: list[Dataset]) -> dict[str, str]:
+def file_label(datasets: list[Dataset]) -> Callable[[str], str]:
     """What each file is called in a list, by its id."""
     return distinct(
         {one.dataset_id: f"{one.name} · {ago(one.created)}" for one in datasets},
@@ -124,10 +125,9 @@ def pick_dataset(datasets: list[Dataset]) -> Dataset:
     def chosen() -> None:
         st.query_params["dataset"] = st.session_state["dataset_picker"]
 
-    labels = file_labels(datasets)
     picked = st.selectbox(
         "Your files", list(by_id), key="dataset_picker", on_change=chosen,
-        format_func=lambda key: labels.get(key, key),
+        format_func=file_label(datasets),
         help="Files that you have brought into this workspace.",
     )  # fmt: skip
     return by_id[picked]

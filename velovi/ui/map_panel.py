@@ -77,9 +77,8 @@ def _kind_control(
 def _choice(name: str, label: str, kind: str, options: list[str], what: str, form: Any) -> str:
     key = f"map_{name}_{kind}"
     st.session_state[key] = what
-    labels = distinct({one: form(one) for one in options})
     return st.selectbox(
-        label, options, key=key, format_func=lambda one: labels.get(one, one),
+        label, options, key=key, format_func=distinct({one: form(one) for one in options}),
         on_change=lambda: remember(name, f"{kind}:{st.session_state[key]}"),
         help="Groups of cells first, then the model's numbers of each cell, then the file's."
         if kind == "obs"
@@ -136,10 +135,9 @@ def _embedding(view: ResultView) -> str:
     chosen = linked("embedding", embeddings, embeddings[0], what="embedding")
     if len(embeddings) > 1:
         st.session_state["map_embedding"] = chosen
-        labels = distinct({one: embedding_name(one) for one in embeddings})
         st.selectbox(
             "Embedding", embeddings, key="map_embedding",
-            format_func=lambda one: labels.get(one, one),
+            format_func=distinct({one: embedding_name(one) for one in embeddings}),
             on_change=lambda: remember("embedding", st.session_state["map_embedding"]),
             help="The two-dimensional picture of the cells.",
         )  # fmt: skip

@@ -13,7 +13,7 @@ from velovi.errors import StoreError
 from velovi.runs.folder import RunFolder, RunSpec
 from velovi.runs.workspace import Dataset, Workspace
 from velovi.ui.choice import choose_run
-from velovi.ui.data_panel import file_labels, trainable
+from velovi.ui.data_panel import file_label, trainable
 from velovi.ui.estimate import file_size, show_estimate
 from velovi.ui.forms import Defaults, options_panel
 from velovi.ui.services import get_hardware, get_launcher, server_model
@@ -121,10 +121,9 @@ def _pick(datasets: list[Dataset]) -> Dataset:
         if "dataset" in st.query_params:
             st.query_params["dataset"] = st.session_state["train_dataset"]
 
-    labels = file_labels(datasets)
     picked = st.selectbox(
         "File", list(by_id), key="train_dataset", on_change=chosen, persist_state="session",
-        format_func=lambda key: labels.get(key, key),
+        format_func=file_label(datasets),
         help="A file from the Data page.",
     )  # fmt: skip
     return by_id[picked]

@@ -64,15 +64,14 @@ def run_picker(*, prefer_active: bool = False) -> Choice | None:
             return None
         # a widget keeps its own value: set it, so that links and buttons move it as well
         st.session_state["run_picker"] = choice.run_id
-        labels = distinct(
-            {one.run_id: run_label(one) for one in runs},
-            {one.run_id: moment(one.created) for one in runs},
-        )
         st.selectbox(
             "Run",
-            list(labels),
+            [one.run_id for one in runs],
             key="run_picker",
-            format_func=lambda run_id: labels.get(run_id, run_id),
+            format_func=distinct(
+                {one.run_id: run_label(one) for one in runs},
+                {one.run_id: moment(one.created) for one in runs},
+            ),
             help="All pages show this run. The newest is first; the demo is last.",
             on_change=lambda: choose_run(st.session_state["run_picker"]),
         )

@@ -65,11 +65,10 @@ def time_choice(view: ResultView) -> tuple[str, np.ndarray] | None:
     options = ([OWN] if own is not None else []) + list(done)
     if not options:
         return None
-    labels = distinct({OWN: "From the data"} | {one: done[one].name for one in done})
     st.session_state["time_choice"] = linked("time", options, options[0], what="latent time")
     chosen = st.selectbox(
         "Time", options, key="time_choice",
-        format_func=lambda one: labels.get(one, one),
+        format_func=distinct({OWN: "From the data"} | {one: done[one].name for one in done}),
         on_change=lambda: remember("time", st.session_state["time_choice"]),
         help="Where time begins is found from the velocities, or chosen by you.",
     )  # fmt: skip

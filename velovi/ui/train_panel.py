@@ -6,7 +6,6 @@ import time
 
 import streamlit as st
 
-from velovi.errors import StoreError
 from velovi.figures.theme import LIGHT
 from velovi.figures.training import leaves_out, training_data, training_figure
 from velovi.runs.folder import Progress, RunFolder, RunState
@@ -18,7 +17,6 @@ from velovi.ui.theme import current_theme, draw
 from velovi.ui.verdict import training_verdict
 from velovi.ui.words import STAGES, STATES, ago, device_name, duration
 
-_AFTER_TRAINING = ("posterior", "dynamics", "write")
 LOG_TAIL, LOG_LINES, LOG_HEIGHT = 20_000, 14, 320
 
 
@@ -74,8 +72,7 @@ def _headline(state: RunState, progress: Progress) -> None:
 
 
 def _steps(progress: Progress, state: RunState) -> None:
-    names = list(STAGES)
-    at = names.index(progress.stage) if progress.stage in names else -1
+    at = _stage_number(progress)
     parts = []
     for i, title in enumerate(STAGES.values()):
         if i < at:
@@ -91,8 +88,14 @@ def _steps(progress: Progress, state: RunState) -> None:
     st.progress(progress.fraction, text=f"{progress.message or 'Starting'}{count}")
 
 
+def _stage_number(progress: Progress) -> int:
+    """How many stages are done; -1 when none has begun."""
+    names = list(STAGES)
+    return names.index(progress.stage) if progress.stage in names else -1
+
+
 def _buttons(run: RunFolder, state: RunState, progress: Progress) -> None:
-    trained = progress.stage in _AFTER_TRAINING
+    trained = _stage_number(progress) > list(STAGES).index("train")
     busy = state in (RunState.CANCELLING, RunState.STOPPING)
     with st.container(horizontal=True):
         stop = st.button(
@@ -242,10 +245,16 @@ def queue(choices: list[Choice], shown: str | None) -> None:
     if not active:
         st.caption("Nothing is running and nothing waits.")
         return
+    _places(active, shown)
+    watch_states(tuple((one.run, one.state) for one in active))
+
+
+@st.fragment(run_every=3)
+def _places(active: list[Choice], shown: str | None) -> None:
+    """A row for each run; looked at again every few seconds, to see how far it has come."""
     ahead = sum(one.state != RunState.QUEUED for one in active)
     for place, choice in enumerate(active):
         _queued(choice, place - ahead + 1, shown=choice.run_id == shown)
-    watch_states(tuple((one.run, one.state) for one in active))
 
 
 def _queued(choice: Choice, place: int, *, shown: bool) -> None:
@@ -253,8 +262,13 @@ def _queued(choice: Choice, place: int, *, shown: bool) -> None:
     name, state, where, show = st.columns([3, 1.2, 2.4, 1], vertical_alignment="center")
     name.markdown(f"**{plain(choice.name)}**")
     state.badge(text, icon=icon, color=color)  # type: ignore[arg-type]
-    with where:
-        _where(choice, place)
+    if choice.state == RunState.QUEUED:
+        said = "next in line" if place == 1 else f"number {place} in line"
+    else:
+        progress = choice.run.progress()
+        count = f", {_count(progress)}" if progress.of else ""
+        said = f"{STAGES.get(progress.stage, 'starting').lower()}{count}"
+    where.caption(f"{said} · asked for {ago(choice.created)}")
     if show.button(
         "Shown" if shown else "Show", key=f"show_{choice.run_id}", width="stretch",
         disabled=shown, help="Watch this run above, stop it or cancel it.",
@@ -262,22 +276,6 @@ def _queued(choice: Choice, place: int, *, shown: bool) -> None:
         choose_run(choice.run_id)
         st.query_params.pop("dataset", None)
         st.rerun()
-
-
-@st.fragment(run_every=3)
-def _where(choice: Choice, place: int) -> None:
-    """How far a run has come, or how many are before it; looked at again every few seconds."""
-    try:
-        asked = choice.run.spec().created
-    except StoreError:
-        return  # deleted in another tab; the page is drawn anew in a moment
-    if choice.state == RunState.QUEUED:
-        said = "next in line" if place == 1 else f"number {place} in line"
-    else:
-        progress = choice.run.progress()
-        count = f", {_count(progress)}" if progress.of else ""
-        said = f"{STAGES.get(progress.stage, 'starting').lower()}{count}"
-    st.caption(f"{said} · asked for {ago(asked)}")
 
 
 @st.fragment(run_every=3)

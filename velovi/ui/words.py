@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from velovi.figures.embedding import ScaleKind
 from velovi.runs.folder import RunState
@@ -233,8 +233,10 @@ def moment(then: float) -> str:
     return time.strftime("%d %b %H:%M", time.localtime(then)).lstrip("0")
 
 
-def distinct(labels: Mapping[str, str], hints: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Labels of which no two are the same.
+def distinct(
+    labels: Mapping[str, str], hints: Mapping[str, str] | None = None
+) -> Callable[[str], str]:
+    """What each entry of a list is called, no two the same.
 
     A list of Streamlit knows its entries by their labels alone: of two that read the same it
     takes the last, whichever was chosen.
@@ -247,12 +249,17 @@ def distinct(labels: Mapping[str, str], hints: Mapping[str, str] | None = None) 
         What tells an entry from others that read the same, written before the label, where no
         narrow list cuts it off; a number does when that is not enough.
 
+    Returns
+    -------
+    The label of an id, for ``format_func``; an id that is none of the list's is its own label.
+
     Examples
     --------
-    >>> distinct({"a": "Gut", "b": "Gut", "c": "Liver"}, {"a": "3 May", "b": "4 May"})
-    {'a': '3 May · Gut', 'b': '4 May · Gut', 'c': 'Liver'}
-    >>> distinct({"a": "Gut", "b": "Gut"})
-    {'a': 'Gut', 'b': 'Gut (2)'}
+    >>> labels = {"a": "Gut", "b": "Gut", "c": "Liver"}
+    >>> list(map(distinct(labels, {"a": "3 May", "b": "4 May"}), "abcd"))
+    ['3 May · Gut', '4 May · Gut', 'Liver', 'd']
+    >>> list(map(distinct(labels), "abc"))
+    ['Gut', 'Gut (2)', 'Liver']
     """
     count = Counter(labels.values())
     found: dict[str, str] = {}
@@ -261,7 +268,7 @@ def distinct(labels: Mapping[str, str], hints: Mapping[str, str] | None = None) 
         told = f"{hints[one]} · {label}" if hints and count[label] > 1 else label
         found[one] = free_name(told, used, longest=len(told) + 7)
         used.add(found[one])
-    return found
+    return lambda one: found.get(one, one)
 
 
 def ago(then: float) -> str:
