@@ -18,17 +18,20 @@ import scipy.sparse as sp
 
 from velovi.config import PreprocessOptions
 from velovi.data import Preprocessed, PreprocessReport
+from velovi.data.embeddings import has_place, is_map, is_picture
 from velovi.data.read import (
+    READING,
     as_counts,
     is_whole,
-    label_colours,
+    label_colors,
     marked,
     require_cells,
     unique_names,
     validate,
     without_missing_labels,
 )
-from velovi.errors import DataError
+from velovi.data.storable import storable_name
+from velovi.errors import DataError, first_named
 from velovi.matrices import Allocate, gene_blocks, in_memory, let_go
 from velovi.scaling import MIN_GAMMA, filter_signal, min_max, steady_state_line
 
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float], None]
 # scanpy's names; None decides by the number of cells
 _SEARCHES = {"auto": None, "exact": "sklearn", "approximate": "pynndescent"}
+COMPUTED_UMAP = "X_umap_computed"
+"""Name of a UMAP of ours beside one that the file brought."""
 _UMAP_CELLS_A_MINUTE = 50_000  # on one core of 2026; umap-learn uses one when it has a seed
 
 
@@ -80,6 +85,7 @@ def preprocess(
     *,
     progress: Progress | None = None,
     allocate: Allocate = in_memory,
+    keep_empty: bool = False,
 ) -> Preprocessed:
     """Filter, normalise, smooth and scale.
 
@@ -93,6 +99,9 @@ def preprocess(
         Called as ``progress(message, fraction)`` before each step, fraction from 0 to 1.
     allocate
         Gives the dense matrices ``Ms`` and ``Mu``; see :class:`velovi.matrices.MatrixStore`.
+    keep_empty
+        Keep the genes that ``options.genes_to_keep`` names even without any counts, as zeros; a
+        saved model needs all of its genes.
 
     Returns
     -------
@@ -110,13 +119,15 @@ def preprocess(
         ``genes_to_keep`` names a gene that is not there.
     """
     options = options or PreprocessOptions()
+    if adata.isbacked:
+        adata = adata.to_memory()
     tell: Progress = progress or (lambda message, fraction: None)
     tell("Checking the counts", 0.0)
     validate(adata, options.spliced_layer, options.unspliced_layer)
     require_cells(adata.n_obs)
     state = _start(adata, unique_names(adata.var_names), options)
     tell("Filtering genes by counts", 0.05)
-    _filter_counts(state, options.min_shared_counts)
+    _filter_counts(state, options.min_shared_counts, keep_empty=keep_empty)
     _check_genes_left(state)
     tell("Choosing variable genes", 0.15)
     logged = _filter_variable(state, options.n_top_genes)
@@ -127,14 +138,11 @@ def preprocess(
     fallback = _filter_r2(state, weights, apply=options.filter_on_r2)
     _check_genes_left(state)
     out = _assemble(adata, state, graph, weights, allocate)
-    if options.compute_umap and _needs_umap(out):
-        import scanpy as sc
-
+    if options.compute_umap and not any(is_picture(*one) for one in out.obsm.items()):
         minutes = 1 + out.n_obs // _UMAP_CELLS_A_MINUTE
         wait = "the first one takes up to a minute" if minutes == 1 else f"about {minutes} minutes"
         tell(f"Computing the UMAP ({wait})", 0.7)
-        with warnings.catch_warnings(action="ignore"):
-            sc.tl.umap(out, random_state=options.seed)
+        _add_umap(out, options.seed, state.notes)
     tell("Preprocessing is done", 1.0)
     return Preprocessed(out, _report(adata, state, options, fallback))
 
@@ -174,6 +182,7 @@ def _start(adata: AnnData, names: pd.Index, options: PreprocessOptions) -> _Stat
         for kind, index in (("Gene", adata.var_names), ("Cell", adata.obs_names))
         if not index.is_unique
     ]
+    notes += [str(note) for note in adata.uns.get(READING, {}).get("notes", ())]
     if "Ms" in adata.layers:
         notes.append("The smoothed layers of the file were ignored and computed anew from counts.")
     spliced = as_counts(adata.layers[options.spliced_layer])
@@ -240,11 +249,18 @@ def _check_genes_left(state: _State) -> None:
         )
 
 
-def _filter_counts(state: _State, minimum: int) -> None:
+def _filter_counts(state: _State, minimum: int, *, keep_empty: bool) -> None:
     total = np.asarray((state.spliced + state.unspliced).sum(axis=0)).ravel()
     empty = total == 0
+    if keep_empty:
+        if (kept := state.table.index[empty & state.forced]).size:
+            state.notes.append(
+                f"Genes of the trained model without any counts here: {first_named(kept)}. They "
+                "were kept as zeros."
+            )
+        empty = empty & ~state.forced
     if (lost := state.table.index[empty & state.forced]).size:
-        state.notes.append("Without any counts and so not kept: " + ", ".join(lost) + ".")
+        state.notes.append(f"Without any counts and so not kept: {first_named(lost)}.")
     state.forced = state.forced & ~empty
     shared = state.table["shared_counts"].to_numpy()
     reasons = [
@@ -354,21 +370,56 @@ def _assemble(
     var["shared_counts"] = rows["shared_counts"]
     logged, obsp = state.scaled("x").log1p(), dict(graph.obsp)
     out = AnnData(logged, obs=obs, var=var, layers=layers, obsp=obsp)
-    for name, values in adata.obsm.items():
-        if isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "fiu":
-            out.obsm[name] = values.copy()
+    _add_embeddings(adata, out, state.notes)
     out.obsm["X_pca"] = graph.obsm["X_pca"]  # the space in which the neighbours were found
     out.uns["neighbors"] = dict(graph.uns["neighbors"])
-    out.uns.update(label_colours(adata, obs))
+    colors, notes = label_colors(adata, obs)
+    out.uns.update(colors)
+    state.notes += notes
+    if READING in adata.uns:
+        out.uns[READING] = adata.uns[READING]
     return out
 
 
-def _needs_umap(adata: AnnData) -> bool:
-    return not any(
-        name.startswith("X_") and "pca" not in name.lower() and values.shape[1] == 2
-        for name, values in adata.obsm.items()
-        if np.isfinite(values).all()
-    )
+def _add_umap(adata: AnnData, seed: int, notes: list[str]) -> None:
+    """Compute a UMAP; one that the file brought, though nobody can draw it, keeps its name."""
+    import scanpy as sc
+
+    brought = adata.obsm.pop("X_umap", None)
+    with warnings.catch_warnings(action="ignore"):
+        sc.tl.umap(adata, random_state=seed)
+    if brought is not None:
+        adata.obsm[COMPUTED_UMAP] = adata.obsm["X_umap"]
+        adata.obsm["X_umap"] = brought
+        notes.append(
+            f"The file's own X_umap has no two columns of places that can be drawn; a UMAP was "
+            f"computed and is called {COMPUTED_UMAP}."
+        )
+
+
+def _add_embeddings(adata: AnnData, out: AnnData, notes: list[str]) -> None:
+    """Take over what ``obsm`` holds of numbers, as it is."""
+    for name, values in adata.obsm.items():
+        if hasattr(values, "to_numpy"):
+            if not all(kind.kind in "fiub" for kind in values.dtypes):
+                notes.append(f"'{name}' of obsm was left out: its columns are not all numbers.")
+                continue
+            values = values.to_numpy(dtype=np.float64)
+        if isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "fiu":
+            out.obsm[name] = values.copy()
+            lost = int((~has_place(values)).sum()) if is_map(name, values) else 0
+            if lost:
+                cells = "1 cell has" if lost == 1 else f"{lost:,} cells have"
+                notes.append(f"{cells} no place in '{name}' and will not be drawn there.")
+        else:
+            notes.append(f"'{name}' of obsm was left out: it is no table of numbers.")
+    if "X_pca" in out.obsm:
+        kept = storable_name("X_pca_from_file", out.obsm)
+        out.obsm[kept] = out.obsm["X_pca"]
+        notes.append(
+            f"The file's own X_pca is kept as {kept}; X_pca is the space in which neighbours were "
+            "found."
+        )
 
 
 def _report(

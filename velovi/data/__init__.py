@@ -20,6 +20,9 @@ Kind = Literal["categorical", "numeric", "text"]
 MIN_CELLS = 30
 """Fewest cells with which neighbourhoods, and so velocities, mean anything."""
 
+MOST_GROUPS = 120
+"""Groups of cells that are shown apart; more cannot be told apart, and drawing them takes long."""
+
 UNSPLICED_ALIASES: tuple[str, ...] = (
     "unspliced", "nascent", "nuclear", "nuc", "nucleus", "intronic", "u", "mu"
 )  # fmt: skip
@@ -144,7 +147,29 @@ class DatasetSummary:
             for name, kind in parts.items()
             if name in values
         }
-        return cls(**{**values, **rebuilt})
+        summary = cls(**{**values, **rebuilt})
+        summary._check_kinds()
+        return summary
+
+    def _check_kinds(self) -> None:
+        """Raise TypeError where a damaged file says something of another kind."""
+        texts = [self.spliced_layer, self.unspliced_layer, self.label_column]
+        texts += [one.name for one in self.layers] + [one.name for one in self.columns]
+        texts += [one.name for one in self.embeddings]
+        texts += [text for one in self.problems for text in (one.what, one.remedy)]
+        numbers = [self.unspliced_fraction, *(one.total for one in self.layers)]
+        numbers += list(self.unspliced_fraction_by_label.values())
+        counts = [self.n_cells, self.n_genes, *(one.n_dims for one in self.embeddings)]
+        counts += [n for one in self.columns for n in (one.n_unique, one.n_missing)]
+        right = (
+            all(one is None or isinstance(one, str) for one in texts)
+            and all(one is None or type(one) in (int, float) for one in numbers)
+            and all(type(one) is int for one in counts)
+            and all(one.level in ("error", "warning", "note") for one in self.problems)
+            and all(one.kind in ("categorical", "numeric", "text") for one in self.columns)
+        )
+        if not right:
+            raise TypeError("this is no summary of a file")
 
 
 @dataclass(frozen=True)

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from velovi.data import (
     MIN_CELLS,
+    MOST_GROUPS,
     ColumnInfo,
     DatasetSummary,
     EmbeddingInfo,
-    Kind,
     LayerInfo,
     Level,
     Problem,
     guess_layers,
     usual_labels,
 )
-from velovi.data.read import COPY_AGAIN, MAKE_LAYERS, unreadable_reason
+from velovi.data.groups import merge_small_groups
+from velovi.data.h5ad import COPY_AGAIN, H5adFile, Matrix, as_data_error, by
+from velovi.data.read import MAKE_LAYERS, unreadable_reason
+from velovi.errors import DataError
 
 BLOCK = 1_000_000
 """Values read at a time."""
 
 BATCHES = ("batch", "sample", "donor", "replicate", "orig.ident", "library", "patient", "dataset")
 _BARCODE = re.compile(r"^(?P<before>.*?)[ACGT]{10,}x?(?P<after>.*)$")
-_TROUBLE = (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError)
-"""What h5py raises, and what our own look at an unexpected content may raise."""
 
 
 def inspect_file(path: Path | str) -> DatasetSummary:
@@ -55,11 +54,16 @@ def inspect_file(path: Path | str) -> DatasetSummary:
         what = f"This is not an AnnData (.h5ad) file but {found}."
         return DatasetSummary(problems=(Problem("error", what, remedy),))
     try:
-        with h5py.File(path, "r") as file:
-            return _Look(file).summary()
-    except _TROUBLE as error:
-        what = f"The contents of the file are damaged or in an unknown layout ({error})."
-        return DatasetSummary(problems=(Problem("error", what, COPY_AGAIN),))
+        with as_data_error(path), h5py.File(path, "r") as file:
+            return _Look(H5adFile(file)).summary()
+    except DataError as error:
+        return DatasetSummary(problems=(_problem(error),))
+
+
+def _problem(error: DataError) -> Problem:
+    parts = [error.what, f"found {error.found}" if error.found else ""]
+    what = ": ".join(part for part in parts if part)
+    return Problem("error", f"{what[:1].upper()}{what[1:]}.", error.remedy or COPY_AGAIN)
 
 
 @dataclass
@@ -76,11 +80,10 @@ class _Scan:
 class _Look:
     """One open file: the parts of the summary, and the problems met on the way."""
 
-    def __init__(self, file: h5py.File) -> None:
+    def __init__(self, file: H5adFile) -> None:
         self.file = file
         self.problems: list[Problem] = []
-        self.obs_names, self.var_names = _index(file["obs"]), _index(file["var"])
-        self.shape = (len(self.obs_names), len(self.var_names))
+        self.shape = file.shape
         self.codes: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def add(self, level: Level, what: str, remedy: str = "") -> None:
@@ -106,33 +109,31 @@ class _Look:
         if missing:
             what = f"{missing:,} cells have no value in '{label}'."
             self.add("warning", what, "They will be shown as 'unlabelled'.")
+        for name in self.file.columns["var"].values():
+            self.file.column("var", name)  # what cannot be read is noted
+        self.problems += self.file.problems
         order = {"error": 0, "warning": 1, "note": 2}
         problems = sorted(self.problems, key=lambda one: order[one.level])
         return replace(draft, problems=tuple(problems))
 
     def _columns(self) -> tuple[ColumnInfo, ...]:
         found = []
-        for name in _column_names(self.file["obs"]):
-            try:
-                kind, codes, values = _column(self.file, name)
-            except _TROUBLE:
-                self.add("note", f"The column '{name}' of the cells could not be read.")
+        for name, given in self.file.columns["obs"].items():
+            column = self.file.column("obs", given)
+            if column is None:
                 continue
-            if kind != "numeric":
+            codes, values = column.codes()
+            if column.kind != "numeric":
                 self.codes[name] = codes, values
-            n_missing = int((codes < 0).sum())
             n_unique = len(np.unique(codes[codes >= 0]))
-            found.append(ColumnInfo(name, kind, n_unique, n_missing))
+            found.append(ColumnInfo(name, column.kind, n_unique, int((codes < 0).sum())))
         return tuple(found)
 
     def _embeddings(self) -> tuple[EmbeddingInfo, ...]:
-        shapes = {name: _shape(one) for name, one in self.file.get("obsm", {}).items()}
         return tuple(
-            EmbeddingInfo(name, shape[1])
-            for name, shape in shapes.items()
-            if isinstance(self.file["obsm"][name], h5py.Dataset)
-            and len(shape) == 2
-            and shape[1] >= 2
+            EmbeddingInfo(name, n_columns)
+            for name, (_, n_columns) in self.file.embeddings.items()
+            if n_columns >= 2
         )
 
     def _check_size(self) -> None:
@@ -144,7 +145,7 @@ class _Look:
             self.add("error", what, "Use a file with more cells.")
 
     def _check_names(self, columns: tuple[ColumnInfo, ...]) -> None:
-        for kind, names in (("gene", self.var_names), ("cell", self.obs_names)):
+        for kind, names in (("gene", self.file.var_names), ("cell", self.file.obs_names)):
             n_repeated = len(names) - len(set(names))
             if n_repeated:
                 what = f"{n_repeated:,} {kind} names occur more than once."
@@ -152,7 +153,7 @@ class _Look:
         has_batch = any(
             word in one.name.lower() for one in columns for word in BATCHES if one.n_unique > 1
         )
-        matches = [_BARCODE.match(name) for name in self.obs_names]
+        matches = [_BARCODE.match(name) for name in self.file.obs_names]
         groups = Counter(one.group("before", "after") for one in matches if one)
         # rare endings come from making names unique, not from samples
         n_samples = sum(n * len(groups) >= 0.25 * len(matches) for n in groups.values())
@@ -162,42 +163,59 @@ class _Look:
             self.add("warning", what, remedy)
 
     def _scan_layers(self) -> tuple[tuple[LayerInfo, ...], dict[str, _Scan]]:
+        """Describe every layer, and go through those two that a run would use."""
+        found: dict[str, Matrix] = {}
+        for name in self.file.paths("layers"):
+            try:
+                found[name] = self.file.matrix(f"layers/{name}")
+            except DataError as error:
+                self._left_out(name, error)
+        guessed = guess_layers(list(found))
         layers, scans = [], {}
-        for name, node in self.file.get("layers", {}).items():
-            sparse, dtype = isinstance(node, h5py.Group), str(_values(node).dtype)
-            layer = LayerInfo(name, sparse, dtype, None, None)
-            if _shape(node) != self.shape:
+        for name, matrix in found.items():
+            sparse = matrix.layout != "dense"
+            layer = LayerInfo(name, sparse, str(matrix.values.dtype), None, None)
+            if matrix.shape != self.shape:
+                level: Level = "error" if name in guessed else "note"
                 what = (
-                    f"Layer '{name}' is {_by(_shape(node))}, but the tables list {_by(self.shape)}."
+                    f"Layer '{name}' is {by(matrix.shape)}, but the tables list {by(self.shape)}."
                 )
-                self.add("error", what, "Write the file again with matching cells and genes.")
+                self.add(level, what, "Write the file again with matching cells and genes.")
             else:
                 try:
-                    scan = scans[name] = _scan(node, self.shape)
+                    with as_data_error(Path(name)):
+                        scan = scans[name] = _scan(matrix, self.shape)
                     total = float(scan.cell_totals.sum())
                     total_or_none = total if np.isfinite(total) else None
                     layer = replace(layer, integer=scan.integer, total=total_or_none)
-                except _TROUBLE as error:
-                    self.add("error", f"Layer '{name}' cannot be read ({error}).", COPY_AGAIN)
+                except DataError as error:
+                    self._left_out(name, error, needed=name in guessed)
             layers.append(layer)
-        if "X" in self.file and _shape(self.file["X"]) != self.shape:
-            what = f"X is {_by(_shape(self.file['X']))}, but the tables list {_by(self.shape)}."
-            self.add("error", what, "Write the file again with matching cells and genes.")
         return tuple(layers), scans
+
+    def _left_out(self, name: str, error: DataError, *, needed: bool | None = None) -> None:
+        """Say that a layer cannot be read: an error where a run needs it, else a note."""
+        if needed is None:
+            needed = name in guess_layers([name, *self.file.paths("layers")])
+        why = error.found or error.what
+        what = f"Layer '{name}' cannot be read: {why}."
+        self.add("error" if needed else "note", what, error.remedy or COPY_AGAIN)
 
     def _check_layers_found(self, draft: DatasetSummary) -> None:
         chosen = {"spliced": draft.spliced_layer, "unspliced": draft.unspliced_layer}
-        absent = [kind for kind, name in chosen.items() if name is None]
+        everything = dict(zip(chosen, guess_layers(self.file.paths("layers")), strict=True))
+        # of a layer that is there but unreadable, that is said already
+        absent = [kind for kind, name in chosen.items() if name is None and not everything[kind]]
         if absent:
             names = ", ".join(f"'{one.name}'" for one in draft.layers) or "none"
             what = f"No layer of {' and '.join(absent)} counts was found (layers: {names})."
             self.add("error", what, MAKE_LAYERS + " If a layer has another name, choose it.")
-            columns = [*_column_names(self.file["obs"]), *_column_names(self.file["var"])]
+            columns = [name for table in self.file.columns.values() for name in table.values()]
             old = [name for name in columns if "velocity" in name.lower()]
             if old:
                 what = f"An earlier velocity analysis left results ({', '.join(old[:4])})."
                 self.add("warning", what, "Use the file from before, which still has the layers.")
-        elif (draft.spliced_layer, draft.unspliced_layer) != ("spliced", "unspliced"):
+        elif None not in chosen.values() and tuple(chosen.values()) != ("spliced", "unspliced"):
             names = f"'{draft.spliced_layer}' and '{draft.unspliced_layer}'"
             what = f"{names} were taken as the spliced and unspliced counts."
             self.add("note", what, "Please check.")
@@ -239,7 +257,7 @@ class _Look:
             self.add("warning", what, remedy)
         by_label: dict[str, float] = {}
         if draft.label_column in self.codes:
-            codes, names = self.codes[draft.label_column]
+            codes, names = merge_small_groups(*self._groups(draft.label_column))
             known = codes >= 0
             parts = [
                 np.bincount(codes[known], weights=one[known], minlength=len(names))
@@ -253,6 +271,14 @@ class _Look:
             self._check_fractions(fraction, by_label)
         return replace(draft, unspliced_fraction=fraction, unspliced_fraction_by_label=by_label)
 
+    def _groups(self, label: str) -> tuple[np.ndarray, list[object]]:
+        codes, names = self.codes[label]
+        if len(names) > MOST_GROUPS:
+            what = f"'{label}' has {len(names):,} kinds, more than can be told apart."
+            remedy = f"The {MOST_GROUPS - 1} largest are shown by themselves, the others together."
+            self.add("note", what, remedy)
+        return codes, list(names)
+
     def _check_fractions(self, overall: float, by_label: dict[str, float]) -> None:
         odd = [f"'{name}' ({one:.1%})" for name, one in by_label.items() if not _usual(one)]
         if odd and _usual(overall):
@@ -264,88 +290,24 @@ def _usual(fraction: float) -> bool:
     return 0.05 <= fraction <= 0.5
 
 
-def _by(shape: tuple[int, ...]) -> str:
-    return " x ".join(f"{side:,}" for side in shape)
-
-
 def _suggest_label(columns: tuple[ColumnInfo, ...]) -> str | None:
     usable = [one.name for one in columns if one.kind != "numeric" and one.n_unique >= 2]
+    few = {one.name for one in columns if one.n_unique <= MOST_GROUPS}
     usual = usual_labels(usable)
     if usual:
-        return usual[0]
+        return next((name for name in usual if name in few), usual[0])
     for one in columns:
         if one.kind == "categorical" and 2 <= one.n_unique <= 60:
             return one.name
     return None
 
 
-# Reading HDF5 ------------------------------------------------------------------------------------
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _array(node: h5py.Dataset | h5py.Group) -> tuple[np.ndarray, np.ndarray]:
-    """Values of one column, and a mask of those that are missing, both (n,)."""
-    if isinstance(node, h5py.Group):  # nullable arrays: values and mask
-        return _array(node["values"])[0], np.asarray(node["mask"][:], dtype=bool)
-    values = node[:]
-    if values.dtype.kind in "OS":
-        values = np.array([_text(one) for one in values.tolist()], dtype=object)
-        return values, np.isin(values, ["", "nan", "NaN", "None"])
-    return values, np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
-
-
-def _index(table: h5py.Dataset | h5py.Group) -> list[str]:
-    if isinstance(table, h5py.Dataset):  # anndata < 0.7: a compound array, names in field one
-        return [_text(one) for one in table[table.dtype.names[0]].tolist()]
-    values, _ = _array(table[_text(table.attrs.get("_index", "_index"))])
-    return [str(one) for one in values.tolist()]
-
-
-def _column_names(table: h5py.Dataset | h5py.Group) -> list[str]:
-    if isinstance(table, h5py.Dataset):
-        return list(table.dtype.names[1:])
-    return [_text(one) for one in table.attrs.get("column-order", [])]
-
-
-def _column(file: h5py.File, name: str) -> tuple[Kind, np.ndarray, np.ndarray]:
-    """Kind of a column of obs, code of each cell (-1 for missing) and the values of the codes."""
-    table = file["obs"]
-    old = isinstance(table, h5py.Dataset)
-    node = table[name]
-    if isinstance(node, h5py.Group) and "codes" in node:
-        return "categorical", node["codes"][:].astype(int), _array(node["categories"])[0]
-    if not old and "categories" in getattr(node, "attrs", {}):  # anndata 0.7: a reference
-        return "categorical", node[:].astype(int), _array(file[node.attrs["categories"]])[0]
-    if old and f"uns/{name}_categories" in file:
-        return "categorical", node.astype(int), _array(file[f"uns/{name}_categories"])[0]
-    values, missing = _array(node)
-    kind: Kind = "text" if values.dtype.kind in "OSU" else "numeric"
-    kind = "categorical" if values.dtype.kind == "b" else kind
-    codes = np.full(len(values), -1)
-    uniques, codes[~missing] = np.unique(values[~missing], return_inverse=True)
-    return kind, codes, uniques
-
-
-def _values(node: h5py.Dataset | h5py.Group) -> h5py.Dataset:
-    return node["data"] if isinstance(node, h5py.Group) else node
-
-
-def _shape(node: h5py.Dataset | h5py.Group) -> tuple[int, ...]:
-    if isinstance(node, h5py.Dataset):
-        return tuple(node.shape)
-    stored = node.attrs.get("shape", node.attrs.get("h5sparse_shape", ()))
-    return tuple(int(side) for side in stored)
-
-
-def _scan(node: h5py.Dataset | h5py.Group, shape: tuple[int, ...]) -> _Scan:
+def _scan(matrix: Matrix, shape: tuple[int, int]) -> _Scan:
     """One pass over a matrix in blocks; totals are float64."""
     totals = np.zeros(shape[0])
     bad_cells, bad_genes = np.zeros(shape[0], dtype=bool), np.zeros(shape[1], dtype=bool)
     n_bad, integer = 0, True
-    for rows, columns, values in _blocks(node, shape):
+    for rows, columns, values in matrix.blocks(BLOCK):
         bad = ~np.isfinite(values) | (values < 0)
         if bad.any():
             n_bad += int(bad.sum())
@@ -354,28 +316,3 @@ def _scan(node: h5py.Dataset | h5py.Group, shape: tuple[int, ...]) -> _Scan:
             integer = bool(np.array_equal(values, np.rint(values)))
         totals += np.bincount(rows, weights=values, minlength=shape[0])
     return _Scan(integer, totals, n_bad, int(bad_cells.sum()), int(bad_genes.sum()))
-
-
-def _blocks(
-    node: h5py.Dataset | h5py.Group, shape: tuple[int, ...]
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Cells, genes and values of at most about ``BLOCK`` entries at a time."""
-    if isinstance(node, h5py.Dataset):
-        step = max(1, BLOCK // max(shape[1], 1))
-        for start in range(0, shape[0], step):
-            part = node[start : start + step]
-            rows, columns = np.indices(part.shape, dtype=np.int64).reshape(2, -1)
-            yield rows + start, columns, part.ravel()
-        return
-    kind = _text(node.attrs.get("encoding-type", node.attrs.get("h5sparse_format", "csr")))
-    by_gene = kind.startswith("csc")
-    pointers = node["indptr"][:].astype(np.int64)
-    n_major, n_values = shape[1] if by_gene else shape[0], node["data"].shape[0]
-    if len(pointers) != n_major + 1 or pointers[-1] != n_values or (np.diff(pointers) < 0).any():
-        raise ValueError("its index does not fit its values")
-    for start in range(0, n_values, BLOCK):
-        stop = min(start + BLOCK, n_values)
-        counts = np.diff(np.clip(pointers, start, stop))
-        major, minor = np.repeat(np.arange(n_major), counts), node["indices"][start:stop]
-        values = node["data"][start:stop]
-        yield (minor, major, values) if by_gene else (major, minor, values)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
-from velovi.data import MIN_CELLS
-from velovi.errors import DataError, UnknownNameError
+from velovi.data import MIN_CELLS, guess_layers
+from velovi.data.colors import group_colors
+from velovi.data.h5ad import (
+    COPY_AGAIN,
+    Column,
+    H5adFile,
+    by,
+    first_outside_link,
+    open_h5ad,
+    require_stored_below,
+)
+from velovi.data.storable import clean_text, renamed
+from velovi.errors import DataError, UnknownNameError, first_named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +37,8 @@ MAKE_LAYERS = (
     "Count spliced and unspliced RNA from the raw reads with velocyto, STARsolo (--soloFeatures "
     "Gene Velocyto), alevin-fry or kb (kallisto bustools), and put both counts into layers."
 )
-COPY_AGAIN = "Copy or download the file again and compare its size with the original."
+READING = "velovi_reading"
+"""Where ``uns`` says how a file was read: ``notes``, and ``names`` that differ from the file's."""
 
 
 def unreadable_reason(path: Path) -> tuple[str, str] | None:
@@ -43,7 +56,9 @@ def unreadable_reason(path: Path) -> tuple[str, str] | None:
             return _describe_hdf5(file)
     except PermissionError:
         return "a file this computer may not read", "Change the permissions of the file."
-    except (OSError, RuntimeError, KeyError):
+    except DataError as error:
+        return f"a file that cannot be what it says ({error.what})", error.remedy or COPY_AGAIN
+    except Exception:  # noqa: BLE001 - a damaged file makes h5py raise nearly every built-in kind
         return "a truncated or damaged HDF5 file", COPY_AGAIN
 
 
@@ -71,14 +86,19 @@ def _describe_bytes(start: bytes) -> tuple[str, str]:
 
 
 def _describe_hdf5(file: h5py.File) -> tuple[str, str] | None:
-    if file.attrs.get("encoding-type") == "MuData" or ("mod" in file and "X" not in file):
-        names = ", ".join(file.get("mod", {}))
+    kind = file.attrs.get("encoding-type", "")
+    if (isinstance(kind, str) and kind == "MuData") or ("mod" in file and "X" not in file):
+        names = ", ".join(map(clean_text, file.get("mod", {})))
         return (
             f"a MuData file of several modalities ({names})",
             "Save the RNA modality by itself: mudata.read(...).mod['rna'].write_h5ad('rna.h5ad').",
         )
     if "row_attrs" in file and "col_attrs" in file:
-        return "a loom file", "Convert it: anndata.io.read_loom(...).write_h5ad('data.h5ad')."
+        return (
+            "a loom file",
+            "Convert it: pip install loompy, then "
+            "anndata.io.read_loom(...).write_h5ad('data.h5ad').",
+        )
     if "matrix" in file and "obs" not in file:
         return "a 10x Genomics matrix without spliced and unspliced counts", MAKE_LAYERS
     if "obs" not in file or "var" not in file:
@@ -86,7 +106,7 @@ def _describe_hdf5(file: h5py.File) -> tuple[str, str] | None:
             "an HDF5 file without tables of cells (obs) and genes (var)",
             "Save the data as .h5ad with anndata or scanpy.",
         )
-    if (outside := _first_outside_link(file)) is not None:
+    if (outside := first_outside_link(file)) is not None:
         return (
             f"an HDF5 file that takes {outside!r} from another file",
             "Save the data into one file: anndata.read_h5ad(...).write_h5ad('whole.h5ad').",
@@ -94,41 +114,36 @@ def _describe_hdf5(file: h5py.File) -> tuple[str, str] | None:
     return None
 
 
-def _first_outside_link(group: h5py.Group, path: str = "") -> str | None:
-    """The first part of a file that is kept elsewhere; opening it could read any file here."""
-    for name in group:
-        here = f"{path}/{name}"
-        link = group.get(name, getlink=True)
-        if isinstance(link, h5py.ExternalLink):
-            return here
-        if isinstance(link, h5py.SoftLink):
-            continue  # leads to another place in the same file, which is looked at by itself
-        one = group[name]
-        if isinstance(one, h5py.Dataset):
-            if one.external or one.is_virtual:
-                return here
-        elif (found := _first_outside_link(one, here)) is not None:
-            return found
-    return None
-
-
-def read(path: Path | str) -> AnnData:
+def read(path: Path | str, *, layers: tuple[str, str] | None = None) -> AnnData:
     """Read a file of spliced and unspliced counts.
 
     Parameters
     ----------
     path
         The file; its ending says how it is read.
+    layers
+        Read only these two layers, and of the rest only what a run uses: X, the tables of cells
+        and genes, embeddings and colours. Everything that can be read when left out.
 
     Returns
     -------
     AnnData
-        In memory, exactly as stored, (cells, genes).
+        In memory, as stored, (cells, genes). ``uns["velovi_reading"]`` has ``notes`` on parts that
+        were left out or kept under another name, and ``names`` (JSON) of the latter.
 
     Raises
     ------
     DataError
         The file is missing, of another kind, or damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "cells.h5ad"
+    >>> from velovi import simulate
+    >>> simulate(40, 10).write_h5ad(path)
+    >>> read(path).shape
+    (40, 10)
     """
     path = Path(path)
     reader = READERS.get(path.suffix.lower())
@@ -141,43 +156,148 @@ def read(path: Path | str) -> AnnData:
             found=reason[0] if reason else repr(path.suffix or path.name),
             remedy=reason[1] if reason else "Save the data as .h5ad with anndata or scanpy",
         )
-    return reader(path)
+    return reader(path, layers)
 
 
-def _read_h5ad(path: Path) -> AnnData:
+def _read_h5ad(path: Path, layers: tuple[str, str] | None) -> AnnData:
     reason = unreadable_reason(path)
     if reason is not None:
-        raise _unreadable(path, *reason)
-    import anndata
+        found, remedy = reason
+        raise DataError(
+            "the file cannot be opened",
+            where=path.name,
+            expected="an AnnData file (.h5ad)",
+            found=found,
+            remedy=remedy,
+        )
+    return open_h5ad(path, lambda file: _assemble(file, layers))
 
-    problem: Exception
+
+def _assemble(file: H5adFile, layers: tuple[str, str] | None) -> AnnData:
+    import pandas as pd
+    from anndata import AnnData
+
+    names = {"obs": file.obs_names, "var": file.var_names}
+    tables = {}
+    for table, rows in names.items():
+        columns = {
+            stored: column
+            for stored, given in file.columns[table].items()  # type: ignore[index]
+            if (column := file.column(table, given)) is not None  # type: ignore[arg-type]
+        }
+        frame = pd.DataFrame(index=pd.Index(rows, dtype=object))
+        frame = frame.assign(**{name: _series(one, rows, table) for name, one in columns.items()})
+        called = file.index_name(table)  # type: ignore[arg-type]
+        frame.index.name = None if called in frame.columns else called
+        tables[table] = frame
+    with warnings.catch_warnings(action="ignore"):  # names that repeat are told about elsewhere
+        adata = AnnData(_read_x(file), obs=tables["obs"], var=tables["var"])
+    chosen = _chosen_layers(file, layers)
+    needed = layers or guess_layers(chosen)
+    for name in chosen:
+        try:
+            matrix = file.matrix(f"layers/{name}")
+            if matrix.shape != file.shape:
+                raise DataError(f"it is {by(matrix.shape)}, but the tables list {by(file.shape)}")
+            adata.layers[name] = matrix.read()
+        except DataError as error:
+            if name in needed:
+                raise
+            file.note(f"Layer '{name}' was left out: {error.what}.")
+    for name in file.embeddings:
+        values = file.embedding(name)
+        if values is not None:
+            adata.obsm[name] = values
+    for stored, given in file.columns["obs"].items():
+        colors = file.colors(given)
+        if colors is not None:
+            adata.uns[f"{stored}_colors"] = colors
+    if layers is None:
+        _read_rest(file, adata)
+    adata.uns[READING] = {
+        "notes": np.array([one.what for one in file.problems], dtype=object),
+        "names": json.dumps(_renamed(file)),
+    }
+    return adata
+
+
+def _renamed(file: H5adFile) -> dict[str, dict[str, str]]:
+    """``{stored: name in the file}`` of what is stored under another name, by its place."""
+    return {
+        "obs": renamed(file.columns["obs"]),
+        "var": renamed(file.columns["var"]),
+        "obsm": renamed({name: path for name, (path, _) in file.embeddings.items()}),
+    }
+
+
+def _series(column: Column, index: list[str], table: str) -> Any:
+    import pandas as pd
+
+    if column.categories is not None:
+        # what repeats among the categories is one category
+        names, place = np.unique(column.categories.astype(object).astype(str), return_inverse=True)
+        if len(names) < len(column.categories):
+            codes = np.append(place, -1)[column.values]
+            return pd.Categorical.from_codes(codes, pd.Index(names, dtype=object))
+        categories = pd.Index(column.categories)
+        return pd.Categorical.from_codes(column.values, categories, ordered=column.ordered)
+    if column.kind == "text":
+        values = column.values.copy()
+        values[column.missing] = np.nan if table == "obs" else ""
+        return pd.Series(values, index=index, dtype=object).array
+    if column.missing.any() and column.values.dtype.kind != "f":
+        numbers = pd.Series(column.values.astype(object)).mask(column.missing)
+        return numbers.astype("boolean" if column.values.dtype.kind == "b" else "Float64").array
+    return column.values
+
+
+def _read_x(file: H5adFile) -> Any:
+    if "X" not in file.file:
+        return None
     try:
-        # duplicate names and old formats are reported by inspect_file and preprocess
-        with warnings.catch_warnings(action="ignore"):
-            return anndata.read_h5ad(path)
-    except MemoryError as error:
-        raise _unreadable(path, "a file too large for memory", "Use a larger machine") from error
-    except Exception as error:  # noqa: BLE001  h5py and anndata raise nearly every built-in kind
-        problem = error
-    text = next(iter(str(problem).strip().splitlines()), type(problem).__name__)
-    raise _unreadable(
-        path,
-        f"a file whose contents are damaged or incomplete ({text})",
-        COPY_AGAIN,
-    ) from problem
+        matrix = file.matrix("X")
+        if matrix.shape != file.shape:
+            raise DataError(f"X is {by(matrix.shape)}, but the tables list {by(file.shape)}")
+        return matrix.read()
+    except DataError as error:
+        file.note(f"X of the file was left out: {error.what}.")
+    except (OSError, RuntimeError, ValueError, KeyError):
+        file.note("X of the file was left out: it is damaged.")
+    return None
 
 
-def _unreadable(path: Path, found: str, remedy: str) -> DataError:
-    return DataError(
-        "the file cannot be opened",
-        where=path.name,
-        expected="an AnnData file (.h5ad)",
-        found=found,
-        remedy=remedy,
-    )
+def _chosen_layers(file: H5adFile, layers: tuple[str, str] | None) -> list[str]:
+    there = file.paths("layers")
+    if layers is None:
+        return there
+    for name in layers:
+        if name not in there:
+            raise missing_layer(name, there)
+    return list(dict.fromkeys(layers))
 
 
-READERS: dict[str, Callable[[Path], AnnData]] = {".h5ad": _read_h5ad}
+def _read_rest(file: H5adFile, adata: AnnData) -> None:
+    """What no run uses, for those who read the file in a notebook."""
+    from anndata.io import read_elem
+
+    for part in ("uns", "obsp", "varm", "varp"):
+        group = file.file.get(part)
+        if not isinstance(group, h5py.Group):
+            continue
+        target = getattr(adata, part)
+        for name in group:
+            if name in target:
+                continue
+            try:
+                require_stored_below(group[name])
+                with warnings.catch_warnings(action="ignore"):
+                    target[clean_text(name)] = read_elem(group[name])
+            except Exception as error:  # noqa: BLE001 - nobody asked for this part
+                why = next(iter(clean_text(error).strip().splitlines()), type(error).__name__)
+                file.note(f"'{clean_text(name)}' of {part} was left out: {why[:160]}.")
+
+
+READERS: dict[str, Callable[[Path, tuple[str, str] | None], AnnData]] = {".h5ad": _read_h5ad}
 """How each ending of a file name is read; further formats are added here."""
 
 
@@ -219,16 +339,21 @@ def validate(
         )
     for name in (spliced_layer, unspliced_layer):
         if name not in adata.layers:
-            raise DataError(
-                "the layer is missing",
-                where=f"layer {name!r}",
-                expected="one layer of spliced and one of unspliced "
-                + ("abundance" if smoothed else "counts"),
-                found=", ".join(map(repr, filter(None, adata.layers))) or "no layers",
-                remedy="Choose another layer. If there is none: "
-                + (SMOOTH_LAYERS if smoothed else MAKE_LAYERS),
-            )
+            raise missing_layer(name, adata.layers, smoothed=smoothed)
         _check_values(name, adata.layers[name], smoothed)
+
+
+def missing_layer(name: str, there: Iterable[str], *, smoothed: bool = False) -> DataError:
+    """The error for a layer that is not among those that are there."""
+    return DataError(
+        "the layer is missing",
+        where=f"layer {name!r}",
+        expected="one layer of spliced and one of unspliced "
+        + ("abundance" if smoothed else "counts"),
+        found=", ".join(map(repr, filter(None, there))) or "no layers",
+        remedy="Choose another layer. If there is none: "
+        + (SMOOTH_LAYERS if smoothed else MAKE_LAYERS),
+    )
 
 
 def dense(matrix: Any) -> np.ndarray:
@@ -253,7 +378,7 @@ def marked(names: pd.Index, wanted: tuple[str, ...]) -> np.ndarray:
     unknown = [one for one in wanted if one not in names]
     if unknown:
         raise UnknownNameError(
-            f"no gene is called {', '.join(map(repr, unknown))}",
+            f"no gene is called {first_named(map(repr, unknown))}",
             where="genes_to_keep",
             expected="names of genes in the file, such as " + ", ".join(names[:3]),
             remedy="Check spelling and capitals, or remove them from the list",
@@ -383,14 +508,33 @@ def without_missing_labels(obs: pd.DataFrame) -> pd.DataFrame:
     return obs
 
 
-def label_colours(adata: AnnData, obs: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Colours that ``adata.uns`` holds for columns of a cleaned ``obs``, ready for ``uns``."""
-    found = {}
+def label_colors(adata: AnnData, obs: pd.DataFrame) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Colours that ``adata.uns`` holds for columns of a cleaned ``obs``.
+
+    Parameters
+    ----------
+    adata
+        The data as it came.
+    obs
+        Its annotations after :func:`without_missing_labels`.
+
+    Returns
+    -------
+    colors, notes
+        ``{column_colors: hexadecimal colours}`` ready for ``uns``, and a sentence for each column
+        whose colours could not be used as they are.
+    """
+    found, notes = {}, []
     for name in obs.columns:
-        colours = list(adata.uns.get(f"{name}_colors", ()))
-        if colours:
-            n_wanted = len(obs[name].cat.categories) if hasattr(obs[name], "cat") else 0
-            # grey for "unlabelled", which comes last
-            grey = ["#bdbdbd"] * (n_wanted == len(colours) + 1)
-            found[f"{name}_colors"] = np.array([*colours, *grey], dtype=object)
-    return found
+        given = adata.uns.get(f"{name}_colors")
+        if given is None or not hasattr(obs[name], "cat"):
+            continue
+        groups = [str(one) for one in obs[name].cat.categories]
+        added = UNLABELLED if adata.obs[name].isna().any() else None
+        colors, note = group_colors(given, groups, unlabelled=added)
+        if colors is not None:
+            found[f"{name}_colors"] = np.array(colors, dtype=object)
+        if note:
+            used = "" if colors else "; other colours are used"
+            notes.append(f"Colours of '{name}' in the file: {note}{used}.")
+    return found, notes
