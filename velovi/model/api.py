@@ -12,7 +12,7 @@ from scvi.data.fields import LayerField
 from scvi.train import TrainRunner
 
 from velovi.data.read import validate
-from velovi.errors import DataError
+from velovi.errors import DataError, OptionError
 from velovi.model import initial
 from velovi.model.assessment import AssessmentMixin
 from velovi.model.base import SavedSetup, gene_columns
@@ -29,6 +29,7 @@ from velovi.model.training import (
     epochs_or_heuristic,
     mend_last_batch,
     plan_arguments,
+    require_accelerator,
 )
 
 
@@ -202,8 +203,19 @@ class VELOVI(
         ------
         DataError
             The model has no data.
+        OptionError
+            There is no such hardware here, or a batch would be a single cell.
         """
         adata = self._require_data()
+        require_accelerator(accelerator)
+        if batch_size < 2:
+            raise OptionError(
+                "training needs batches of several cells, of which it takes means and variances",
+                where="batch_size",
+                expected="at least 2",
+                found=repr(batch_size),
+                remedy="Leave it out, or choose a larger one",
+            )
         splitter = splitter_for(
             self.adata_manager,
             accelerator,

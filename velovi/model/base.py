@@ -24,6 +24,7 @@ from velovi.errors import DataError, NotTrainedError, first_named
 from velovi.model import posterior
 from velovi.model.module import SPLICED_KEY, VELOVAE
 from velovi.model.posterior import Quantity
+from velovi.model.saved import setup_layers
 from velovi.model.selection import CellData, Genes, Indices, Selection, check_positive, select
 
 Frame: TypeAlias = np.ndarray | pd.DataFrame
@@ -144,7 +145,7 @@ class ModelBase(BaseModelClass):
         known = cls._setup_adata_manager_store
         manager = known.get(adata.uns.get(_SCVI_UUID_KEY))
         if manager is not None and manager.adata is not adata:
-            cls.setup_anndata(adata, **manager.registry[_SETUP_ARGS_KEY])
+            cls.setup_anndata(adata, **setup_layers(manager.registry))
             manager = known[adata.uns[_SCVI_UUID_KEY]]
         if manager is None:
             raise DataError(

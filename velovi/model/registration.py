@@ -29,7 +29,7 @@ from scvi.utils import attrdict
 
 from velovi.errors import DataError, UnknownNameError
 from velovi.model.base import ModelBase, gene_columns
-from velovi.model.saved import read_saved
+from velovi.model.saved import read_saved, setup_layers
 
 
 class RegistrationMixin(ModelBase):
@@ -61,7 +61,7 @@ class RegistrationMixin(ModelBase):
             )
         if adata.is_view or gene_columns(self._genes, adata) is not None:
             adata = adata[:, self._genes].copy()
-        self.setup_anndata(adata, **self.registry_[_SETUP_ARGS_KEY])
+        self.setup_anndata(adata, **setup_layers(self.registry_))
         self._adata = adata
         manager = self._registration(adata)
         self._register_manager_for_instance(manager)

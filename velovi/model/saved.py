@@ -72,6 +72,8 @@ BlockManager = import_module("pandas.core.internals.managers").BlockManager
 _index_of = import_module("pandas.core.indexes.base")._new_Index
 # objects that a file may give a state to; never classes or functions, which would change for all
 _FILLED = (np.ndarray, pd.DataFrame, pd.Index, BlockManager, pd.arrays.StringArray)
+_SETUP_ARGUMENTS = frozenset({"spliced_layer", "unspliced_layer"})
+_CLASS = "VELOVI"
 _DOWNLOAD_SECONDS = 60
 _ARCHIVE = b"PK\x03\x04"
 _PYTHON_2 = {"__builtin__": "builtins"}  # protocol 2, which torch writes, says it so
@@ -107,6 +109,12 @@ class SavedModel:
         given = self.attributes["init_params_"]
         extra = {k: v for part in given["kwargs"].values() for k, v in part.items()}
         return {**given["non_kwargs"], **extra}
+
+
+def setup_layers(registry: dict[str, Any]) -> dict[str, str]:
+    """Arguments of ``setup_anndata`` from a registry; those of later versions are left out."""
+    given = registry[_SETUP_ARGS_KEY]
+    return {name: given[name] for name in sorted(_SETUP_ARGUMENTS)}
 
 
 def read_saved(
@@ -176,12 +184,18 @@ def _complete(model: SavedModel) -> None:
     """Look at every part, which fails when one is missing, and add what old files lack."""
     dict(model.state)
     dict(model.arguments)
-    str(model.registry[_MODEL_NAME_KEY])
-    layers = model.registry[_SETUP_ARGS_KEY]
-    if not {"spliced_layer", "unspliced_layer"} == layers.keys() or not all(
-        isinstance(name, str) for name in layers.values()
-    ):
-        raise ValueError(f"setup with {layers}")
+    kind = str(model.registry[_MODEL_NAME_KEY])
+    arguments = model.registry[_SETUP_ARGS_KEY]
+    if not arguments.keys() >= _SETUP_ARGUMENTS:
+        raise StoreError(
+            "the saved model is of another class",
+            where="saved model",
+            expected="a veloVI model, made from a spliced and an unspliced layer",
+            found=f"a model of the class {kind}",
+            remedy="Choose the folder of a veloVI model",
+        )
+    if not all(isinstance(arguments.get(name), str) for name in _SETUP_ARGUMENTS):
+        raise ValueError(f"setup with {arguments}")
     for field in model.registry[_FIELD_REGISTRIES_KEY].values():
         field[_STATE_REGISTRY_KEY].setdefault("column_names", model.genes.astype(object))
 

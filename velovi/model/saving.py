@@ -11,14 +11,15 @@ import pandas as pd
 import torch
 from anndata import AnnData
 from lightning import LightningDataModule
-from scvi.data._constants import _MODEL_NAME_KEY, _SETUP_ARGS_KEY
+from scvi.data._constants import _MODEL_NAME_KEY
 from scvi.model._utils import parse_device_args
 from scvi.model.base._constants import SAVE_KEYS
 
 from velovi.data.read import read
 from velovi.errors import OptionError, StoreError
 from velovi.model.base import ModelBase, SavedSetup, gene_columns
-from velovi.model.saved import SavedModel, read_saved
+from velovi.model.saved import SavedModel, read_saved, setup_layers
+from velovi.model.training import require_accelerator
 
 _NOT_ATTRIBUTES = ("registry_", "init_params_")
 
@@ -193,7 +194,7 @@ class SavingMixin(ModelBase):
         data: AnnData | SavedSetup = SavedSetup(registry)
         if isinstance(adata, AnnData):
             data = _in_model_order(adata, saved)
-            cls.setup_anndata(data, source_registry=registry, **registry[_SETUP_ARGS_KEY])
+            cls.setup_anndata(data, source_registry=registry, **setup_layers(registry))
         elif adata:
             raise OptionError(
                 "this is no data",
@@ -322,6 +323,7 @@ def _require_new(where: str, folder: Path, overwrite: bool) -> None:
 
 
 def _device(accelerator: str, device: int | str) -> torch.device:
+    require_accelerator(accelerator)
     return parse_device_args(
         accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
     )[2]

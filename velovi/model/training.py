@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -19,8 +21,13 @@ from scvi.train import TrainingPlan
 from scvi.train._metrics import ElboMetric
 from torch.optim.lr_scheduler import OneCycleLR
 
+from velovi.errors import OptionError
+
+log = logging.getLogger("velovi")
+
 DEFAULT_LR = 1e-2
 _LOOK_SECONDS = 0.3
+_TIMES_A_CHECKPOINT = 100.0  # of what a checkpoint takes, between two of them
 DEFAULT_WEIGHT_DECAY = 1e-2
 # of the one-cycle schedule: share of steps in which the rate rises, and by what the largest rate
 # is divided at the first step, and the first at the last
@@ -162,6 +169,98 @@ def set_threads(threads: int = 0) -> int:
     chosen = threads or free_cores()
     torch.set_num_threads(chosen)
     return chosen
+
+
+def require_accelerator(accelerator: str) -> None:
+    """Look whether the hardware is there.
+
+    Raises
+    ------
+    OptionError
+        A graphics card is asked for where torch finds none.
+
+    Examples
+    --------
+    >>> require_accelerator("cpu")
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there["gpu"] = any(there.values())
+    if there.get(str(accelerator), True):
+        return
+    raise OptionError(
+        "there is no such graphics card here, or torch was installed without support for it",
+        where="accelerator",
+        expected="auto or cpu on this machine",
+        found=repr(accelerator),
+        remedy="Choose auto, which takes a graphics card when there is one",
+    )
+
+
+class Checkpoints(Callback):
+    """Keeps a training that is under way in a file, from which another process can go on.
+
+    A checkpoint is written after the first epoch, then as often as takes a hundredth of the time.
+
+    Parameters
+    ----------
+    path
+        The file; replaced as a whole, never half written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._next = 0.0
+        self._random: torch.Tensor | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the random numbers stand, so that training goes on with the ones that follow."""
+        return {"random": torch.get_rng_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember where the random numbers stood."""
+        self._random = state_dict["random"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on with the random numbers that follow."""
+        if self._random is not None:
+            torch.set_rng_state(self._random.cpu())
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write a checkpoint when it is time."""
+        began = time.monotonic()
+        if began < self._next or trainer.current_epoch + 1 >= (trainer.max_epochs or 0):
+            return
+        beside = self._path.with_name(f".{self._path.name}.part")
+        try:
+            trainer.save_checkpoint(beside)
+            with beside.open("rb") as stream:
+                os.fsync(stream.fileno())
+            beside.replace(self._path)
+        except (OSError, RuntimeError) as error:  # torch's own error for a full disk
+            # training goes on; only an interruption would cost more than it has to
+            log.warning("No checkpoint could be written: %s", error)
+            beside.unlink(missing_ok=True)
+        ended = time.monotonic()
+        self._next = ended + _TIMES_A_CHECKPOINT * (ended - began)
+
+
+def usable_checkpoint(path: Path, module: BaseModuleClass) -> int:
+    """How many epochs a checkpoint holds of the training of such a module; 0 when it is no use.
+
+    Nothing that the file brings is run.
+    """
+    if not path.is_file():
+        return 0
+    try:
+        kept = torch.load(path, map_location="cpu", weights_only=True)
+        shapes = {
+            name.removeprefix("module."): one.shape for name, one in kept["state_dict"].items()
+        }
+        epochs = int(kept["epoch"]) + 1
+    except Exception as error:  # noqa: BLE001 - whatever a damaged file makes of itself
+        log.warning("The checkpoint cannot be used: %s", error)
+        return 0
+    return epochs if shapes == {k: v.shape for k, v in module.state_dict().items()} else 0
 
 
 class EpochReporter(Callback):
