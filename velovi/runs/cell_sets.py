@@ -5,13 +5,19 @@ A set is a bit for each cell of the run's result, in the order of the result.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from velovi.errors import DataError, StoreError
-from velovi.runs.folder import read_json, write_json
+from velovi.runs.files import (
+    make_folder,
+    read_json_object,
+    text,
+    told_as_store_error,
+    write_bytes,
+    write_json,
+)
 from velovi.runs.names import checked_name
 from velovi.runs.workspace import Workspace, new_id
 
@@ -46,7 +52,15 @@ class CellSets:
             When there is no such set, or it belongs to another result.
         """
         path = self._path(name)
-        packed = np.fromfile(path.with_suffix(".bits"), dtype=np.uint8)
+        try:
+            packed = np.fromfile(path.with_suffix(".bits"), dtype=np.uint8)
+        except OSError as error:
+            raise StoreError(
+                "this set of cells cannot be read",
+                where=name,
+                found=error.strerror or str(error),
+                remedy="Delete it and select its cells again",
+            ) from error
         if packed.size != (self._n_cells + 7) // 8:
             raise StoreError(
                 "this set of cells belongs to another result",
@@ -78,19 +92,18 @@ class CellSets:
                 found=f"{int(cells.sum())} of {cells.size} cells",
                 remedy="Select cells on a map first",
             )
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         path = self._files().get(name, self._folder / f"{new_id()}.json")
-        beside = path.with_suffix(f".{os.getpid()}.part")
-        np.packbits(cells, bitorder="little").tofile(beside)
-        beside.replace(path.with_suffix(".bits"))
+        write_bytes(path.with_suffix(".bits"), np.packbits(cells, bitorder="little").tobytes())
         write_json(path, {"name": name, "cells": int(cells.sum())})
         return name
 
     def delete(self, name: str) -> None:
         """Remove a set."""
         path = self._path(name)
-        path.unlink(missing_ok=True)
-        path.with_suffix(".bits").unlink(missing_ok=True)
+        with told_as_store_error(path):
+            path.unlink(missing_ok=True)
+            path.with_suffix(".bits").unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
         try:
@@ -107,7 +120,9 @@ class CellSets:
         found: dict[str, Path] = {}
         for path in sorted(self._folder.glob("*.json")):
             try:
-                found[str(read_json(path)["name"])] = path
-            except (OSError, ValueError, KeyError, TypeError):
+                name = text(read_json_object(path).get("name"))
+            except (OSError, ValueError):
                 continue  # deleted meanwhile, or not ours
+            if name:
+                found[name] = path
         return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,19 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from velovi.runs.results import ResultStore, velocity_key
+from velovi.data.storable import storable_name
+from velovi.errors import StoreError, VeloviError
+from velovi.runs.files import make_folder, remove, told_as_store_error
+from velovi.runs.results import ResultStore, damaged_result, verify_result
 
 Progress = Callable[[float], None]
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def export_h5ad(result_path: Path, out_path: Path, progress: Progress | None = None) -> Path:
     """Copy a result store into one h5ad file, its dense layers a few genes at a time.
+
+    Columns and embeddings that were stored under another name get the one of the user's file back.
 
     Parameters
     ----------
@@ -27,13 +35,38 @@ def export_h5ad(result_path: Path, out_path: Path, progress: Progress | None = N
         The file to write; it appears when it is complete.
     progress
         Called with the share done, 0 to 1.
+
+    Raises
+    ------
+    StoreError
+        The result is damaged, or the file cannot be written.
     """
+    verify_result(Path(result_path))
+    if out_path.is_dir():
+        raise StoreError(
+            "the file cannot be written", where=str(out_path), expected="the name of a file",
+            found="a folder", remedy="Give the file a name, such as result.h5ad",
+        )  # fmt: skip
+    make_folder(out_path.parent)
+    beside = out_path.with_name(f".{out_path.name}.{os.getpid()}.part")
+    try:
+        with told_as_store_error(out_path):
+            _write_h5ad(Path(result_path), beside, progress)
+            beside.replace(out_path)
+    except VeloviError:
+        raise
+    except (RuntimeError, ValueError) as error:  # zarr's and HDF5's own, for damaged files
+        raise damaged_result(Path(result_path), f"{type(error).__name__}: {error}"[:300]) from error
+    finally:
+        remove(beside)
+    return out_path
+
+
+def _write_h5ad(result_path: Path, beside: Path, progress: Progress | None) -> None:
     import anndata
     from anndata.io import read_elem, write_elem
 
-    store = zarr.open_group(Path(result_path), mode="r")
-    out_path.parent.mkdir(parents=True, exist_ok=True)
-    beside = out_path.with_name(f".{out_path.name}.part")
+    store = zarr.open_group(result_path, mode="r")
     dense = [name for name in store["layers"] if isinstance(store[f"layers/{name}"], zarr.Array)]
     as_read = anndata.settings.override(allow_write_nullable_strings=True)
     with as_read, h5py.File(beside, "w") as out:
@@ -50,8 +83,35 @@ def export_h5ad(result_path: Path, out_path: Path, progress: Progress | None = N
             _copy_dense(store[f"layers/{name}"], layers, name)
             if progress:
                 progress((number + 1) / len(dense))
-    beside.replace(out_path)
-    return out_path
+        _give_names_back(out, store)
+
+
+def _give_names_back(out: h5py.File, store: zarr.Group) -> None:
+    """Call what was stored under another name as the user's file did, where anndata reads that."""
+    if "names" not in store["uns/velovi"]:
+        return
+    names: dict[str, dict[str, str]] = json.loads(str(np.asarray(store["uns/velovi/names"])[()]))
+    for table in ("obs", "var"):
+        group = out[table]
+        for stored, given in names.get(table, {}).items():
+            if stored not in group:
+                continue
+            index = str(group.attrs["_index"])
+            if given == index:  # the names of the rows make room
+                free = storable_name("names", group)
+                group.move(index, free)
+                group.attrs["_index"] = free
+            if given in group:
+                continue
+            group.move(stored, given)
+            order = [str(one) for one in group.attrs["column-order"]]
+            order[order.index(stored)] = given
+            group.attrs["column-order"] = np.array(order, dtype=object)
+            if f"{stored}_colors" in out["uns"] and "/" not in given:
+                out["uns"].move(f"{stored}_colors", f"{given}_colors")
+    for stored, given in names.get("obsm", {}).items():
+        if stored in out["obsm"] and given not in out["obsm"] and "/" not in given:
+            out["obsm"].move(stored, given)
 
 
 def _copy_dense(source: Any, target: h5py.Group, name: str) -> None:
@@ -76,13 +136,59 @@ def cell_table(store: ResultStore) -> pd.DataFrame:
     for name in store.embeddings:
         points, arrows = store.embedding(name), store.embedded_velocity(name)
         for axis in range(2):
-            table[f"{name.removeprefix('X_')}_{axis + 1}"] = points[:, axis]
-            table[f"{velocity_key(name)}_{axis + 1}"] = arrows[:, axis]
-    return table.rename_axis("cell")
+            for values, title in (
+                (points, name.removeprefix("X_")),
+                (arrows, store.velocity_keys[name]),
+            ):
+                # the user's own column of such a name stays as it is
+                table[storable_name(f"{title}_{axis + 1}", table.columns)] = values[:, axis]
+    return table.rename_axis(storable_name("cell", table.columns))
+
+
+def csv_bytes(table: pd.DataFrame, *, index: bool = True) -> bytes:
+    """A table as CSV in UTF-8 that no spreadsheet takes for formulas.
+
+    Texts that begin with ``=``, ``+``, ``-``, ``@``, a tab or a line's end get an apostrophe in
+    front, unless they are numbers; spreadsheets would run them (CWE-1236).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> csv_bytes(pd.DataFrame({"a": ["=1+1", "-2", "x"]}), index=False).decode().split()
+    ['a', "'=1+1", '-2', 'x']
+    """
+    safe = table.reset_index() if index else table.copy()
+    for place in range(safe.shape[1]):
+        values = safe.iloc[:, place]
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            values = values.astype(object)
+        if values.dtype.kind == "O" or pd.api.types.is_string_dtype(values.dtype):
+            safe.isetitem(place, values.astype(object).map(_plain_cell).to_numpy())
+    safe.columns = pd.Index([_plain_cell(column) for column in safe.columns], dtype=object)
+    return safe.to_csv(index=False).encode("utf-8", "replace")
+
+
+def _plain_cell(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(_FORMULA) and not _is_number(value):
+        return f"'{value}"
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def gene_table(store: ResultStore) -> pd.DataFrame:
     """Every gene of the file: whether it was kept and why not, and what the model found."""
     genes = store.all_genes
-    found = store.var.drop(columns=[c for c in store.var if c in genes])
-    return genes.join(found).rename_axis("gene")
+    found = store.var.drop(columns="shared_counts", errors="ignore")
+    clash = {
+        name: storable_name(f"{name}_from_file", [*genes, *found]) for name in found
+        if name in genes.columns
+    }  # fmt: skip
+    joined = genes.join(found.rename(columns=clash))
+    return joined.rename_axis(storable_name("gene", joined.columns))

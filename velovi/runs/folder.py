@@ -7,12 +7,11 @@ refresh or restart, sees the same.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -22,14 +21,29 @@ import psutil
 
 from velovi.config import RunOptions
 from velovi.errors import StoreError
+from velovi.runs.files import (
+    FolderLock,
+    leftovers,
+    number,
+    read_json_object,
+    remove,
+    text,
+    told_as_store_error,
+    write_bytes,
+    write_json,
+)
 
 SPEC_VERSION = 1
 # A worker on another machine cannot be looked up by process id; only its heartbeat tells.
 REMOTE_HEARTBEAT_LIMIT = 120.0
-
+# Seconds in which a worker that was asked for may be without a process: its note is written first.
+STARTING_LIMIT = 30.0
 
 SCALERS_NAME = "scalers.csv"
 SCRATCH_NAME = "scratch"  # matrices in files while a run works
+RESULT_PART = ".result.zarr.part"  # a result that is being written
+MODEL_PART = ".model.part"
+_BAD_SPEC = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 class RunState(StrEnum):
@@ -71,10 +85,29 @@ class RunSpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunSpec:
-        """From ``spec.json``; runs from before there were presets had the reference schedule."""
+        """From ``spec.json``; runs from before there were presets had the reference schedule.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError, AttributeError
+            It is no specification.
+        """
         options = dict(values["options"])
         options["train"] = {"preset": "reference", **options.get("train", {})}
-        return cls(**{**values, "options": RunOptions.from_dict(options)})
+        spec = cls(**{**values, "options": RunOptions.from_dict(options)})
+        for name in ("run_id", "name", "dataset_id", "source"):
+            if text(getattr(spec, name), "\0") != getattr(spec, name):
+                raise ValueError(f"{name} is no text")
+        if number(spec.created, -1.0) < 0:
+            raise ValueError("created is no moment")
+        if not isinstance(spec.versions, Mapping):
+            raise ValueError("versions is no table")
+        return cls(
+            **{
+                **spec.__dict__,
+                "versions": {str(name): str(one) for name, one in spec.versions.items()},
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -99,15 +132,43 @@ class Progress:
     outcome: str = ""
     error: dict[str, str | None] | None = None
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Progress:
+        """From ``progress.json``; what is not of its kind is as if it had not been said."""
+        error = values.get("error")
+        if isinstance(error, Mapping):
+            error = {str(name): text(one) or None for name, one in error.items()}
+            error = {name: error.get(name) for name in StoreError("").to_dict()}
+        return cls(
+            stage=text(values.get("stage")),
+            step=int(number(values.get("step"))),
+            of=int(number(values.get("of"))),
+            message=text(values.get("message")),
+            eta=None if values.get("eta") is None else number(values.get("eta"), 0.0),
+            heartbeat=number(values.get("heartbeat")),
+            started=number(values.get("started")),
+            pid=int(number(values.get("pid"))),
+            process_start=number(values.get("process_start")),
+            host=text(values.get("host")),
+            device=text(values.get("device")),
+            outcome=text(values.get("outcome")),
+            error=error if isinstance(error, dict) else None,
+        )
+
+    @property
+    def owner(self) -> Owner | None:
+        """The process that wrote this; None when it does not say."""
+        return Owner(self.pid, self.process_start, self.host) if self.pid > 0 else None
+
     @property
     def fraction(self) -> float:
         """Share of the present stage that is done, 0 to 1."""
-        return min(1.0, self.step / self.of) if self.of else 0.0
+        return min(1.0, max(0.0, self.step / self.of)) if self.of > 0 else 0.0
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Which process works on a run."""
+    """Which process works on a run; ``pid`` is 0 while it is being started."""
 
     pid: int
     process_start: float
@@ -124,13 +185,15 @@ class Owner:
 
     def alive(self) -> bool | None:
         """Whether the process lives; None when it is on another machine."""
+        if self.pid <= 0:
+            return False
         if self.host != socket.gethostname():
             return None
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.process_start) < 2.0
             return same and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
+        except (psutil.NoSuchProcess, OverflowError, ValueError):
             return False
         except psutil.Error:
             return True
@@ -138,7 +201,11 @@ class Owner:
 
 @dataclass(frozen=True)
 class FolderFacts:
-    """What :func:`run_state` looks at."""
+    """What :func:`run_state` looks at.
+
+    ``launched`` is whether a worker has been asked for, ``worker_alive`` whether it lives, None
+    when only its heartbeat can tell.
+    """
 
     outcome: str
     has_result: bool
@@ -161,12 +228,16 @@ def run_state(facts: FolderFacts) -> RunState:
     if facts.outcome in ("failed", "cancelled"):
         return RunState(facts.outcome)
     if not facts.launched:
+        if facts.has_result:
+            return RunState.DONE
         return RunState.CANCELLED if facts.cancel else RunState.QUEUED
     alive = facts.worker_alive
     if alive is None:
         silence = min(facts.heartbeat_age, facts.launch_age)
         alive = silence < REMOTE_HEARTBEAT_LIMIT
     if not alive:
+        if facts.has_result:
+            return RunState.DONE  # a result appears whole; only its worker's last word is missing
         return RunState.CANCELLED if facts.cancel else RunState.LOST
     if facts.cancel:
         return RunState.CANCELLING
@@ -212,12 +283,35 @@ class RunFolder:
         """What went wrong, in full."""
         return self.path / "log.txt"
 
+    @property
+    def lock_path(self) -> Path:
+        """Locked by the process that works here, for as long as it lives."""
+        return self.path / ".lock"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """A training that was interrupted, to go on from."""
+        return self.path / "checkpoint.pt"
+
     def only_cells(self) -> list[str] | None:
-        """Names of the only cells to use; None when all are."""
+        """Names of the only cells to use; None when all are.
+
+        Raises
+        ------
+        StoreError
+            The list is there and cannot be read.
+        """
         try:
-            return self.cells_path.read_text().splitlines()
+            return self.cells_path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return None
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                "the list of this run's cells cannot be read",
+                where=self.run_id,
+                found=str(error),
+                remedy="Delete the run, and select its cells again in the run they came from",
+            ) from error
 
     def spec(self) -> RunSpec:
         """What was asked for.
@@ -228,8 +322,8 @@ class RunFolder:
             When the folder is gone or its specification cannot be read.
         """
         try:
-            return RunSpec.from_dict(read_json(self.path / "spec.json"))
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            return RunSpec.from_dict(read_json_object(self.path / "spec.json"))
+        except _BAD_SPEC as error:
             raise StoreError(
                 "this run's specification cannot be read",
                 where=self.run_id,
@@ -242,45 +336,74 @@ class RunFolder:
         write_json(self.path / "spec.json", spec.to_dict())
 
     def progress(self) -> Progress:
-        """The worker's last word; an empty one before it has spoken."""
+        """The worker's last word; an empty one before it has spoken or when it is damaged."""
         try:
-            values = read_json(self.path / "progress.json")
-            return Progress(**{k: v for k, v in values.items() if k in Progress.__annotations__})
-        except (OSError, ValueError, TypeError):
+            return Progress.from_dict(read_json_object(self.path / "progress.json"))
+        except (OSError, ValueError):
             return Progress()
 
     def write_progress(self, progress: Progress) -> None:
         """Replace ``progress.json``."""
         write_json(self.path / "progress.json", asdict(progress))
 
+    @property
+    def launched(self) -> bool:
+        """Whether a worker has been asked for; a damaged note says so as well."""
+        return (self.path / "launched.json").exists()
+
     def owner(self) -> tuple[Owner, float] | None:
-        """Who was launched to do the work, and when; None while it waits in the queue."""
-        try:
-            values = read_json(self.path / "launched.json")
-            return Owner(values["pid"], values["process_start"], values["host"]), values["at"]
-        except (OSError, ValueError, KeyError):
-            return None
+        """Who works or worked here, and since when; None when nothing in the folder says so.
+
+        A note that cannot be read, or that was written before there was a process, gives way to
+        what the process said of itself in ``progress.json``.
+        """
+        noted, at = None, 0.0
+        with suppress(OSError, ValueError):
+            values = read_json_object(self.path / "launched.json")
+            noted = Owner(
+                int(number(values.get("pid"))),
+                number(values.get("process_start")),
+                text(values.get("host")),
+            )
+            at = number(values.get("at"))
+        if noted is not None and noted.pid > 0:
+            return noted, at
+        progress = self.progress()
+        if progress.owner is not None:
+            return progress.owner, progress.started
+        return None if noted is None else (noted, at)
 
     def write_owner(self, owner: Owner) -> None:
         """Note that a worker has been launched."""
         write_json(self.path / "launched.json", {**asdict(owner), "at": time.time()})
 
     def history(self) -> list[dict[str, float]]:
-        """One record for each finished epoch; a half-written last line is left out."""
-        return list(_json_lines(self.path / "history.jsonl"))
+        """One record for each finished epoch; lines that say nothing of an epoch are left out."""
+        return list(_epoch_records(self.path / "history.jsonl"))
 
     def append_history(self, record: dict[str, float]) -> None:
         """Add one epoch's record."""
-        with (self.path / "history.jsonl").open("a") as stream:
-            stream.write(json.dumps(record) + "\n")
+        path = self.path / "history.jsonl"
+        with told_as_store_error(path), path.open("ab") as stream:
+            stream.write((json.dumps(record) + "\n").encode())
+
+    def cut_history(self, epochs: int) -> None:
+        """Forget the records of epochs after this one, which training does again."""
+        kept = [one for one in self.history() if one["epoch"] <= epochs]
+        lines = "".join(json.dumps(one) + "\n" for one in kept)
+        write_bytes(self.path / "history.jsonl", lines.encode())
 
     def request_stop(self) -> None:
         """Ask the worker to end training now and keep the model."""
-        (self.path / "stop").touch()
+        self._raise_flag("stop")
 
     def request_cancel(self) -> None:
         """Ask the worker to end and discard what it has."""
-        (self.path / "cancel").touch()
+        self._raise_flag("cancel")
+
+    def _raise_flag(self, name: str) -> None:
+        with told_as_store_error(self.path / name):
+            (self.path / name).touch()
 
     @property
     def stop_requested(self) -> bool:
@@ -301,13 +424,27 @@ class RunFolder:
 
     def facts(self) -> FolderFacts:
         """Look at the folder once."""
-        progress, launched, now = self.progress(), self.owner(), time.time()
+        progress, now = self.progress(), time.time()
+        if progress.outcome:  # the worker's last word beats everything else
+            return FolderFacts(
+                progress.outcome, self.result_path.exists(), True, 0.0, False, 0.0, False, False
+            )
+        locked = FolderLock.held(self.lock_path)
+        owner = self.owner()
+        launched = self.launched or owner is not None
+        age = now - owner[1] if owner else 0.0
+        alive: bool | None = locked
+        if not locked and owner is not None:
+            alive = owner[0].alive()
+            if owner[0].pid == 0:
+                # asked for, but nobody came: it waits again after a while
+                launched = alive = age < STARTING_LIMIT
         return FolderFacts(
-            outcome=progress.outcome,
+            outcome="",
             has_result=self.result_path.exists(),
-            launched=launched is not None,
-            launch_age=now - launched[1] if launched else 0.0,
-            worker_alive=launched[0].alive() if launched else None,
+            launched=launched or locked,
+            launch_age=age,
+            worker_alive=alive,
             heartbeat_age=now - progress.heartbeat,
             stop=self.stop_requested,
             cancel=self.cancel_requested,
@@ -324,10 +461,38 @@ class RunFolder:
     def result_shape(self) -> tuple[int, int] | None:
         """Cells and genes of the finished result, without opening it; None when there is none."""
         try:
-            cells, genes = read_json(self.result_path / "layers" / "Ms" / "zarr.json")["shape"]
+            shape = read_json_object(self.result_path / "layers" / "Ms" / "zarr.json")["shape"]
+            cells, genes = (int(number(side, -1)) for side in shape)
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return int(cells), int(genes)
+        return (cells, genes) if cells >= 0 and genes >= 0 else None
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether an interrupted run has a checkpoint or a saved model to go on from."""
+        return self.checkpoint_path.is_file() or (self.model_path / "model.pt").is_file()
+
+    def reopen(self) -> None:
+        """Put an interrupted run back into the queue; it goes on from what it has kept."""
+        for name in ("progress.json", "launched.json", "stop", "cancel"):
+            remove(self.path / name)
+
+    def leaves_work(self) -> bool:
+        """Whether something of what a run made is still here."""
+        made = (self.model_path, self.result_path, self.checkpoint_path, self.path / SCRATCH_NAME)
+        return any(path.exists() for path in made) or bool(leftovers(self.path))
+
+    def tidy(self) -> list[str]:
+        """Remove what a killed worker left behind; returns what that was.
+
+        Only for a run that nobody works on.
+        """
+        doomed = leftovers(self.path)
+        if (self.path / SCRATCH_NAME).exists():
+            doomed.append(self.path / SCRATCH_NAME)
+        for path in doomed:
+            remove(path)
+        return sorted(path.name for path in doomed)
 
     def log_tail(self, most: int) -> str | None:
         """The log's last ``most`` bytes as text; None when there is no log."""
@@ -341,20 +506,9 @@ class RunFolder:
 
 def discard(folder: RunFolder) -> None:
     """Remove what a cancelled run made; its specification and log stay."""
-    for name in ("model", "result.zarr", ".result.zarr.part", SCRATCH_NAME):
-        shutil.rmtree(folder.path / name, ignore_errors=True)
-
-
-def read_json(path: Path) -> Any:
-    """Parse one JSON file."""
-    return json.loads(path.read_text())
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON beside the target, then rename: a reader sees the old file or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-    beside.write_text(json.dumps(value, indent=1))
-    beside.replace(path)
+    for path in (folder.model_path, folder.result_path, folder.checkpoint_path):
+        remove(path)
+    folder.tidy()
 
 
 def _bytes(path: Path) -> int:
@@ -365,13 +519,21 @@ def _bytes(path: Path) -> int:
     return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
-def _json_lines(path: Path) -> Iterator[dict[str, float]]:
+def _epoch_records(path: Path) -> Iterator[dict[str, float]]:
     try:
-        text = path.read_text()
+        lines = path.read_bytes().splitlines()
     except OSError:
         return
-    for line in text.splitlines():
+    for line in lines:
         try:
-            yield json.loads(line)
-        except ValueError:
-            return
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(record, dict) or number(record.get("epoch"), -1.0) < 0:
+            continue
+        # a loss that is not a number is left out of its epoch; the pages draw a gap
+        yield {
+            str(name): number(value)
+            for name, value in record.items()
+            if number(value, -1.0) == number(value, 0.0)
+        }

@@ -8,14 +8,13 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import os
 import re
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from velovi.errors import DataError, StoreError, UnknownNameError, first_named
+from velovi.runs.files import make_folder, told_as_store_error, write_bytes
 from velovi.runs.names import LONGEST_SHORT_NAME
 from velovi.runs.workspace import Workspace
 
@@ -218,15 +217,15 @@ class GeneSets:
             At least one.
         """
         path, kept = self._path(name), _checked_genes(genes)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-        beside.write_text(names_table(kept), encoding="utf-8")
-        beside.replace(path)
+        make_folder(self._folder)
+        write_bytes(path, names_table(kept).encode())
         return path
 
     def delete(self, name: str) -> None:
         """Remove a set."""
-        self._existing(name).unlink(missing_ok=True)
+        path = self._existing(name)
+        with told_as_store_error(path):
+            path.unlink(missing_ok=True)
 
     def _existing(self, name: str) -> Path:
         path = self._path(name)

@@ -9,18 +9,21 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from velovi.errors import OptionError
+from velovi.errors import OptionError, StoreError
+from velovi.runs.files import remove, told_as_store_error
 from velovi.runs.folder import Owner, RunFolder, RunState, discard
 from velovi.runs.workspace import Workspace
 
 TERMINATE_AFTER = 15.0
 KILL_AFTER = 30.0
+MOST_WAITING = 100
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 # only so that ended children are collected; what runs is known from the folders
 _children: list[subprocess.Popen[bytes]] = []
@@ -41,6 +44,28 @@ class LocalLauncher:
         self.workspace = workspace
         self.limit = limit or _limit_from_environment()
 
+    def require_room(self) -> None:
+        """Look whether one more run may wait, before it is made.
+
+        Raises
+        ------
+        StoreError
+            As many runs wait as may.
+        """
+        most = _number_from_environment("VELOVI_RUNS_WAITING", MOST_WAITING)
+        waiting = sum(
+            run.state() is RunState.QUEUED for run in self.workspace.runs(with_demo=False)
+        )
+        if waiting >= most:
+            raise StoreError(
+                "no more runs may wait",
+                where="queue",
+                expected=f"at most {most} waiting runs",
+                found=f"{waiting}",
+                remedy="Wait until some are done or cancel some; VELOVI_RUNS_WAITING sets how "
+                "many may wait",
+            )
+
     def submit(self, run: RunFolder) -> None:
         """Start the run, or leave it in the queue when others are busy."""
         self.advance()
@@ -52,6 +77,11 @@ class LocalLauncher:
         ----------
         finished
             A run whose worker calls this just before it ends, and which takes no room any more.
+
+        Raises
+        ------
+        StoreError
+            The workspace cannot be written to, so that nothing can be started.
         """
         with self._locked(wait=finished is not None) as got_it:
             if not got_it:
@@ -64,14 +94,14 @@ class LocalLauncher:
                 state = states[run.run_id]
                 if state is RunState.CANCELLING:
                     press_cancel(run)
-                elif state is RunState.CANCELLED and run.model_path.exists():
+                elif state is RunState.CANCELLED and run.leaves_work():
                     discard(run)  # its worker was killed before it could tidy up
                 working = state.active and state is not RunState.QUEUED
                 busy += working and (finished is None or run.run_id != finished.run_id)
             for run in reversed(runs):  # the oldest first
                 if busy >= self.limit:
                     break
-                if states[run.run_id] is RunState.QUEUED:
+                if states[run.run_id] is RunState.QUEUED and _readable(run):
                     start_worker(run)
                     busy += 1
 
@@ -87,7 +117,10 @@ class LocalLauncher:
     @contextmanager
     def _locked(self, *, wait: bool) -> Iterator[bool]:
         # a page looks again in a second; a worker that ends has this one chance
-        with (self.workspace.root / ".queue.lock").open("w") as stream:
+        path = self.workspace.root / ".queue.lock"
+        with told_as_store_error(path):
+            stream = path.open("a")
+        with stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except OSError:
@@ -96,22 +129,51 @@ class LocalLauncher:
             yield True
 
 
+def _readable(run: RunFolder) -> bool:
+    """Whether the run says what is to be done; another one stays where it is, for all to see."""
+    try:
+        run.spec()
+    except StoreError:
+        return False
+    return True
+
+
 def _limit_from_environment() -> int:
-    text = os.environ.get("VELOVI_RUNS_AT_ONCE", "1")
-    if not text.isdigit() or int(text) < 1:
+    return _number_from_environment("VELOVI_RUNS_AT_ONCE", 1)
+
+
+def _number_from_environment(name: str, default: int) -> int:
+    given = os.environ.get(name, str(default))
+    if not given.isdecimal() or not 1 <= int(given) <= 1_000_000:
         raise OptionError(
             "this is not a number of runs",
-            where="VELOVI_RUNS_AT_ONCE",
+            where=name,
             expected="a whole number from 1",
-            found=repr(text),
+            found=repr(given),
         )
-    return int(text)
+    return int(given)
 
 
 def start_worker(run: RunFolder) -> int:
-    """Start a detached worker for one run and return its process id."""
-    owner = start_detached("velovi.runs.worker", run.path, run.log_path)
-    run.write_owner(owner)
+    """Start a detached worker for one run and return its process id.
+
+    The note that a worker was asked for is written before there is one, so that whatever happens
+    in between, the next look at the folder knows of it.
+
+    Raises
+    ------
+    StoreError
+        The note cannot be written or the process cannot be started; then none is.
+    """
+    run.write_owner(Owner(0, 0.0, socket.gethostname()))
+    try:
+        owner = start_detached("velovi.runs.worker", run.path, run.log_path)
+    except BaseException:
+        remove(run.path / "launched.json")
+        raise
+    # until this is written, and if it never is, the worker's lock and progress speak for it
+    with suppress(StoreError):
+        run.write_owner(owner)
     return owner.pid
 
 
@@ -133,7 +195,9 @@ def start_detached(module: str, folder: Path, log_path: Path) -> Owner:
     environment["PYTHONPATH"] = os.pathsep.join(
         [str(_PACKAGE_PARENT), *filter(None, [environment.get("PYTHONPATH")])]
     )
-    with log_path.open("ab") as log:
+    with told_as_store_error(log_path):
+        log = log_path.open("ab")
+    with log:
         process = subprocess.Popen(
             [sys.executable, "-m", module, str(folder)],
             stdin=subprocess.DEVNULL,
@@ -154,7 +218,9 @@ def press_cancel(run: RunFolder) -> None:
         return
     how = signal.SIGKILL if age >= KILL_AFTER else signal.SIGTERM
     try:
-        os.killpg(os.getpgid(launched[0].pid), how)
+        group = os.getpgid(launched[0].pid)
+        if group != os.getpgrp():  # a run at work in this process ends by its flag
+            os.killpg(group, how)
     except (ProcessLookupError, PermissionError):
         return
 

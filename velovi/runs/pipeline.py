@@ -8,12 +8,14 @@ from __future__ import annotations
 import gc
 import json
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from velovi import dynamics
 from velovi.config import (
@@ -24,15 +26,19 @@ from velovi.config import (
     RunOptions,
     TrainOptions,
 )
-from velovi.data import Preprocessed
+from velovi.data import MOST_GROUPS, Preprocessed
+from velovi.data.embeddings import has_place, is_map
 from velovi.data.read import read, unique_names
-from velovi.errors import DataError
+from velovi.errors import DataError, StoreError, first_named
 from velovi.matrices import MatrixStore, let_go
 from velovi.preprocessing import preprocess
-from velovi.runs.assess import EXTRINSIC_COLUMNS, add_extrinsic, add_permutation_scores
-from velovi.runs.folder import SCALERS_NAME, SCRATCH_NAME, RunFolder, RunSpec
+from velovi.runs.assess import add_extrinsic, add_permutation_scores
+from velovi.runs.files import remove, told_as_store_error
+from velovi.runs.folder import MODEL_PART, SCALERS_NAME, SCRATCH_NAME, RunFolder, RunSpec
 from velovi.runs.progress import Reporter
-from velovi.runs.results import RESULT_VERSION, velocity_key, write_result
+from velovi.runs.rehearsal import check_storable
+from velovi.runs.results import RESULT_VERSION, velocity_keys, write_result
+from velovi.runs.user_columns import keep_user_columns, stored_names
 from velovi.scaling import SCALERS, on_scale
 
 if TYPE_CHECKING:
@@ -42,30 +48,20 @@ if TYPE_CHECKING:
     from velovi.model.summary import PosteriorSummary
 
 _SEEDED = ("preprocess", "train", "posterior", "dynamics")
-# annotations of the cells that a result writes
-OUR_COLUMNS = frozenset(
-    (
-        "latent_time",
-        "velocity_length",
-        "velocity_confidence",
-        "velocity_self_transition",
-        "root_cells",
-        "end_points",
-        "directional_variance",
-        "directional_difference",
-        "directional_cosine_sim_variance",
-        "directional_cosine_sim_difference",
-        "directional_cosine_sim_mean",
-        *EXTRINSIC_COLUMNS,
-    )
-)
 # rough cost of what follows training, in epochs, for the estimate of the time left
 _EPOCHS_AFTER = 12.0
+_COMPILING = (
+    "Preparing the fast loops: the first run on a machine spends a minute or two here, and the "
+    "bar stands still meanwhile"
+)
+_AFTER_TRAINING = "The run was interrupted after training and went on from the model it had kept."
 _WARNINGS_NOT_FOR_USERS = ("lightning", "scvi", "torch", "anndata", "umap", "sklearn", "zarr")
 
 
 def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
     """Do a run: read, preprocess, train, summarise, work out dynamics, write.
+
+    A run that was interrupted goes on from its checkpoint, or from its saved model.
 
     Parameters
     ----------
@@ -76,9 +72,8 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
     """
     spec = folder.spec()
     with MatrixStore(folder.path / SCRATCH_NAME, spec.options.train.memory_gb) as matrices:
-        prepared, model = fit(spec, folder, reporter, matrices)
-        model.save(str(folder.model_path), overwrite=True)
-        prepared.adata.var[list(SCALERS)].to_csv(folder.scalers_path)
+        prepared = prepare(spec, folder, reporter, matrices)
+        model = fit(prepared, spec, folder, reporter)
         summary = summarise(model, prepared.adata, spec, reporter, matrices)
         result = assemble(prepared, summary, model, spec, folder.history(), matrices)
         del summary
@@ -88,31 +83,71 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
         add_permutation_scores(result, model, spec.options)
         add_dynamics(result, spec, reporter)
         reporter.stage("write")
+        add_notes(result, reporter.notes)
         write_result(result, folder.result_path)
 
 
-def fit(
+def prepare(
     spec: RunSpec, folder: RunFolder, reporter: Reporter, matrices: MatrixStore
-) -> tuple[Preprocessed, VELOVI]:
-    """The prepared cells, and a model trained on them or opened."""
+) -> Preprocessed:
+    """The prepared cells of a run, once it is known that all the rest can be done with them."""
     options = spec.options
     reporter.stage("read")
-    counts = these_cells(read(Path(spec.source)), folder.only_cells())
-    reporter.stage("preprocess", of=100)
+    _check_hardware(options)
     wanted = for_saved_model(options)
+    layers = (wanted.spliced_layer, wanted.unspliced_layer)
+    counts = these_cells(read(Path(spec.source), layers=layers), folder.only_cells())
+    keep_user_columns(counts)
+    if options.train.saved_model:
+        require_genes(counts, wanted.genes_to_keep)
+    reporter.stage("preprocess", of=100)
     prepared = preprocess(
         counts,
         wanted,
         progress=lambda message, share: reporter.step(int(100 * share), message=message),
         allocate=matrices.empty,
+        keep_empty=bool(options.train.saved_model),
     )
     del counts
     gc.collect()  # AnnData objects refer to themselves, so their matrices wait for this
     _quiet()
     if options.train.saved_model:
-        prepared = as_the_model_saw(prepared, Path(options.train.saved_model), wanted.genes_to_keep)
-        return prepared, apply_saved(prepared.adata, options.train, folder, reporter)
-    return prepared, train(prepared.adata, options.model, options.train, folder, reporter)
+        saved = Path(options.train.saved_model)
+        prepared = as_the_model_saw(prepared, saved, wanted.genes_to_keep)
+    reporter.notes += check_storable(prepared.adata, folder.path)
+    return prepared
+
+
+def _check_hardware(options: RunOptions) -> None:
+    """Raise OptionError for hardware that is not there, before any work is done."""
+    if options.train.accelerator in ("auto", "cpu"):
+        return  # nothing has to be loaded to know
+    from velovi.model.training import require_accelerator
+
+    require_accelerator(options.train.accelerator)
+
+
+def fit(prepared: Preprocessed, spec: RunSpec, folder: RunFolder, reporter: Reporter) -> VELOVI:
+    """A model trained on the prepared cells, or a saved one, kept in the run's folder."""
+    options, adata = spec.options, prepared.adata
+    if (folder.model_path / "model.pt").is_file():
+        reporter.notes.append(_AFTER_TRAINING)
+        return open_model(str(folder.model_path), adata, options.train, reporter)
+    if options.train.saved_model:
+        model = open_model(options.train.saved_model, adata, options.train, reporter)
+        keep_history(model, folder)
+    else:
+        model = train(adata, options.model, options.train, folder, reporter)
+    require_finite(model)
+    beside = folder.path / MODEL_PART
+    remove(beside)
+    with told_as_store_error(folder.model_path):
+        model.save(str(beside), overwrite=True)
+        adata.var[list(SCALERS)].to_csv(beside / SCALERS_NAME)
+        remove(folder.model_path)
+        beside.rename(folder.model_path)
+    remove(folder.checkpoint_path)
+    return model
 
 
 def these_cells(counts: AnnData, names: list[str] | None) -> AnnData:
@@ -131,13 +166,39 @@ def these_cells(counts: AnnData, names: list[str] | None) -> AnnData:
 
 
 def for_saved_model(options: RunOptions) -> PreprocessOptions:
-    """Preprocessing options; a saved model's genes are kept whatever the filters say."""
+    """Preprocessing options; a saved model's genes are kept whatever the filters say.
+
+    Raises
+    ------
+    StoreError
+        There is no such model, or it is of another class or damaged.
+    """
     if not options.train.saved_model:
         return options.preprocess
     from velovi.model.saved import read_saved
 
     genes = read_saved(options.train.saved_model, trusted=False).genes
     return replace(options.preprocess, genes_to_keep=tuple(genes.tolist()))
+
+
+def require_genes(counts: AnnData, genes: tuple[str, ...]) -> None:
+    """Raise DataError when genes of a saved model are not in the file."""
+    there = unique_names(counts.var_names)
+    missing = [gene for gene in genes if gene not in there]
+    if not missing:
+        return
+    capitals = {name.casefold() for name in there}
+    otherwise = sum(gene.casefold() in capitals for gene in missing)
+    remedy = "Use cells of the same species whose genes are named in the same way"
+    if otherwise:
+        remedy = f"{otherwise} of them are there with other capitals: name the genes as the model"
+    raise DataError(
+        "genes of the trained model are not in this file",
+        where="saved_model",
+        expected=f"all {len(genes):,} genes of the model",
+        found=f"{len(missing):,} missing: {first_named(missing)}",
+        remedy=remedy,
+    )
 
 
 def as_the_model_saw(prepared: Preprocessed, saved: Path, genes: tuple[str, ...]) -> Preprocessed:
@@ -175,19 +236,28 @@ def train(
     import scvi
 
     from velovi.model.api import VELOVI
-    from velovi.model.training import EpochReporter, set_threads
+    from velovi.model.training import Checkpoints, EpochReporter, set_threads, usable_checkpoint
 
     set_threads(options.threads)
     scvi.settings.seed = options.seed
     VELOVI.setup_anndata(adata, spliced_layer="Ms", unspliced_layer="Mu")
     model = VELOVI(adata, **model_options.to_dict())
-    reporter.step(0, message="Training the model (the first time takes some seconds more)")
+    done = usable_checkpoint(folder.checkpoint_path, model.module)
+    reporter.step(done, message=_COMPILING)
+    if done:
+        reporter.notes.append(
+            f"Training was interrupted and went on from epoch {done}, which had been kept."
+        )
+    folder.cut_history(done)
+    before = next((one["seconds"] for one in reversed(folder.history()) if "seconds" in one), 0.0)
 
     def on_epoch(record: dict[str, float]) -> None:
-        folder.append_history(record)
-        epoch = int(record["epoch"])
+        epoch, seconds = int(record["epoch"]), record["seconds"]
+        # a run is not given up because an epoch cannot be noted
+        with suppress(StoreError):
+            folder.append_history({**record, "seconds": round(before + seconds, 3)})
         remaining = epochs - epoch + _EPOCHS_AFTER
-        left = record["seconds"] / epoch * remaining
+        left = seconds / max(1, epoch - done) * remaining
         reporter.step(epoch, message="Training the model", eta=left)
 
     callback = EpochReporter(on_epoch, lambda: folder.stop_requested, reporter.check)
@@ -196,7 +266,8 @@ def train(
         weight_decay=options.weight_decay,
         accelerator=options.accelerator,
         train_size=options.train_size,
-        callbacks=[callback],
+        callbacks=[callback, Checkpoints(folder.checkpoint_path)],
+        ckpt_path=str(folder.checkpoint_path) if done else None,
         check_val_every_n_epoch=1 if options.train_size < 1 else None,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -204,6 +275,24 @@ def train(
     )
     reporter.note_device(str(model.device))
     return model
+
+
+def require_finite(model: VELOVI) -> None:
+    """Raise DataError when a model's weights are not numbers, of which nothing can come."""
+    import torch
+
+    bad = [
+        name
+        for name, values in model.module.state_dict().items()
+        if values.is_floating_point() and not torch.isfinite(values).all()
+    ]
+    if bad:
+        raise DataError(
+            "the model's weights are not numbers",
+            where="model",
+            found=f"NaN or infinite values in {first_named(bad)}",
+            remedy="Train again with a lower learning rate, or use another saved model",
+        )
 
 
 def only_genes(prepared: Preprocessed, genes: tuple[str, ...]) -> Preprocessed:
@@ -218,25 +307,29 @@ def only_genes(prepared: Preprocessed, genes: tuple[str, ...]) -> Preprocessed:
     return Preprocessed(adata[:, kept].copy() if lost.any() else adata, report)
 
 
-def apply_saved(
-    adata: AnnData, options: TrainOptions, folder: RunFolder, reporter: Reporter
-) -> VELOVI:
-    """A saved model with this data, and the history of its training as ``history.jsonl``."""
+def open_model(saved: str, adata: AnnData, options: TrainOptions, reporter: Reporter) -> VELOVI:
+    """A saved model with this data."""
     reporter.stage("train", of=1, message="Opening the trained model")
     from velovi.model.api import VELOVI
 
-    model = VELOVI.load_untrusted(options.saved_model, adata=adata, accelerator=options.accelerator)
+    model = VELOVI.load_untrusted(saved, adata=adata, accelerator=options.accelerator)
+    reporter.note_device(str(model.device))
+    require_finite(model)
+    return model
+
+
+def keep_history(model: VELOVI, folder: RunFolder) -> None:
+    """Write what a saved model remembers of its training as ``history.jsonl``."""
     history = model.history or {}
     curves = {
         name: np.asarray(history[name], dtype=float).ravel()
         for name in ("elbo_train", "elbo_validation")
         if name in history
     }
+    folder.cut_history(0)
     for number, values in enumerate(zip(*curves.values(), strict=False), start=1):
         record = {"epoch": float(number), "seconds": 0.0, **dict(zip(curves, values, strict=True))}
         folder.append_history({name: float(value) for name, value in record.items()})
-    reporter.note_device(str(model.device))
-    return model
 
 
 def summarise(
@@ -274,12 +367,20 @@ def assemble(
     It takes over the matrices of ``prepared`` and of ``summary``, which are not copied.
     """
     adata = _with_the_same_matrices(prepared.adata)
-    notes = [*prepared.report.notes, *_keep_users_columns(adata)]
+    names = stored_names(adata)
+    notes = list(prepared.report.notes)
     if adata.n_obs > ALL_NEIGHBOURS_UP_TO and not spec.options.dynamics.max_neighbors:
         notes.append(
             f"The velocity graph compares each cell with {NEIGHBOURS_BEYOND} cells of its "
             "neighbourhood, drawn at random, because there are so many cells."
         )
+    for column in adata.obs.select_dtypes("category"):
+        n_groups = len(adata.obs[column].cat.categories)
+        if MOST_GROUPS < n_groups <= adata.n_obs / 2:
+            notes.append(
+                f"'{column}' has {n_groups:,} groups; the {MOST_GROUPS - 1} largest are shown by "
+                "themselves and the others together."
+            )
     if matrices.files:
         notes.append(
             "Matrices were kept in files while the run worked, because together they are larger "
@@ -296,6 +397,7 @@ def assemble(
         "history": pd.DataFrame(history),
         "genes": report.genes,
         "notes": np.array(notes, dtype=object),
+        "names": json.dumps(names),
         "unspliced_fraction": report.unspliced_fraction,
         "n_train_cells": len(model.train_indices),
         "device": str(model.device),
@@ -322,20 +424,16 @@ def _without_folders(spec: RunSpec) -> dict[str, Any]:
     return told
 
 
-def _keep_users_columns(adata: AnnData) -> list[str]:
-    """Rename annotations that the file brought under names of ours; returns a note for each."""
-    notes = []
-    for name in [str(one) for one in adata.obs if str(one) in OUR_COLUMNS]:
-        kept = f"{name}_from_file"
-        adata.obs[kept] = adata.obs.pop(name)
-        notes.append(f"The file's own annotation {name!r} is kept as {kept!r}.")
-    return notes
+def add_notes(adata: AnnData, notes: list[str]) -> None:
+    """Add sentences to those that the result has for the user."""
+    kept = adata.uns["velovi"]["notes"]
+    adata.uns["velovi"]["notes"] = np.array([*kept, *notes], dtype=object)
 
 
 def add_dynamics(adata: AnnData, spec: RunSpec, reporter: Reporter) -> None:
     """Add the velocity graph, projections, shared time and confidence to the result."""
     options = spec.options.dynamics
-    embeddings = [name for name in adata.obsm if _is_embedding(name, adata.obsm[name])]
+    embeddings = [name for name in adata.obsm if is_map(name, adata.obsm[name])]
     reporter.stage("dynamics", of=4 + len(embeddings))
     # rows of cells side by side: the layer itself has columns of genes
     velocity = np.ascontiguousarray(adata.layers["velocity"])
@@ -365,22 +463,31 @@ def add_dynamics(adata: AnnData, spec: RunSpec, reporter: Reporter) -> None:
     adata.obs["root_cells"], adata.obs["end_points"] = shared.root_cells, shared.end_points
     reporter.step(3)
     grids: dict[str, Any] = {}
+    keys = velocity_keys(embeddings)
+    adata.uns["velovi"]["velocity_keys"] = json.dumps(keys)
     for number, name in enumerate(embeddings):
-        vectors = dynamics.project(transition, adata.obsm[name])
-        adata.obsm[velocity_key(name)] = vectors
-        field = dynamics.grid_field(adata.obsm[name][:, :2], vectors[:, :2])
+        places = adata.obsm[name]
+        vectors = project_placed(transition, places)
+        adata.obsm[keys[name]] = vectors
+        placed = has_place(places)
+        field = dynamics.grid_field(places[placed, :2], vectors[placed, :2])
         grids[name] = {key: getattr(field, key) for key in ("x", "y", "u", "v", "mass")}
         reporter.step(4 + number)
     adata.uns["velovi"]["grids"] = grids
 
 
-def _is_embedding(name: str, values: Any) -> bool:
-    """Whether cells have places there; a projected velocity or one with gaps is no map."""
-    return (
-        not name.startswith("velocity_")
-        and isinstance(values, np.ndarray)
-        and values.ndim == 2
-        and values.shape[1] >= 2
-        and values.dtype.kind in "fiu"
-        and bool(np.isfinite(values).all())
-    )
+def project_placed(transition: sparse.csr_matrix, places: np.ndarray) -> np.ndarray:
+    """Velocities on a map, float32 (cells, columns); NaN for cells that have no place there.
+
+    Cells with a place go to others with a place; columns beyond two with gaps are left out.
+    """
+    if np.isfinite(places).all():
+        return dynamics.project(transition, places)
+    placed = has_place(places)
+    columns = [at for at in range(places.shape[1]) if np.isfinite(places[placed, at]).all()]
+    part = sparse.csr_matrix(transition[placed][:, placed])
+    total = np.asarray(part.sum(axis=1)).ravel()
+    part = sparse.csr_matrix(sparse.diags(1 / np.where(total != 0, total, 1)) @ part)
+    vectors = np.full((len(places), len(columns)), np.nan, dtype=np.float32)
+    vectors[placed] = dynamics.project(part, places[placed][:, columns])
+    return vectors

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from velovi.errors import Cancelled, VeloviError
+from velovi.errors import Cancelled, StoreError, VeloviError
 from velovi.runs.folder import Owner, Progress, RunFolder
 
 HEARTBEAT_SECONDS = 2.0
+STEP_SECONDS = 0.2  # between two steps that are written; each write waits for the disk
 STAGES = {
     "read": "Reading the file",
     "preprocess": "Preparing genes and neighbours",
@@ -29,10 +31,17 @@ class Reporter:
     ----------
     folder
         The run.
+
+    Attributes
+    ----------
+    notes
+        Sentences for the user that go into the result.
     """
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
+        self.notes: list[str] = []
+        self._written = 0.0
         owner = Owner.of_process(os.getpid())
         self._now = Progress(
             started=time.time(),
@@ -63,7 +72,7 @@ class Reporter:
         self.check()
         with self._lock:
             message = self._now.message if message is None else message
-        self._write(step=step, message=message, eta=eta)
+        self._write(step=step, message=message, eta=eta, soon=True)
 
     def note_device(self, device: str) -> None:
         """Say on which hardware the model trains."""
@@ -80,11 +89,23 @@ class Reporter:
         if self.folder.cancel_requested:
             raise Cancelled("the run was cancelled")
 
-    def _write(self, **changes: Any) -> None:
+    def _write(self, *, soon: bool = False, **changes: Any) -> None:
+        """Tell the folder; a step that follows close upon the last waits for the next one."""
         with self._lock:
             self._now = replace(self._now, heartbeat=time.time(), **changes)
-            self.folder.write_progress(self._now)
+            now = time.monotonic()
+            if not soon:
+                self.folder.write_progress(self._now)
+            elif now - self._written < STEP_SECONDS:
+                return
+            else:
+                # a run is not given up because nobody can hear how far it has come
+                with suppress(StoreError):
+                    self.folder.write_progress(self._now)
+            self._written = now
 
     def _beat(self) -> None:
         while not self._ended.wait(HEARTBEAT_SECONDS):
-            self._write()
+            # a full disk may have room again at the next beat; the work itself says what failed
+            with suppress(StoreError):
+                self._write()

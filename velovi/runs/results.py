@@ -6,8 +6,12 @@ few dozen files. The store opens with ``anndata.read_zarr`` in any notebook.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +20,11 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from velovi.errors import StoreError, UnknownNameError
+from velovi.data.colors import GREY
+from velovi.data.groups import merge_small_groups
+from velovi.data.storable import storable_name
+from velovi.errors import StoreError, UnknownNameError, VeloviError, first_named
+from velovi.runs.files import read_json_object, write_json
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -24,12 +32,28 @@ if TYPE_CHECKING:
 RESULT_VERSION = 1
 CHUNK_VALUES = 2**18  # 1 MB of float32: what one look at a gene has to read and unpack
 SHARD_VALUES = 2**25
-MOST_CATEGORIES = 120  # more cannot be told apart, and drawing them takes seconds
+_FEWEST_IN_A_GROUP = 2  # cells on average; columns of smaller groups name single cells
+MANIFEST_NAME = "result.checksums.json"
+_PIECE = 2**22
 
 
 def velocity_key(embedding: str) -> str:
     """Where the velocity projected on an embedding lies: ``velocity_umap`` for ``X_umap``."""
     return "velocity_" + embedding.removeprefix("X_")
+
+
+def velocity_keys(embeddings: Iterable[str]) -> dict[str, str]:
+    """The same for several embeddings, each with a key of its own.
+
+    Examples
+    --------
+    >>> velocity_keys(["umap", "X_umap"])
+    {'X_umap': 'velocity_umap', 'umap': 'velocity_umap_2'}
+    """
+    found: dict[str, str] = {}
+    for name in sorted(embeddings, key=lambda name: (not name.startswith("X_"), name)):
+        found[name] = storable_name(velocity_key(name), found.values())
+    return found
 
 
 def genes_per_chunk(n_cells: int, n_genes: int) -> int:
@@ -76,8 +100,88 @@ def write_result(adata: AnnData, path: Path) -> None:
             # zarr-python reads it, and that is who reads this; other readers do without
             warnings.filterwarnings("ignore", message="Consolidated metadata")
             zarr.consolidate_metadata(beside, zarr_format=3)
+    manifest = {str(name): _describe_file(beside / name) for name in _files(beside)}
     shutil.rmtree(path, ignore_errors=True)
+    write_json(path.with_name(MANIFEST_NAME), manifest)
     beside.rename(path)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(one.relative_to(folder) for one in folder.rglob("*") if one.is_file())
+
+
+def _describe_file(path: Path) -> list[int | str]:
+    """Size and checksum of a file."""
+    checksum, size = hashlib.blake2b(digest_size=16), 0
+    with path.open("rb") as stream:
+        while piece := stream.read(_PIECE):
+            checksum.update(piece)
+            size += len(piece)
+    return [size, checksum.hexdigest()]
+
+
+def write_manifest(path: Path) -> None:
+    """Write the checksums of a result that has none, as it is now."""
+    manifest = {str(name): _describe_file(path / name) for name in _files(path)}
+    write_json(path.with_name(MANIFEST_NAME), manifest)
+
+
+def has_manifest(path: Path) -> bool:
+    """Whether a result says what its files should be; those of early versions do not."""
+    return path.with_name(MANIFEST_NAME).is_file()
+
+
+def verify_result(
+    path: Path, *, quick: bool = False, progress: Callable[[float], None] | None = None
+) -> None:
+    """Compare a result's files with the checksums that were kept when it was written.
+
+    Parameters
+    ----------
+    path
+        The ``result.zarr`` of a run.
+    quick
+        Compare sizes only, which finds files that are gone or cut short.
+    progress
+        Called with the share done, 0 to 1.
+
+    Raises
+    ------
+    StoreError
+        A file is gone, cut short or changed; the first ones are named. Nothing is raised for a
+        result without checksums; see :func:`has_manifest`.
+    """
+    if not has_manifest(path):
+        return
+    try:
+        manifest = read_json_object(path.with_name(MANIFEST_NAME))
+        kept = {str(name): (int(size), str(sum_)) for name, (size, sum_) in manifest.items()}
+    except (OSError, ValueError, TypeError) as error:
+        raise damaged_result(path, "its list of checksums cannot be read") from error
+    wrong = []
+    for place, (name, (size, checksum)) in enumerate(kept.items()):
+        try:
+            good = (path / name).stat().st_size == size
+            good = good and (quick or _describe_file(path / name)[1] == checksum)
+        except OSError:
+            good = False
+        wrong += [] if good else [name]
+        if progress:
+            progress((place + 1) / len(kept))
+    if wrong:
+        raise damaged_result(path, f"{len(wrong)} of {len(kept)} files: {first_named(wrong)}")
+
+
+def damaged_result(path: Path, found: str) -> StoreError:
+    """The sentence for a result whose files are not what they were."""
+    return StoreError(
+        "the result on disk is damaged",
+        where=path.parent.name,
+        expected="the files as they were written",
+        found=found,
+        remedy="Bring the run's folder back from a copy, or start the run again; the numbers "
+        "shown may be wrong",
+    )
 
 
 class ResultStore:
@@ -99,7 +203,7 @@ class ResultStore:
         try:
             self._group = zarr.open_group(self.path, mode="r")
             found = int(self._read("uns/velovi/result_version"))
-        except (OSError, KeyError, ValueError) as error:
+        except Exception as error:  # zarr's codecs raise nearly every kind for damaged files
             raise StoreError(
                 "there is no readable result here",
                 where=str(self.path.parent.name),
@@ -118,7 +222,23 @@ class ResultStore:
     def _read(self, key: str) -> Any:
         from anndata.io import read_elem
 
-        return read_elem(self._group[key])
+        with self._told_as_damage():
+            return read_elem(self._group[key])
+
+    def _columns(self, key: str, columns: slice | int) -> np.ndarray:
+        with self._told_as_damage():
+            return np.asarray(self._group[key][:, columns])
+
+    @contextmanager
+    def _told_as_damage(self) -> Iterator[None]:
+        """Tell what goes wrong while files are read as damage; a part that is not there is not."""
+        try:
+            yield
+        except (VeloviError, KeyError, MemoryError):
+            raise
+        except Exception as error:  # zarr's codecs raise nearly every kind for damaged files
+            found = f"{type(error).__name__}: {str(error)[:200]}"
+            raise damaged_result(self.path, found) from error
 
     @cached_property
     def obs(self) -> pd.DataFrame:
@@ -157,25 +277,57 @@ class ResultStore:
         return sorted(name for name in layers if isinstance(layers[name], zarr.Array))
 
     @cached_property
+    def velocity_keys(self) -> dict[str, str]:
+        """Where the velocity projected on each embedding lies in ``obsm``."""
+        known = set(self._group["obsm"])
+        if "velocity_keys" in self._group["uns/velovi"]:
+            kept: dict[str, str] = json.loads(str(self._read("uns/velovi/velocity_keys")))
+        else:  # a result of an early version
+            kept = {name: velocity_key(name) for name in known}
+        return {name: key for name, key in kept.items() if {name, key} <= known}
+
+    @cached_property
     def embeddings(self) -> list[str]:
         """Names of the embeddings with at least two dimensions, velocity ones left out."""
-        known = set(self._group["obsm"])
-        names = [name for name in known if velocity_key(name) in known]
-        return sorted(names, key=lambda name: (name != "X_umap", name != "X_tsne", name))
+        return sorted(
+            self.velocity_keys, key=lambda name: (name != "X_umap", name != "X_tsne", name)
+        )
 
     @cached_property
     def label_columns(self) -> list[str]:
-        """Categorical annotations of few enough kinds, those with a usual cluster name first."""
-        from velovi.data import usual_labels
+        """Annotations that hold groups of cells, those with a usual cluster name first."""
+        from velovi.data import MOST_GROUPS, usual_labels
 
-        names = [
-            str(column)
-            for column in self.obs
-            if isinstance(self.obs[column].dtype, pd.CategoricalDtype)
-            and len(self.obs[column].cat.categories) <= MOST_CATEGORIES
-        ]
+        names, many = [], []
+        for column in self.obs:
+            if isinstance(self.obs[column].dtype, pd.CategoricalDtype):
+                n_groups = len(self.obs[column].cat.categories)
+                if n_groups <= MOST_GROUPS:
+                    names.append(str(column))
+                elif n_groups * _FEWEST_IN_A_GROUP <= self.n_cells:
+                    many.append(str(column))
         first = usual_labels(names)
-        return first + [name for name in names if name not in first]
+        return first + [name for name in (*names, *many) if name not in first]
+
+    def labels(self, column: str) -> pd.Series:
+        """Groups of the cells, at most as many as can be told apart.
+
+        Of more groups the largest stay by themselves and the others are one, "other groups".
+        """
+        return self._labels[column] if column in self._labels else self._merge(column)
+
+    @cached_property
+    def _labels(self) -> dict[str, pd.Series]:
+        return {}
+
+    def _merge(self, column: str) -> pd.Series:
+        given = self.obs[column]
+        codes, names = merge_small_groups(given.cat.codes.to_numpy(), list(given.cat.categories))
+        if len(names) < len(given.cat.categories):
+            merged = pd.Categorical.from_codes(codes, pd.Index([str(one) for one in names]))
+            given = pd.Series(merged, index=given.index, name=column)
+        self._labels[column] = given
+        return given
 
     @cached_property
     def numeric_columns(self) -> list[str]:
@@ -185,6 +337,10 @@ class ResultStore:
             for column in self.obs
             if pd.api.types.is_numeric_dtype(self.obs[column].dtype)
         ]
+
+    @cached_property
+    def _gene_places(self) -> dict[str, int]:
+        return {gene: place for place, gene in enumerate(self.var.index)}
 
     def gene(self, layer: str, gene: str) -> np.ndarray:
         """One layer's column for one gene.
@@ -203,28 +359,28 @@ class ResultStore:
                 f"there is no layer {layer!r}", where="layer", expected=", ".join(self.layers)
             )
         try:
-            column = self.var.index.get_loc(gene)
+            column = self._gene_places[gene]
         except KeyError:
             raise UnknownNameError(
                 f"there is no gene {gene!r} in this run",
                 where="gene",
                 remedy="The table of genes says which were dropped, and why",
             ) from None
-        return np.asarray(self._group["layers"][layer][:, column])
+        return self._columns(f"layers/{layer}", column)
 
     def layer(self, name: str) -> np.ndarray:
         """A whole layer (cells, genes); as large as the run."""
-        return np.asarray(self._group["layers"][name][:])
+        return self._columns(f"layers/{name}", slice(None))
 
     def embedding(self, name: str) -> np.ndarray:
         """First two dimensions of an embedding, float32 (cells, 2)."""
         self._need_embedding(name)
-        return np.asarray(self._group["obsm"][name][:, :2], dtype=np.float32)
+        return self._columns(f"obsm/{name}", slice(2)).astype(np.float32)
 
     def embedded_velocity(self, name: str) -> np.ndarray:
         """Velocity projected on an embedding, float32 (cells, 2)."""
         self._need_embedding(name)
-        return np.asarray(self._group["obsm"][velocity_key(name)][:, :2], dtype=np.float32)
+        return self._columns(f"obsm/{self.velocity_keys[name]}", slice(2)).astype(np.float32)
 
     def grid(self, name: str) -> dict[str, np.ndarray]:
         """The velocity field on a grid: ``x`` (nx,), ``y`` (ny,), ``u``, ``v``, ``mass`` (ny, nx).
@@ -243,7 +399,8 @@ class ResultStore:
         colors = [str(color) for color in np.atleast_1d(self._read(f"uns/{key}"))]
         if len(colors) != len(categories):
             return None
-        return dict(zip(categories, colors, strict=True))
+        by_name = dict(zip(categories, colors, strict=True))
+        return {name: by_name.get(name, GREY) for name in self.labels(label).cat.categories}
 
     def _need_embedding(self, name: str) -> None:
         if name not in self.embeddings:

@@ -33,7 +33,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from velovi.errors import OptionError, StoreError, VeloviError
-from velovi.runs.folder import Owner, read_json, write_json
+from velovi.runs.files import number, read_json_object, text, write_file, write_json
+from velovi.runs.folder import Owner
 from velovi.runs.launch import reap, start_detached
 from velovi.runs.names import checked_name
 from velovi.runs.workspace import DEMO_FOLDER, checked_id, new_id
@@ -42,6 +43,8 @@ from velovi.runs.workspace import DEMO_FOLDER, checked_id, new_id
 REMOTE_LIMIT = 3600.0
 _STARTING = 30.0  # seconds in which a request may be without a process
 MOST_AT_ONCE = 2
+
+_ERROR_PARTS = tuple(VeloviError("").to_dict())
 
 State = Literal["working", "done", "failed", "lost"]
 
@@ -116,6 +119,10 @@ def request_time(result_path: Path, times_folder: Path, name: str, root: ArrayLi
         write_json(beside / "request.json", request)
         beside.rename(folder)
         _start(folder)
+    except StoreError:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     except OSError as error:
         raise StoreError(
             "the time cannot be kept here",
@@ -199,7 +206,7 @@ def delete_time(times_folder: Path, time_id: str) -> None:
 def _n_cells(result_path: Path) -> int:
     """Cells of a result, from the description of the layer that is needed."""
     try:
-        return int(read_json(result_path / "layers" / "fit_t" / "zarr.json")["shape"][0])
+        return int(read_json_object(result_path / "layers" / "fit_t" / "zarr.json")["shape"][0])
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         there = result_path.exists()
         raise StoreError(
@@ -253,18 +260,21 @@ def _start(folder: Path) -> None:
 
 def _owner(folder: Path) -> Owner | None:
     try:
-        return Owner(**read_json(folder / "launched.json"))
-    except (OSError, ValueError, TypeError):
+        values = read_json_object(folder / "launched.json")
+    except (OSError, ValueError):
         return None
+    pid, started = int(number(values.get("pid"))), number(values.get("process_start"))
+    return Owner(pid, started, text(values.get("host")))
 
 
 def _look(folder: Path) -> RootedTime | None:
     """One time as its folder tells it; None when it is being deleted."""
     try:
-        request = read_json(folder / "request.json")
-        name, n_root, created = request["name"], len(request["root"]), float(request["created"])
+        request = read_json_object(folder / "request.json")
+        name, n_root, created = text(request["name"]), len(request["root"]), request["created"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    created = number(created)
     # the process first: if it ends after this look, its result is there at the next one
     working = _works(folder, time.time() - created)
     error = None
@@ -272,8 +282,17 @@ def _look(folder: Path) -> RootedTime | None:
     if (folder / "time.npy").exists():
         state = "done"
     elif (folder / "error.json").exists():
-        state, error = "failed", read_json(folder / "error.json")
+        state, error = "failed", _error(folder)
     return RootedTime(folder.name, str(name), n_root, state, error)
+
+
+def _error(folder: Path) -> dict[str, str | None]:
+    try:
+        parts = read_json_object(folder / "error.json")
+    except (OSError, ValueError):
+        parts = {}
+    told: dict[str, str | None] = {name: text(parts.get(name)) or None for name in _ERROR_PARTS}
+    return told if told["what"] else {**told, "what": "it failed without saying why"}
 
 
 def _works(folder: Path, age: float) -> bool:
@@ -287,12 +306,9 @@ def _works(folder: Path, age: float) -> bool:
 def work(folder: Path) -> bool:
     """Work out the time of one folder; whether it went well. A failure is told in the folder."""
     try:
-        request = read_json(folder / "request.json")
+        request = read_json_object(folder / "request.json")
         found = time_from_root(Path(request["result"]), np.asarray(request["root"], dtype=np.int64))
-        beside = folder / ".time.npy"
-        with beside.open("wb") as stream:
-            np.save(stream, found, allow_pickle=False)
-        beside.replace(folder / "time.npy")
+        write_file(folder / "time.npy", lambda stream: np.save(stream, found, allow_pickle=False))
     except VeloviError as error:
         write_json(folder / "error.json", error.to_dict())
         return False

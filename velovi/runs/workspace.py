@@ -12,12 +12,24 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from velovi import __version__
 from velovi.config import RunOptions
 from velovi.errors import DataError, StoreError
-from velovi.runs.folder import RunFolder, RunSpec, read_json, write_json
+from velovi.runs.files import (
+    PART,
+    FolderLock,
+    make_folder,
+    number,
+    read_json_object,
+    remove,
+    text,
+    told_as_store_error,
+    write_bytes,
+    write_json,
+)
+from velovi.runs.folder import RunFolder, RunSpec
 from velovi.runs.names import LONGEST_NAME, checked_name, free_name
 
 if TYPE_CHECKING:
@@ -28,6 +40,7 @@ DEMO_RUN_ID = "demo"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 # folders of the workspace that keep what readers made of a run, in a folder for each
 OfARun = Literal["cell_sets", "times"]
+_BAD_SUMMARY = (OSError, ValueError, TypeError, KeyError, AttributeError)
 _RECORDED = ("torch", "scvi-tools", "anndata", "scanpy", "numpy", "zarr")
 
 
@@ -49,27 +62,57 @@ class Dataset:
 
     @property
     def name(self) -> str:
-        """What the user called the file."""
-        return str(read_json(self.path / "dataset.json")["name"])
+        """What the user called the file.
+
+        Raises
+        ------
+        StoreError
+            The file's description cannot be read.
+        """
+        name = text(self._description().get("name"))
+        if not name.strip():
+            raise self._unreadable("it has no name")
+        return name
 
     @property
     def created(self) -> float:
-        """When it was brought, in seconds since 1970."""
-        return float(read_json(self.path / "dataset.json")["created"])
+        """When it was brought, in seconds since 1970; StoreError as for :attr:`name`."""
+        return number(self._description().get("created"))
+
+    def _description(self) -> dict[str, Any]:
+        try:
+            return read_json_object(self.path / "dataset.json")
+        except (OSError, ValueError) as error:
+            raise self._unreadable(str(error)) from error
+
+    def _unreadable(self, found: str) -> StoreError:
+        return StoreError(
+            "what the workspace knows of this file cannot be read",
+            where=self.dataset_id,
+            found=found,
+            remedy="Delete it on the Data page and bring the file again",
+        )
+
+    def kept_summary(self) -> DatasetSummary | None:
+        """The summary as it was kept; None when there is none that can be read."""
+        from velovi.data import DatasetSummary
+
+        try:
+            return DatasetSummary.from_dict(read_json_object(self.path / "summary.json"))
+        except _BAD_SUMMARY:
+            return None
 
     def summary(self) -> DatasetSummary:
         """What the file holds and what is wrong with it; read once, then kept beside it."""
-        from velovi.data import DatasetSummary
-        from velovi.data.inspect import inspect_file
+        from velovi.data.check import check_file
 
-        kept = self.path / "summary.json"
-        if kept.exists():
-            try:
-                return DatasetSummary.from_dict(read_json(kept))
-            except (ValueError, TypeError, KeyError):
-                kept.unlink()
-        summary = inspect_file(self.source)
-        write_json(kept, summary.to_dict())
+        kept = self.kept_summary()
+        if kept is not None:
+            return kept
+        summary = check_file(self.source)
+        # a full disk is no reason not to say what is in the file
+        with suppress(StoreError):
+            write_json(self.path / "summary.json", summary.to_dict())
         return summary
 
 
@@ -86,8 +129,8 @@ class Workspace:
     def __init__(self, root: Path | str | None = None) -> None:
         chosen = root or os.environ.get("VELOVI_WORKSPACE") or "workspace"
         self.root = Path(chosen).expanduser().resolve()
-        self.datasets_path.mkdir(parents=True, exist_ok=True)
-        self.runs_path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.datasets_path)
+        make_folder(self.runs_path)
 
     @property
     def datasets_path(self) -> Path:
@@ -110,36 +153,51 @@ class Workspace:
             What to call it.
         move
             Move it (an upload's temporary file) instead of copying.
+
+        Raises
+        ------
+        DataError
+            There is no such file.
+        StoreError
+            The workspace has no room for it or cannot be written to.
         """
         if not source.is_file():
             raise DataError(
                 "there is no such file", where=str(source), remedy="Check the path and its name"
             )
         dataset_id = new_id()
-        beside = self.datasets_path / f".{dataset_id}"
-        beside.mkdir()
-        try:
-            (shutil.move if move else shutil.copyfile)(source, beside / "source.h5ad")
-            write_json(beside / "dataset.json", {"name": name, "created": time.time()})
-            beside.rename(self.datasets_path / dataset_id)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
+        beside = self.datasets_path / f".{dataset_id}{PART}"
+        with told_as_store_error(beside / name):
+            try:
+                beside.mkdir()
+                (shutil.move if move else shutil.copyfile)(source, beside / "source.h5ad")
+                write_json(beside / "dataset.json", {"name": name, "created": time.time()})
+                beside.rename(self.datasets_path / dataset_id)
+            except BaseException:
+                remove(beside)
+                raise
         return Dataset(self.datasets_path / dataset_id)
 
     def datasets(self) -> list[Dataset]:
-        """All files, the newest first."""
-        found = [
-            Dataset(path)
-            for path in self.datasets_path.iterdir()
-            if not path.name.startswith(".") and (path / "dataset.json").exists()
-        ]
-        return sorted(found, key=lambda one: one.created, reverse=True)
+        """All files that can be described, the newest first."""
+        found = []
+        for dataset in self._dataset_folders():
+            with suppress(StoreError):
+                _ = dataset.name
+                found.append((dataset.created, dataset))
+        return [one for _, one in sorted(found, key=lambda pair: pair[0], reverse=True)]
+
+    def unreadable_datasets(self) -> list[Dataset]:
+        """Files whose description is damaged; all that can be done with one is to delete it."""
+        return [one for one in self._dataset_folders() if not _has_name(one)]
+
+    def _dataset_folders(self) -> list[Dataset]:
+        return [Dataset(path) for path in _folders(self.datasets_path)]
 
     def dataset(self, dataset_id: str) -> Dataset:
         """One file by its id."""
         path = self.datasets_path / checked_id(dataset_id)
-        if not (path / "dataset.json").exists():
+        if not path.is_dir():
             raise StoreError(
                 "this file is not in the workspace",
                 where=dataset_id,
@@ -204,26 +262,39 @@ class Workspace:
     ) -> RunFolder:
         name = self.free_run_name(name)
         folder = RunFolder(self.runs_path / new_id())
-        beside = RunFolder(self.runs_path / f".{folder.run_id}")
-        beside.path.mkdir(parents=True)
-        beside.write_spec(
-            RunSpec(folder.run_id, name, dataset_id, source, options, time.time(), versions())
-        )
-        if cells is not None:
-            beside.cells_path.write_text("\n".join(cells) + "\n")
-        beside.path.rename(folder.path)
+        beside = RunFolder(self.runs_path / f".{folder.run_id}{PART}")
+        spec = RunSpec(folder.run_id, name, dataset_id, source, options, time.time(), versions())
+        with told_as_store_error(beside.path):
+            try:
+                beside.path.mkdir(parents=True)
+                beside.write_spec(spec)
+                if cells is not None:
+                    write_bytes(beside.cells_path, ("\n".join(cells) + "\n").encode())
+                beside.path.rename(folder.path)
+            except BaseException:
+                remove(beside.path)
+                raise
         return folder
 
     def runs(self, *, with_demo: bool = True) -> list[RunFolder]:
-        """All runs, the newest first; the demo that comes with the app is last."""
-        found = [
-            RunFolder(path)
-            for path in self.runs_path.iterdir()
-            if not path.name.startswith(".") and (path / "spec.json").exists()
-        ]
+        """All runs, the newest first; the demo that comes with the app is last.
+
+        Some of them may be unreadable: :meth:`RunFolder.spec` says so.
+        """
+        found = [RunFolder(path) for path in _folders(self.runs_path)]
         found.sort(key=lambda run: run.run_id, reverse=True)
         demo = RunFolder(DEMO_FOLDER)
         return found + ([demo] if with_demo and (demo.path / "spec.json").exists() else [])
+
+    def unreadable_runs(self) -> list[RunFolder]:
+        """Runs that do not say what they are; all that can be done with one is to delete it."""
+        found = []
+        for run in self.runs(with_demo=False):
+            try:
+                run.spec()
+            except StoreError:
+                found.append(run)
+        return found
 
     def free_run_name(self, name: str) -> str:
         """The name, with a number behind it when a run of this workspace has it already."""
@@ -238,7 +309,7 @@ class Workspace:
         if run_id == DEMO_RUN_ID:
             return RunFolder(DEMO_FOLDER)
         path = self.runs_path / checked_id(run_id)
-        if not (path / "spec.json").exists():
+        if not path.is_dir():
             raise StoreError(
                 "this run is not in the workspace",
                 where=run_id,
@@ -267,13 +338,16 @@ class Workspace:
         run = self.run(run_id)
         if run_id == DEMO_RUN_ID:
             raise StoreError("the demo belongs to the app and cannot be deleted", where=run_id)
-        if run.state().active:
+        readable = run not in self.unreadable_runs()
+        if FolderLock.held(run.lock_path) or (readable and run.state().active):
             raise StoreError(
-                "this run is still busy", where=run.spec().name, remedy="Cancel it first"
+                "this run is still busy",
+                where=run.spec().name if readable else run_id,
+                remedy="Cancel it first",
             )
         _remove(run.path)
         for kind in get_args(OfARun):
-            shutil.rmtree(self.of_run(kind, run_id), ignore_errors=True)
+            remove(self.of_run(kind, run_id))
 
     def of_run(self, kind: OfARun, run_id: str) -> Path:
         """Where readers' cell sets or times of a run are kept; they go when it is deleted."""
@@ -304,7 +378,29 @@ def checked_id(name: str, what: str = "an id of this workspace") -> str:
     return name
 
 
+def _has_name(dataset: Dataset) -> bool:
+    try:
+        return bool(dataset.name)
+    except StoreError:
+        return False
+
+
+def _folders(path: Path) -> list[Path]:
+    """The folders of files or of runs; those that are being made or removed are hidden."""
+    with told_as_store_error(path), os.scandir(path) as entries:
+        return [Path(one.path) for one in entries if _shown(one)]
+
+
+def _shown(entry: os.DirEntry[str]) -> bool:
+    return (
+        not entry.name.startswith(".")
+        and _ID.fullmatch(entry.name) is not None
+        and (entry.is_dir())
+    )
+
+
 def _remove(path: Path) -> None:
-    doomed = path.with_name(f".{path.name}.deleted")
-    path.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
+    doomed = path.with_name(f".{path.name}.deleted{PART}")
+    with told_as_store_error(path):
+        path.rename(doomed)
+    remove(doomed)
