@@ -2,7 +2,16 @@
 
 import streamlit as st
 
-from velovi.ui.data_panel import NEEDS, bring_file, delete_file, pick_dataset, show_check, trainable
+from velovi.ui.data_panel import (
+    NEEDS,
+    REFUSED,
+    bring_file,
+    delete_file,
+    pick_dataset,
+    show_check,
+    trainable,
+    unreadable_files,
+)
 from velovi.ui.guard import plain_errors
 from velovi.ui.router import page
 from velovi.ui.services import get_workspace
@@ -12,6 +21,7 @@ def body() -> None:
     st.title("Bring your cells")
     workspace = get_workspace()
     bring_file(workspace)
+    unreadable_files(workspace)
     datasets = workspace.datasets()
     if not datasets:
         with st.container(border=True, key="needs"):
@@ -20,20 +30,28 @@ def body() -> None:
         return
     st.divider()
     dataset = pick_dataset(datasets)
+    if st.session_state.get(REFUSED):
+        st.caption(
+            "The file above was not taken. Choose one of your files to see its check, or bring "
+            "another."
+        )
+        return
+    # the buttons come first: a file whose check takes long can be removed meanwhile
+    with st.container(horizontal=True):
+        train_here = st.empty()
+        delete_file(workspace, dataset)
     ready = False
     with plain_errors():
         with st.spinner("Looking into the file …"):
             summary = dataset.summary()
-        show_check(summary)
         ready = trainable(summary)
         if summary.ready:
             st.success("This file is ready to train on.", icon=":material/check_circle:")
-    with st.container(horizontal=True):
-        train = st.button(
-            "Train on this file", type="primary", icon=":material/play_arrow:", key="train_on",
-            disabled=not ready,
-        )  # fmt: skip
-        delete_file(workspace, dataset)
+        show_check(summary)
+    train = train_here.button(
+        "Train on this file", type="primary", icon=":material/play_arrow:", key="train_on",
+        disabled=not ready,
+    )  # fmt: skip
     if train:
         st.switch_page("pages/train.py", query_params={"dataset": dataset.dataset_id})
 

@@ -5,16 +5,17 @@ import streamlit as st
 from velovi.ui.choice import all_runs
 from velovi.ui.explore import current_choice
 from velovi.ui.router import page
-from velovi.ui.runs_panel import note_if_gone, runs_table, show_run
-from velovi.ui.services import get_launcher, get_workspace
+from velovi.ui.runs_panel import note_if_gone, runs_table, show_run, unreadable_runs
+from velovi.ui.services import advance_queue, get_workspace
 
 
 def body() -> None:
     st.title("What has been run here")
     workspace, choice = get_workspace(), current_choice()
-    get_launcher().advance()
+    advance_queue()
     runs = all_runs(workspace)
     note_if_gone(runs)
+    unreadable_runs(workspace)
     if choice is None:
         with st.container(border=True, key="empty_state"):
             st.subheader("No runs yet")

@@ -7,14 +7,14 @@ from velovi.ui.explore import current_choice
 from velovi.ui.guard import plain_errors
 from velovi.ui.new_run import new_run
 from velovi.ui.router import page
-from velovi.ui.services import get_launcher, get_workspace
+from velovi.ui.services import advance_queue, get_workspace
 from velovi.ui.train_panel import queue, show_run
 
 
 def body() -> None:
     st.title("Train a model")
     workspace, choice = get_workspace(), current_choice()
-    get_launcher().advance()
+    advance_queue()
     own = choice if choice is not None and not choice.is_demo else None
     wants_new = "dataset" in st.query_params or own is None
     if own is not None and not wants_new:

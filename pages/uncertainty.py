@@ -42,7 +42,7 @@ def body() -> None:
         measure = measure_choice(names)
         copy_link(key="uncertainty", run=view.run_id)
     found = columns_of(view, measure)
-    uncertainty_maps(view, found)
+    uncertainty_maps(view, measure, found)
     with st.expander("What high uncertainty means, and what to do", icon=":material/help:"):
         st.markdown(MEANING)
     only = chosen_cells(view)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from velovi import __version__
 from velovi.config import Options, RunOptions
 from velovi.errors import DataError, StoreError, VeloviError
+from velovi.runs.files import make_folder, store_error, write_bytes
 
 if TYPE_CHECKING:
     from velovi.runs.folder import RunFolder
@@ -30,8 +32,29 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(given.command(given))
     except VeloviError as error:
-        print(f"velovi: {error}", file=sys.stderr)
+        return _say(str(error))
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+    except BrokenPipeError:  # whoever read what is printed has gone
+        sys.stderr.close()
         return 1
+    except MemoryError:
+        return _say("the machine ran out of memory. Use fewer cells, or a larger machine.")
+    except OSError as error:
+        where = Path(str(error.filename or given.command.__name__.strip("_")))
+        return _say(str(store_error(error, where)))
+    except Exception as error:
+        if os.environ.get("VELOVI_DEBUG"):
+            raise
+        kind, text = type(error).__name__, str(error)[:300]
+        return _say(
+            f"something unexpected went wrong ({kind}: {text}). VELOVI_DEBUG=1 shows where."
+        )
+
+
+def _say(text: str, status: int = 1) -> int:
+    print(f"velovi: {text}", file=sys.stderr)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--detach", action="store_true", help="return at once; the run goes on")
     _add_options(run)
     run.set_defaults(command=_run)
+
+    resume = commands.add_parser("resume", help="go on with a run that was interrupted")
+    resume.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
+    resume.add_argument("--detach", action="store_true", help="return at once; the run goes on")
+    resume.set_defaults(command=_resume)
 
     check = commands.add_parser("check", help="say what a file holds and what is wrong with it")
     check.add_argument("file", type=Path, metavar="FILE")
@@ -113,7 +141,6 @@ def options_from(given: argparse.Namespace) -> RunOptions:
 
 def _run(given: argparse.Namespace) -> int:
     from velovi.runs.folder import RunFolder, RunSpec
-    from velovi.runs.launch import start_worker
     from velovi.runs.workspace import versions
 
     options = options_from(given)
@@ -122,17 +149,38 @@ def _run(given: argparse.Namespace) -> int:
         raise StoreError(
             "this folder holds a run already", where=str(given.out), remedy="Choose a new folder"
         )
-    given.out.mkdir(parents=True, exist_ok=True)
+    make_folder(given.out)
     folder = RunFolder(given.out.resolve())
     source = str(given.file.resolve())
     folder.write_spec(
         RunSpec(folder.run_id, given.file.stem, "", source, options, time.time(), versions())
     )
+    return _start(folder, detach=given.detach)
+
+
+def _start(folder: RunFolder, *, detach: bool) -> int:
+    from velovi.runs.launch import start_worker
+
     start_worker(folder)
-    if given.detach:
+    if detach:
         print(folder.path)
         return 0
     return _follow(folder.path)
+
+
+def _resume(given: argparse.Namespace) -> int:
+    from velovi.runs.folder import RunFolder, RunState
+
+    folder = RunFolder(given.run.resolve())
+    folder.spec()
+    state = folder.state()
+    if state not in (RunState.LOST, RunState.FAILED):
+        raise StoreError(
+            "this run was not interrupted", where=folder.run_id, found=f"it is {state}",
+            remedy="Start a new run with: python -m velovi run FILE --out DIR",
+        )  # fmt: skip
+    folder.reopen()
+    return _start(folder, detach=given.detach)
 
 
 def _need_file(path: Path) -> None:
@@ -193,10 +241,10 @@ def _say_progress(folder: RunFolder, said: str) -> str:
 
 
 def _check(given: argparse.Namespace) -> int:
-    from velovi.data.inspect import inspect_file
+    from velovi.data.check import check_file
 
     _need_file(given.file)
-    summary = inspect_file(given.file)
+    summary = check_file(given.file)
     print(f"{summary.n_cells} cells, {summary.n_genes} genes")
     print(f"spliced: {summary.spliced_layer}, unspliced: {summary.unspliced_layer}")
     for problem in summary.problems:
@@ -208,16 +256,19 @@ def _check(given: argparse.Namespace) -> int:
 def _export(given: argparse.Namespace) -> int:
     from velovi.runs.export import cell_table, export_h5ad, gene_table
     from velovi.runs.folder import RunFolder
-    from velovi.runs.results import ResultStore
+    from velovi.runs.results import ResultStore, verify_result
+    from velovi.runs.tables import csv_bytes
 
     folder = RunFolder(given.run.resolve())
     store = ResultStore(folder.result_path)
     if given.h5ad:
         print(export_h5ad(folder.result_path, given.h5ad))
     if given.csv:
-        given.csv.mkdir(parents=True, exist_ok=True)
+        if not given.h5ad:
+            verify_result(folder.result_path)
+        make_folder(given.csv)
         for name, table in (("cells", cell_table(store)), ("genes", gene_table(store))):
-            table.to_csv(given.csv / f"{name}.csv")
+            write_bytes(given.csv / f"{name}.csv", csv_bytes(table))
             print(given.csv / f"{name}.csv")
     return 0
 
@@ -230,8 +281,6 @@ def _demo(given: argparse.Namespace) -> int:
 
 
 def _serve(given: argparse.Namespace) -> int:
-    import os
-
     app = Path(__file__).resolve().parent.parent / "app.py"
     if not app.exists():
         raise StoreError(

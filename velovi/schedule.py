@@ -44,6 +44,8 @@ class Schedule:
             "max_epochs": self.max_epochs,
             "batch_size": self.batch_size,
             "early_stopping": self.early_stopping,
+            # without it, held-out cells are looked at only when training may stop early
+            "check_val_every_n_epoch": 1,
             "plan_kwargs": {
                 "lr": self.lr,
                 "one_cycle": self.one_cycle,

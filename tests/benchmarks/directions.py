@@ -1,6 +1,8 @@
 """CBDir of finished runs against the known directions of a data set, edge by edge.
 
-``python -m tests.benchmarks.directions pancreas RUN [RUN ...]``
+``python -m tests.benchmarks.directions pancreas RUN [RUN ...]``, or for other data
+
+``python -m tests.benchmarks.directions RUN [RUN ...] --label cell_type --edges "A>B" "B>C"``
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numpy as np
 
 from velovi.dynamics import cbdir
 from velovi.runs.folder import RunFolder
+from velovi.runs.results import ResultStore
 
 EDGES = {
     "pancreas": [
@@ -34,18 +37,42 @@ EDGES = {
 }
 
 
-def scores(run: Path, data: str, basis: str = "umap") -> dict[str, object]:
-    """CBDir of one run, with the figures one wants to see beside it."""
+def scores(
+    run: Path, edges: list[tuple[str, str]], label: str = "clusters", basis: str = "X_umap"
+) -> dict[str, object]:
+    """CBDir of one run, with the figures one wants to see beside it.
+
+    Parameters
+    ----------
+    run
+        A finished run's folder.
+    edges
+        Pairs of groups of which the first becomes the second.
+    label
+        The annotation that holds the groups.
+    basis
+        Key of the embedding; with or without "X_".
+    """
     folder = RunFolder(run)
+    store = ResultStore(folder.result_path)
+    if label not in store.obs:
+        raise SystemExit(f"{run} has no annotation {label!r}, only {', '.join(store.obs)}")
+    if basis not in store.embeddings:
+        basis = f"X_{basis}"
+    groups = store.obs[label].astype(str).to_numpy()
+    strangers = sorted({one for edge in edges for one in edge} - set(groups))
+    if strangers:
+        raise SystemExit(f"{label!r} has no group {', '.join(strangers)}")
     adata = anndata.read_zarr(folder.result_path)
     found = cbdir(
-        adata.obsm[f"X_{basis}"][:, :2],
-        adata.obsm[f"velocity_{basis}"][:, :2],
+        store.embedding(basis),
+        store.embedded_velocity(basis),
         adata.obsp["distances"],
-        adata.obs["clusters"].to_numpy(),
-        EDGES[data],
+        groups,
+        edges,
     )
     history = folder.history()
+    held_out = [one["elbo_validation"] for one in history if "elbo_validation" in one]
     return {
         "run": run.name,
         "seed": folder.spec().options.train.seed,
@@ -53,9 +80,9 @@ def scores(run: Path, data: str, basis: str = "umap") -> dict[str, object]:
         "neighbours": int(np.median(np.diff(adata.obsp["distances"].tocsr().indptr))),
         "genes": adata.n_vars,
         "epochs": len(history),
-        "train_seconds": history[-1]["seconds"],
-        "elbo_validation_last": round(history[-1]["elbo_validation"], 1),
-        "elbo_validation_best": round(min(one["elbo_validation"] for one in history), 1),
+        "train_seconds": history[-1].get("seconds") if history else None,
+        "elbo_validation_last": round(held_out[-1], 1) if held_out else None,
+        "elbo_validation_best": round(min(held_out), 1) if held_out else None,
         "confidence_median": round(float(adata.obs["velocity_confidence"].median()), 3),
         "edges": {
             f"{a} -> {b}": [round(float(mean), 3), int(cells)]
@@ -67,12 +94,20 @@ def scores(run: Path, data: str, basis: str = "umap") -> dict[str, object]:
 def main() -> None:
     """Print one JSON record for each run: every edge with its mean cosine and number of cells."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", choices=sorted(EDGES))
-    parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--basis", default="umap")
+    parser.add_argument("runs", nargs="+", help="run folders; first a known data set, if it is one")
+    parser.add_argument("--label", default="clusters", help="annotation that holds the groups")
+    parser.add_argument("--edges", nargs="+", metavar="A>B", help="what becomes what")
+    parser.add_argument("--basis", default="X_umap")
     given = parser.parse_args()
-    for run in given.runs:
-        print(json.dumps(scores(run, given.data, given.basis), indent=1))
+    runs = list(given.runs)
+    edges = EDGES[runs.pop(0)] if runs[0] in EDGES else []
+    if given.edges:
+        pairs = [edge.partition(">") for edge in given.edges]
+        edges = [(first.strip(), last.strip()) for first, _, last in pairs]
+    if not edges or not runs:
+        parser.error(f"name runs and --edges, or one of {', '.join(sorted(EDGES))} before the runs")
+    for run in runs:
+        print(json.dumps(scores(Path(run), edges, given.label, given.basis), indent=1))
 
 
 if __name__ == "__main__":

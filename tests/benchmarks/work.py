@@ -25,6 +25,13 @@ from anndata import AnnData
 from cells import with_neighbours
 
 SAMPLES, DIRECTIONS, EXTRINSIC = 25, 100, 25
+CALLS = (
+    "get_velocity",
+    "get_latent_time",
+    "get_state_assignment",
+    "get_expression_fit",
+    "get_gene_likelihood",
+)
 Work = Callable[[], Any]
 
 
@@ -56,6 +63,30 @@ def posterior(who: str, adata: AnnData) -> Work:
         model.get_expression_fit(n_samples=SAMPLES),
         model.get_gene_likelihood(n_samples=SAMPLES),
     )
+
+
+def calls(who: str, adata: AnnData) -> Work:
+    """The five drop-in calls together, 25 samples."""
+    model = model_of(who, adata)
+    return lambda: [getattr(model, name)(n_samples=SAMPLES) for name in CALLS]
+
+
+def _call(name: str) -> Callable[[str, AnnData], Work]:
+    def row(who: str, adata: AnnData) -> Work:
+        model = model_of(who, adata)
+        return lambda: getattr(model, name)(n_samples=SAMPLES)
+
+    row.__name__ = name
+    row.__doc__ = f"{name}, 25 samples."
+    return row
+
+
+def summary(who: str, adata: AnnData) -> Work:
+    """Summary with its default quantiles: the reference's five calls, 25 samples."""
+    if who == "ours":
+        model = model_of(who, adata)
+        return lambda: model.get_posterior_summary(SAMPLES)
+    return calls(who, adata)
 
 
 def means(who: str, adata: AnnData) -> Work:
@@ -159,7 +190,10 @@ def projection(who: str, adata: AnnData) -> Work:
 
 ROWS: dict[str, Callable[[str, AnnData], Work]] = {
     one.__name__: one
-    for one in (posterior, means, direction, permutation, extrinsic, samples, graph, projection)
+    for one in (
+        *(posterior, calls, summary, *map(_call, CALLS), means, direction, permutation),
+        *(extrinsic, samples, graph, projection),
+    )
 }
 WITH_SCVELO = ("extrinsic", "graph", "projection")
 _WARM_CELLS, _WARM_GENES = 260, 40

@@ -24,6 +24,7 @@ from velovi.errors import DataError, NotTrainedError, first_named
 from velovi.model import posterior
 from velovi.model.module import SPLICED_KEY, VELOVAE
 from velovi.model.posterior import Quantity
+from velovi.model.posterior_means import compiled_means
 from velovi.model.saved import setup_layers
 from velovi.model.selection import CellData, Genes, Indices, Selection, check_positive, select
 
@@ -123,6 +124,19 @@ class ModelBase(BaseModelClass):
     ) -> dict[str, np.ndarray]:
         """Means or samples of quantities; a mean uses the exact mean over states if allowed."""
         check_positive("n_samples", n_samples)
+        if return_mean and posterior.compiles(self.module):
+            found = compiled_means(
+                self.module,
+                data.minibatches(chosen.cells, batch_size),
+                list(quantities),
+                exact_states=exact_states,
+                n_cells=len(chosen.cells),
+                n_samples=n_samples,
+                genes=chosen.genes,
+                latent_dim=latent_dim,
+            )
+            if found is not None:
+                return found
         samples = posterior.iterate(
             self.module,
             data.minibatches(chosen.cells, batch_size),

@@ -72,6 +72,23 @@ class DecoderVELOVI(nn.Module):
 
         Parameters
         ----------
+        z, latent_dim
+            As in :meth:`heads`.
+
+        Returns
+        -------
+        tuple of Tensor
+            Dirichlet concentrations ``(cells, genes, 4)``, induction time and repression time as
+            shares of their intervals, both ``(cells, genes)`` in (0, 1).
+        """
+        logits, rho, tau = self.heads(z, latent_dim)
+        return F.softplus(logits), rho, tau
+
+    def heads(self, z: Tensor, latent_dim: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Decode cell states up to the logits of the concentrations.
+
+        Parameters
+        ----------
         z
             Cell states ``(cells, latent)``.
         latent_dim
@@ -80,8 +97,8 @@ class DecoderVELOVI(nn.Module):
         Returns
         -------
         tuple of Tensor
-            Dirichlet concentrations ``(cells, genes, 4)``, induction time and repression time as
-            shares of their intervals, both ``(cells, genes)`` in (0, 1).
+            Numbers whose softplus is the Dirichlet concentrations ``(cells, genes, 4)``, and the
+            times as :meth:`forward` gives them.
         """
         for_time = z
         if latent_dim is not None:
@@ -96,5 +113,5 @@ class DecoderVELOVI(nn.Module):
             )
         else:
             rho, tau = self.px_rho_decoder(hidden), self.px_tau_decoder(hidden)
-        concentration = F.softplus(self.px_pi_decoder(self.pi_first_decoder(z)))
-        return concentration.view(z.shape[0], self.n_output, 4), rho, tau
+        logits = self.px_pi_decoder(self.pi_first_decoder(z))
+        return logits.view(z.shape[0], self.n_output, 4), rho, tau

@@ -12,6 +12,7 @@ from velovi.model import posterior
 from velovi.model.base import Frame, ModelBase, labelled
 from velovi.model.module import STATES
 from velovi.model.posterior import Mode, Statistic
+from velovi.model.posterior_means import LIKELIHOOD
 from velovi.model.selection import Genes, Indices, check_choice
 
 _STATISTICS, _MODES = ("mean", "max"), ("spliced", "unspliced")
@@ -81,15 +82,16 @@ class EstimatesMixin(ModelBase):
         check_choice("velo_mode", velo_mode, _MODES)
         data, chosen = self._choose(adata, indices, gene_list, n_samples_overall)
         n_samples = 1 if n_samples_overall is not None else n_samples
+        name = "velocity" if velo_mode == "spliced" else "velocity_u"
         values = self._collect(
             data,
             chosen,
-            {"velocity": posterior.velocity(velo_mode, velo_statistic)},
+            {name: posterior.velocity(velo_mode, velo_statistic)},
             n_samples=n_samples,
             batch_size=batch_size,
             return_mean=return_mean,
             exact_states=velo_statistic == "mean",
-        )["velocity"]
+        )[name]
         if clip:
             lowest = -chosen.pick_genes(data.dense(velo_mode, chosen.cells))
             values = np.maximum(values, lowest.astype(values.dtype))
@@ -136,12 +138,12 @@ class EstimatesMixin(ModelBase):
         values = self._collect(
             data,
             chosen,
-            {"time": posterior.latent_time(time_statistic)},
+            {"fit_t": posterior.latent_time(time_statistic)},
             n_samples=n_samples,
             batch_size=batch_size,
             return_mean=return_mean,
             exact_states=time_statistic == "mean",
-        )["time"]
+        )["fit_t"]
         return labelled(values, chosen, n_samples, return_mean, return_numpy)
 
     def get_state_assignment(
@@ -240,14 +242,15 @@ class EstimatesMixin(ModelBase):
         values = self._collect(
             data,
             chosen,
-            {"spliced": posterior.fit("spliced"), "unspliced": posterior.fit("unspliced")},
+            {"fit_s": posterior.fit("spliced"), "fit_u": posterior.fit("unspliced")},
             n_samples=n_samples,
             batch_size=batch_size,
             return_mean=return_mean,
             latent_dim=restrict_to_latent_dim,
         )
         spliced, unspliced = (
-            labelled(values[name], chosen, n_samples, return_mean, return_numpy) for name in _MODES
+            labelled(values[name], chosen, n_samples, return_mean, return_numpy)
+            for name in ("fit_s", "fit_u")
         )
         return spliced, unspliced
 
@@ -283,12 +286,12 @@ class EstimatesMixin(ModelBase):
         values = self._collect(
             data,
             chosen,
-            {"likelihood": posterior.log_likelihood},
+            {LIKELIHOOD: posterior.log_likelihood},
             n_samples=n_samples,
             batch_size=batch_size,
             return_mean=return_mean,
             exact_states=False,
-        )["likelihood"]
+        )[LIKELIHOOD]
         return labelled(values, chosen, n_samples, return_mean, return_numpy)
 
     @torch.inference_mode()

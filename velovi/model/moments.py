@@ -9,6 +9,7 @@ with.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -117,6 +118,80 @@ class RunningMoments:
         """
         n = self.n_samples
         return (self.between / max(n - 1, 1) + self.within).sqrt()
+
+
+class RunningMeans:
+    """Means of some quantities over the samples added so far, and of nothing else.
+
+    Parameters
+    ----------
+    n_cells, genes, t_max
+        As in :class:`RunningMoments`.
+    rows
+        Which of the five :data:`QUANTITIES` and, from 5 on, of the four state probabilities.
+
+    Attributes
+    ----------
+    means
+        ``(rows, cells, genes)``.
+    """
+
+    def __init__(self, n_cells: int, genes: GeneInputs, t_max: float, rows: Sequence[int]) -> None:
+        self._genes, self._t_max, self._n_samples = torch.stack(genes), t_max, 0
+        self._rows = np.asarray(rows, dtype=np.int64)
+        self.means = torch.zeros(len(rows), n_cells, len(genes.alpha))
+
+    def add(self, decoded: Decoded) -> None:
+        """Take one more sample into account."""
+        self._n_samples += 1
+        arrays = [t.contiguous().numpy() for t in (*decoded, self._genes, self.means)]
+        numbers = (number(self._t_max), number(1 / self._n_samples))
+        over_blocks(
+            lambda start, stop: _add_means(start, stop, *arrays, self._rows, *numbers),
+            len(decoded.rho),
+            torch.get_num_threads(),
+        )
+
+
+class RunningLikelihood:
+    """Mean over samples of the log-density of each cell's data.
+
+    Parameters
+    ----------
+    n_cells, genes, t_max
+        As in :class:`RunningMoments`.
+
+    Attributes
+    ----------
+    means
+        ``(1, cells, genes)``, in nats.
+    """
+
+    def __init__(self, n_cells: int, genes: GeneInputs, t_max: float) -> None:
+        self._genes, self._t_max, self._n_samples = torch.stack(genes), t_max, 0
+        self.means = torch.zeros(1, n_cells, len(genes.alpha))
+
+    def add(self, decoded: Decoded, states: Tensor, spliced: Tensor, unspliced: Tensor) -> None:
+        """Take one more sample into account; parameters as in ``add_likelihood``."""
+        self._n_samples += 1
+        tensors = (states, decoded.rho, decoded.tau, spliced, unspliced, self._genes, self.means[0])
+        arrays = [t.contiguous().numpy() for t in tensors]
+        numbers = (number(self._t_max), number(1 / self._n_samples))
+        over_blocks(
+            lambda start, stop: _add_likelihood(start, stop, *arrays, *numbers),
+            len(decoded.rho),
+            torch.get_num_threads(),
+        )
+
+
+def values_at(drawn: Decoded, genes: GeneInputs, t_max: float) -> Tensor:
+    """The five quantities at state probabilities that were drawn, ``(5, cells, genes)``.
+
+    ``drawn.concentration`` holds the drawn probabilities.
+    """
+    running = RunningMeans(len(drawn.rho), genes, t_max, range(len(QUANTITIES)))
+    running.add(drawn)
+    return running.means
 
 
 def draw_velocities(decoded: Decoded, spliced: Tensor, genes: GeneInputs, t_max: float) -> Tensor:
@@ -260,6 +335,26 @@ def _add(  # type: ignore[no-untyped-def]
 
 
 @_loop
+def _add_means(  # type: ignore[no-untyped-def]
+    start, stop, concentration, rho, tau, genes, means, rows, t_max, share
+):
+    """Cells start..stop, chunk by chunk of genes; only some rows of the results are kept."""
+    n_genes = rho.shape[1]
+    work = np.empty(_ROWS * CHUNK, np.float32)
+    for first in range(0, n_genes, CHUNK):
+        last = min(first + CHUNK, n_genes)
+        n = last - first
+        _load_genes(work, genes, first, n)
+        for cell in range(start, stop):
+            _load_times(work, rho[cell, first:last], tau[cell, first:last], n)
+            load_states(work, _STATES, concentration[cell, first:last], n)
+            _sample_moments(work, n, t_max)
+            for k in range(rows.shape[0]):
+                row = work[_RESULT + rows[k] * CHUNK :][:CHUNK]
+                _update(row, n, means[k, cell, first:last], share)
+
+
+@_loop
 def _sample_likelihood(work, n, t_max):  # type: ignore[no-untyped-def]
     """Log-density of each gene's spliced and unspliced abundance, added up."""
     for i in range(n):
@@ -305,6 +400,27 @@ def _log_likelihood(  # type: ignore[no-untyped-def]
             load_states(work, _STATES, states[cell, first:last], n)
             _sample_likelihood(work, n, t_max)
         by_block[start // CELLS_PER_BLOCK, first:last] = work[_RESULT : _RESULT + n]
+
+
+@_loop
+def _add_likelihood(  # type: ignore[no-untyped-def]
+    start, stop, states, rho, tau, spliced, unspliced, genes, mean, t_max, share
+):
+    """Cells start..stop, chunk by chunk of genes; every cell by itself."""
+    n_genes = rho.shape[1]
+    work = np.empty(_ROWS * CHUNK, np.float32)
+    for first in range(0, n_genes, CHUNK):
+        last = min(first + CHUNK, n_genes)
+        n = last - first
+        _load_genes(work, genes, first, n)
+        for cell in range(start, stop):
+            _load_times(work, rho[cell, first:last], tau[cell, first:last], n)
+            work[_SPLICED : _SPLICED + n] = spliced[cell, first:last]
+            work[_UNSPLICED : _UNSPLICED + n] = unspliced[cell, first:last]
+            load_states(work, _STATES, states[cell, first:last], n)
+            work[_RESULT : _RESULT + n] = _ZERO
+            _sample_likelihood(work, n, t_max)
+            _update(work[_RESULT:][:CHUNK], n, mean[cell, first:last], share)
 
 
 @_loop

@@ -22,6 +22,7 @@ from velovi.model import dirichlet, kinetics
 from velovi.model.fused import GeneInputs
 from velovi.model.kinetics import Rates
 from velovi.model.module import SPLICED_KEY, UNSPLICED_KEY, VELOVAE, StateMeans
+from velovi.model.softplus import softplus_in_place
 
 Minibatches = Iterable[Mapping[str, Tensor]]
 _ROWS_TOGETHER = 256
@@ -204,7 +205,12 @@ def _decode(
             encoded[MODULE_KEYS.Z_KEY] if number == 0 else module.draw_cell_state(mean, variance)
             for number in numbers
         ]
-        decoded = module.decoder(torch.cat(cell_states), latent_dim=latent_dim)
+        cell_state = torch.cat(cell_states)
+        if not torch.is_grad_enabled() and compiles(module):
+            logits, rho, tau = module.decoder.heads(cell_state, latent_dim=latent_dim)
+            decoded = softplus_in_place(logits), rho, tau
+        else:
+            decoded = module.decoder(cell_state, latent_dim=latent_dim)
         drawn = None
         if draw_states:
             drawn = dirichlet.sample(decoded[0], compiled=module.compiled_draws)

@@ -21,9 +21,16 @@ from torch import Tensor
 
 from velovi.errors import UnknownNameError
 from velovi.matrices import Allocate, RowWriter, in_memory
-from velovi.model import dirichlet, posterior, uncertainty
+from velovi.model import dirichlet, order, posterior, uncertainty
 from velovi.model.module import STATES, VELOVAE
-from velovi.model.moments import N_DEVIATIONS, QUANTITIES, Decoded, RunningMoments, draw_velocities
+from velovi.model.moments import (
+    N_DEVIATIONS,
+    QUANTITIES,
+    Decoded,
+    RunningMoments,
+    draw_velocities,
+    values_at,
+)
 from velovi.model.posterior import Minibatches, PosteriorSample
 
 
@@ -184,20 +191,73 @@ def _summarise_batch(
     The log-likelihood is summed over its cells.
     """
     moments: _Moments | None = None
-    drawn: dict[str, list[Tensor]] = {}
+    drawn: _Drawn | None = None
     for sample in posterior.iterate(module, [tensors], n_samples=n_samples):
         moments = moments or _moments_like(sample)
         moments.add(sample)
         if levels:
-            total = sample.concentration.sum(dim=-1)
-            for name, values in _values(sample).items():
-                value, _ = _moments(sample.states, total, values)
-                drawn.setdefault(name, []).append(_pick(_clipped(value, name, sample), columns))
+            drawn = drawn or _drawn_like(sample, n_samples)
+            drawn.add(sample)
     assert moments is not None
     found = {
         name: _pick(_clipped(one, name, sample), columns) for name, one in moments.result().items()
     }
-    return found, {name: _quantiles(torch.stack(values), levels) for name, values in drawn.items()}
+    if drawn is None:
+        return found, {}
+    return found, {name: _pick(one, columns) for name, one in drawn.quantiles(levels).items()}
+
+
+class _Drawn(Protocol):
+    """Every quantity at drawn state probabilities, of the samples added."""
+
+    def add(self, sample: PosteriorSample) -> None: ...
+
+    def quantiles(self, levels: tuple[float, ...]) -> dict[str, Tensor]: ...
+
+
+def _drawn_like(sample: PosteriorSample, n_samples: int) -> _Drawn:
+    """Nothing yet, for samples like this one."""
+    return _TensorDrawn() if sample.genes is None else _CompiledDrawn(sample, n_samples)
+
+
+class _CompiledDrawn:
+    """The compiled passes."""
+
+    def __init__(self, sample: PosteriorSample, n_samples: int) -> None:
+        shape = (len(QUANTITIES), n_samples, *sample.rho.shape)
+        self._values = torch.empty(shape)
+        self._spliced, self._unspliced = sample.spliced, sample.unspliced
+
+    def add(self, sample: PosteriorSample) -> None:
+        assert sample.genes is not None
+        decoded = Decoded(sample.states, sample.rho, sample.tau)
+        values = values_at(decoded, sample.genes, sample.module.t_max)
+        self._values[:, sample.number] = values
+
+    def quantiles(self, levels: tuple[float, ...]) -> dict[str, Tensor]:
+        least = {"velocity": self._spliced, "velocity_u": self._unspliced}
+        return {
+            name: order.quantiles(values, levels, least.get(name))
+            for name, values in zip(QUANTITIES, self._values, strict=True)
+        }
+
+
+class _TensorDrawn:
+    """The same in tensor form, for every device and every model."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[Tensor]] = {}
+
+    def add(self, sample: PosteriorSample) -> None:
+        total = sample.concentration.sum(dim=-1)
+        for name, values in _values(sample).items():
+            value, _ = _moments(sample.states, total, values)
+            self._values.setdefault(name, []).append(_clipped(value, name, sample))
+
+    def quantiles(self, levels: tuple[float, ...]) -> dict[str, Tensor]:
+        return {
+            name: _quantiles(torch.stack(values), levels) for name, values in self._values.items()
+        }
 
 
 class _Moments(Protocol):

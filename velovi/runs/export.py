@@ -19,7 +19,6 @@ from velovi.runs.files import make_folder, remove, told_as_store_error
 from velovi.runs.results import ResultStore, damaged_result, verify_result
 
 Progress = Callable[[float], None]
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def export_h5ad(result_path: Path, out_path: Path, progress: Progress | None = None) -> Path:
@@ -143,43 +142,6 @@ def cell_table(store: ResultStore) -> pd.DataFrame:
                 # the user's own column of such a name stays as it is
                 table[storable_name(f"{title}_{axis + 1}", table.columns)] = values[:, axis]
     return table.rename_axis(storable_name("cell", table.columns))
-
-
-def csv_bytes(table: pd.DataFrame, *, index: bool = True) -> bytes:
-    """A table as CSV in UTF-8 that no spreadsheet takes for formulas.
-
-    Texts that begin with ``=``, ``+``, ``-``, ``@``, a tab or a line's end get an apostrophe in
-    front, unless they are numbers; spreadsheets would run them (CWE-1236).
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> csv_bytes(pd.DataFrame({"a": ["=1+1", "-2", "x"]}), index=False).decode().split()
-    ['a', "'=1+1", '-2', 'x']
-    """
-    safe = table.reset_index() if index else table.copy()
-    for place in range(safe.shape[1]):
-        values = safe.iloc[:, place]
-        if isinstance(values.dtype, pd.CategoricalDtype):
-            values = values.astype(object)
-        if values.dtype.kind == "O" or pd.api.types.is_string_dtype(values.dtype):
-            safe.isetitem(place, values.astype(object).map(_plain_cell).to_numpy())
-    safe.columns = pd.Index([_plain_cell(column) for column in safe.columns], dtype=object)
-    return safe.to_csv(index=False).encode("utf-8", "replace")
-
-
-def _plain_cell(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(_FORMULA) and not _is_number(value):
-        return f"'{value}"
-    return value
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def gene_table(store: ResultStore) -> pd.DataFrame:

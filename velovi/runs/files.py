@@ -61,17 +61,18 @@ def store_error(error: OSError, path: Path) -> StoreError:
         )
     if error.errno in _FORBIDDEN:
         return StoreError(
-            "the workspace cannot be written to",
+            "the folder cannot be written to",
             where=where,
-            expected=f"a folder that this program may write to: {path.parent}",
+            expected=f"permission to write in {path.parent}",
             found=error.strerror or str(error),
-            remedy="Change its permissions, or let VELOVI_WORKSPACE name another folder",
+            remedy="Change its permissions or choose another folder; VELOVI_WORKSPACE names the "
+            "one that the app writes to",
         )
     return StoreError(
         "the file cannot be written",
         where=where,
         found=error.strerror or str(error),
-        remedy="Check the disk and the folder of the workspace",
+        remedy="Check the name, the folder and the disk",
     )
 
 

@@ -16,14 +16,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from velovi.errors import OptionError, StoreError
+from velovi.errors import StoreError
 from velovi.runs.files import remove, told_as_store_error
 from velovi.runs.folder import Owner, RunFolder, RunState, discard
-from velovi.runs.workspace import Workspace
+from velovi.runs.workspace import Workspace, number_from_environment
 
 TERMINATE_AFTER = 15.0
 KILL_AFTER = 30.0
-MOST_WAITING = 100
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 # only so that ended children are collected; what runs is known from the folders
 _children: list[subprocess.Popen[bytes]] = []
@@ -43,28 +42,6 @@ class LocalLauncher:
     def __init__(self, workspace: Workspace, limit: int | None = None) -> None:
         self.workspace = workspace
         self.limit = limit or _limit_from_environment()
-
-    def require_room(self) -> None:
-        """Look whether one more run may wait, before it is made.
-
-        Raises
-        ------
-        StoreError
-            As many runs wait as may.
-        """
-        most = _number_from_environment("VELOVI_RUNS_WAITING", MOST_WAITING)
-        waiting = sum(
-            run.state() is RunState.QUEUED for run in self.workspace.runs(with_demo=False)
-        )
-        if waiting >= most:
-            raise StoreError(
-                "no more runs may wait",
-                where="queue",
-                expected=f"at most {most} waiting runs",
-                found=f"{waiting}",
-                remedy="Wait until some are done or cancel some; VELOVI_RUNS_WAITING sets how "
-                "many may wait",
-            )
 
     def submit(self, run: RunFolder) -> None:
         """Start the run, or leave it in the queue when others are busy."""
@@ -139,19 +116,7 @@ def _readable(run: RunFolder) -> bool:
 
 
 def _limit_from_environment() -> int:
-    return _number_from_environment("VELOVI_RUNS_AT_ONCE", 1)
-
-
-def _number_from_environment(name: str, default: int) -> int:
-    given = os.environ.get(name, str(default))
-    if not given.isdecimal() or not 1 <= int(given) <= 1_000_000:
-        raise OptionError(
-            "this is not a number of runs",
-            where=name,
-            expected="a whole number from 1",
-            found=repr(given),
-        )
-    return int(given)
+    return number_from_environment("VELOVI_RUNS_AT_ONCE", 1)
 
 
 def start_worker(run: RunFolder) -> int:

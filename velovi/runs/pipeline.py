@@ -28,6 +28,7 @@ from velovi.config import (
 )
 from velovi.data import MOST_GROUPS, Preprocessed
 from velovi.data.embeddings import has_place, is_map
+from velovi.data.inspect import inspect_file
 from velovi.data.read import read, unique_names
 from velovi.errors import DataError, StoreError, first_named
 from velovi.matrices import MatrixStore, let_go
@@ -37,8 +38,9 @@ from velovi.runs.files import remove, told_as_store_error
 from velovi.runs.folder import MODEL_PART, SCALERS_NAME, SCRATCH_NAME, RunFolder, RunSpec
 from velovi.runs.progress import Reporter
 from velovi.runs.rehearsal import check_storable
-from velovi.runs.results import RESULT_VERSION, velocity_keys, write_result
+from velovi.runs.results import RESULT_VERSION, WARNING, velocity_keys, write_result
 from velovi.runs.user_columns import keep_user_columns, stored_names
+from velovi.runs.workspace import Dataset
 from velovi.scaling import SCALERS, on_scale
 
 if TYPE_CHECKING:
@@ -94,6 +96,7 @@ def prepare(
     options = spec.options
     reporter.stage("read")
     _check_hardware(options)
+    reporter.notes += check_warnings(Path(spec.source))
     wanted = for_saved_model(options)
     layers = (wanted.spliced_layer, wanted.unspliced_layer)
     counts = these_cells(read(Path(spec.source), layers=layers), folder.only_cells())
@@ -116,6 +119,17 @@ def prepare(
         prepared = as_the_model_saw(prepared, saved, wanted.genes_to_keep)
     reporter.notes += check_storable(prepared.adata, folder.path)
     return prepared
+
+
+def check_warnings(source: Path) -> list[str]:
+    """What the check of a file warns of, as notes that stay with its results."""
+    kept = Dataset(source.parent).kept_summary() if source.name == "source.h5ad" else None
+    problems = (kept or inspect_file(source)).problems
+    return [
+        f"{WARNING}{problem.what} {problem.remedy}".strip()
+        for problem in problems
+        if problem.level == "warning"
+    ]
 
 
 def _check_hardware(options: RunOptions) -> None:
@@ -268,7 +282,6 @@ def train(
         train_size=options.train_size,
         callbacks=[callback, Checkpoints(folder.checkpoint_path)],
         ckpt_path=str(folder.checkpoint_path) if done else None,
-        check_val_every_n_epoch=1 if options.train_size < 1 else None,
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=str(folder.path),

@@ -33,8 +33,28 @@ RESULT_VERSION = 1
 CHUNK_VALUES = 2**18  # 1 MB of float32: what one look at a gene has to read and unpack
 SHARD_VALUES = 2**25
 _FEWEST_IN_A_GROUP = 2  # cells on average; columns of smaller groups name single cells
+WARNING = "WARNING: "
+"""How those notes of a result begin that stand on every page of it."""
 MANIFEST_NAME = "result.checksums.json"
 _PIECE = 2**22
+
+
+ANGLE_COLUMNS = {
+    "direction_angle": "directional_cosine_sim_mean",
+    "direction_angle_extrinsic": "directional_cosine_sim_mean_extrinsic",
+}
+"""Typical angles (degrees) of a posterior sample to the mean, and the mean cosines of each."""
+
+
+def typical_angle(mean_cosine: np.ndarray) -> np.ndarray:
+    """The angle, in degrees, whose cosine is the mean cosine of samples and their mean.
+
+    Examples
+    --------
+    >>> typical_angle(np.array([1.0, 0.0])).tolist()
+    [0.0, 90.0]
+    """
+    return np.degrees(np.arccos(np.clip(mean_cosine, -1.0, 1.0)))
 
 
 def velocity_key(embedding: str) -> str:
@@ -242,8 +262,12 @@ class ResultStore:
 
     @cached_property
     def obs(self) -> pd.DataFrame:
-        """Annotations of the cells (cells, columns)."""
-        return self._read("obs")
+        """Annotations of the cells (cells, columns), with the typical angles of directions."""
+        found: pd.DataFrame = self._read("obs")
+        for column, cosine in ANGLE_COLUMNS.items():
+            if cosine in found and column not in found:
+                found[column] = typical_angle(found[cosine].to_numpy(dtype=np.float32))
+        return found
 
     @cached_property
     def var(self) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 from velovi.data.read import READING
 from velovi.data.storable import storable_name
 from velovi.runs.assess import EXTRINSIC_COLUMNS
+from velovi.runs.results import ANGLE_COLUMNS
 from velovi.scaling import SCALERS
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ CELL_COLUMNS = frozenset(
         "directional_cosine_sim_difference",
         "directional_cosine_sim_mean",
         *EXTRINSIC_COLUMNS,
+        *ANGLE_COLUMNS,
     )
 )
 """Annotations of the cells that a result writes."""

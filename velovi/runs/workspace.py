@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from velovi import __version__
 from velovi.config import RunOptions
-from velovi.errors import DataError, StoreError
+from velovi.errors import DataError, OptionError, StoreError
 from velovi.runs.files import (
     PART,
     FolderLock,
@@ -29,7 +29,7 @@ from velovi.runs.files import (
     write_bytes,
     write_json,
 )
-from velovi.runs.folder import RunFolder, RunSpec
+from velovi.runs.folder import RunFolder, RunSpec, RunState
 from velovi.runs.names import LONGEST_NAME, checked_name, free_name
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 DEMO_FOLDER = Path(__file__).parent.parent / "demo"
 DEMO_RUN_ID = "demo"
+MOST_WAITING = 100
+"""Runs that may wait, unless VELOVI_RUNS_WAITING says otherwise."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 # folders of the workspace that keep what readers made of a run, in a folder for each
 OfARun = Literal["cell_sets", "times"]
@@ -276,6 +278,26 @@ class Workspace:
                 raise
         return folder
 
+    def require_room(self) -> None:
+        """Look whether one more run may wait, before it is made.
+
+        Raises
+        ------
+        StoreError
+            As many runs wait as may.
+        """
+        most = number_from_environment("VELOVI_RUNS_WAITING", MOST_WAITING)
+        waiting = sum(run.state() is RunState.QUEUED for run in self.runs(with_demo=False))
+        if waiting >= most:
+            raise StoreError(
+                "no more runs may wait",
+                where="queue",
+                expected=f"at most {most} waiting runs",
+                found=f"{waiting}",
+                remedy="Wait until some are done or cancel some; VELOVI_RUNS_WAITING sets how "
+                "many may wait",
+            )
+
     def runs(self, *, with_demo: bool = True) -> list[RunFolder]:
         """All runs, the newest first; the demo that comes with the app is last.
 
@@ -376,6 +398,25 @@ def checked_id(name: str, what: str = "an id of this workspace") -> str:
     if not _ID.fullmatch(name):
         raise StoreError(f"this is not {what}", where=repr(name[:80]))
     return name
+
+
+def number_from_environment(name: str, default: int) -> int:
+    """A number of runs that an environment variable sets.
+
+    Raises
+    ------
+    OptionError
+        It is no whole number from 1.
+    """
+    given = os.environ.get(name, str(default))
+    if not given.isdecimal() or not 1 <= int(given) <= 1_000_000:
+        raise OptionError(
+            "this is not a number of runs",
+            where=name,
+            expected="a whole number from 1",
+            found=repr(given),
+        )
+    return int(given)
 
 
 def _has_name(dataset: Dataset) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from velovi.figures.embedding import ScaleKind
+from velovi.runs.results import ANGLE_COLUMNS
 from velovi.ui.view import ResultView
 from velovi.ui.words import GENE_LAYERS, cell_number
 
@@ -75,8 +76,10 @@ def meaning(view: ResultView, coloring: Coloring) -> Meaning:
         return Meaning("Cells")
     name, note = cell_number(coloring.column)
     if coloring.column in store.label_columns:
-        labels, colors = store.obs[coloring.column], view.colors(coloring.column)
+        labels, colors = store.labels(coloring.column), view.colors(coloring.column)
         return Meaning(title or name, note, labels=labels, colors=colors)
     values = store.obs[coloring.column].to_numpy(dtype=np.float32, na_value=np.nan)
     kind: ScaleKind = "time" if coloring.column == "latent_time" else "abundance"
-    return Meaning(title or name, note, values=values, scale=kind)
+    # angles have one scale, whatever the data: what looks dark is unsure
+    bounds = (0.0, 90.0) if coloring.column in ANGLE_COLUMNS else None
+    return Meaning(title or name, note, values=values, scale=kind, bounds=bounds)

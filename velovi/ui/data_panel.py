@@ -16,7 +16,7 @@ from velovi.runs.workspace import DEMO_FOLDER, Dataset, Workspace
 from velovi.ui.guard import plain, plain_errors
 from velovi.ui.panels import figure_panel
 from velovi.ui.services import server_file, server_files, server_folders
-from velovi.ui.words import ago, distinct, embedding_name, moment
+from velovi.ui.words import distinct, embedding_name, moment
 
 if TYPE_CHECKING:
     from velovi.data import DatasetSummary
@@ -33,6 +33,8 @@ An ordinary count matrix (Cell Ranger, Seurat) has only the first. Both come fro
 (`--workflow nac`) or **velocyto**. Clusters in `obs` and a UMAP in `obsm` are used when they are
 there.
 """
+REFUSED = "refused_upload"
+"""In the session while the uploader holds a file that was not taken."""
 LEVELS = {
     "error": (st.error, ":material/error:"),
     "warning": (st.warning, ":material/warning:"),
@@ -65,9 +67,12 @@ def _upload(workspace: Workspace) -> None:
         help="The file goes into the workspace at once, so that a refresh loses nothing.",
     )  # fmt: skip
     if uploaded is None or uploaded.file_id in st.session_state.setdefault("taken", set()):
+        if uploaded is None:
+            st.session_state.pop(REFUSED, None)
         return
     st.session_state["taken"].add(uploaded.file_id)
-    with plain_errors(), st.spinner(f"Taking {uploaded.name} in …"):
+    st.session_state[REFUSED] = True  # until the file has been taken
+    with plain_errors(), st.spinner(f"Taking {plain(uploaded.name)} in …"):
         if not uploaded.name.lower().endswith(".h5ad"):
             raise DataError(
                 "this is not an AnnData file",
@@ -77,8 +82,10 @@ def _upload(workspace: Workspace) -> None:
                 "read and written anew",
             )
         dataset = take_upload(workspace, uploaded, uploaded.name)
+        refuse_unreadable(workspace, dataset)
         # a fresh uploader lets go of the copy that it holds in memory
         st.session_state["upload_turn"] = turn + 1
+        st.session_state.pop(REFUSED, None)
         _choose(dataset)
 
 
@@ -91,6 +98,22 @@ def take_upload(workspace: Workspace, stream: Any, name: str) -> Dataset:
         return workspace.add_dataset(path, Path(name).stem[:120] or "upload", move=True)
 
 
+def refuse_unreadable(workspace: Workspace, dataset: Dataset) -> None:
+    """Look into a new file, and let go of it at once when it is none that can be read.
+
+    Raises
+    ------
+    DataError
+        It was refused.
+    """
+    summary = dataset.summary()
+    if not nothing_read(summary):
+        return
+    name, problem = dataset.name, summary.errors[0]
+    workspace.delete_dataset(dataset.dataset_id)
+    raise DataError(problem.what.rstrip("."), where=name, remedy=problem.remedy)
+
+
 def _from_server(workspace: Workspace) -> None:
     chosen = st.selectbox(
         "Or a file on this server", server_files(), index=None, accept_new_options=True,
@@ -100,7 +123,9 @@ def _from_server(workspace: Workspace) -> None:
     if st.button("Take this file", disabled=not chosen, icon=":material/folder_open:"):
         with plain_errors(), st.spinner("Copying …"):
             path = server_file(str(chosen))
-            _choose(workspace.add_dataset(path, path.stem))
+            dataset = workspace.add_dataset(path, path.stem)
+            refuse_unreadable(workspace, dataset)
+            _choose(dataset)
 
 
 def _choose(dataset: Dataset) -> None:
@@ -109,11 +134,19 @@ def _choose(dataset: Dataset) -> None:
 
 
 def file_label(datasets: list[Dataset]) -> Callable[[str], str]:
-    """What each file is called in a list, by its id."""
-    return distinct(
-        {one.dataset_id: f"{one.name} · {ago(one.created)}" for one in datasets},
-        {one.dataset_id: moment(one.created) for one in datasets},
-    )
+    """What each file is called in a list, by its id; the same at any time of the day."""
+    return distinct({one.dataset_id: f"{one.name} · {moment(one.created)}" for one in datasets})
+
+
+def is_unreadable(dataset: Dataset) -> bool:
+    """Whether a file is known to be none that can be read, so that nothing can be done with it."""
+    kept = dataset.kept_summary()
+    return kept is not None and nothing_read(kept)
+
+
+def nothing_read(summary: DatasetSummary) -> bool:
+    """Whether the check could not even see cells."""
+    return bool(summary.errors) and summary.n_cells == 0
 
 
 def pick_dataset(datasets: list[Dataset]) -> Dataset:
@@ -123,14 +156,17 @@ def pick_dataset(datasets: list[Dataset]) -> Dataset:
     st.session_state["dataset_picker"] = named if named in by_id else datasets[0].dataset_id
 
     def chosen() -> None:
-        st.query_params["dataset"] = st.session_state["dataset_picker"]
+        # only ids go into the address, whatever a browser sends
+        if st.session_state["dataset_picker"] in by_id:
+            st.query_params["dataset"] = st.session_state["dataset_picker"]
+            st.session_state.pop(REFUSED, None)
 
     picked = st.selectbox(
         "Your files", list(by_id), key="dataset_picker", on_change=chosen,
         format_func=file_label(datasets),
         help="Files that you have brought into this workspace.",
     )  # fmt: skip
-    return by_id[picked]
+    return by_id.get(picked, datasets[0])
 
 
 def trainable(summary: DatasetSummary) -> bool:
@@ -142,6 +178,17 @@ def trainable(summary: DatasetSummary) -> bool:
 
 def show_check(summary: DatasetSummary) -> None:
     """What is in the file, in plain words, and what is wrong with it."""
+    if not nothing_read(summary):
+        _contents(summary)
+    for problem in summary.problems:
+        show, icon = LEVELS[problem.level]
+        show(f"**{plain(problem.what)}** {plain(problem.remedy)}".strip(), icon=icon)
+    if not summary.ready:
+        with st.expander("What a velocity file needs", expanded=True):
+            st.markdown(NEEDS)
+
+
+def _contents(summary: DatasetSummary) -> None:
     _numbers(summary)
     facts, bars = st.columns([1, 1.25], gap="large")
     with facts:
@@ -157,12 +204,6 @@ def show_check(summary: DatasetSummary) -> None:
                 "second look: its counting, or its biology, is unusual.",
                 lambda theme: unspliced_figure(data, theme), data.to_frame, key="unspliced",
             )  # fmt: skip
-    for problem in summary.problems:
-        show, icon = LEVELS[problem.level]
-        show(f"**{plain(problem.what)}** {plain(problem.remedy)}".strip(), icon=icon)
-    if not summary.ready:
-        with st.expander("What a velocity file needs", expanded=True):
-            st.markdown(NEEDS)
 
 
 def _numbers(summary: DatasetSummary) -> None:
@@ -185,10 +226,10 @@ def _roles(summary: DatasetSummary) -> None:
         ("Groups of cells", summary.label_column),
     ):
         lines.append(f"| {what} | {plain(name) if name else 'not found'} |")
-    maps = ", ".join(embedding_name(one.name) for one in summary.embeddings)
+    maps = ", ".join(plain(embedding_name(one.name)) for one in summary.embeddings)
     lines.append(f"| Embeddings | {maps or 'none; a UMAP will be computed'} |")
     used = {summary.spliced_layer, summary.unspliced_layer}
-    others = ", ".join(f"`{one.name}`" for one in summary.layers if one.name not in used)
+    others = ", ".join(plain(one.name) for one in summary.layers if one.name not in used)
     lines.append(f"| Other layers | {others or 'none'} |")
     st.markdown("\n".join(["| In the file | |", "|---|---|", *lines]))
 
@@ -198,6 +239,21 @@ def delete_file(workspace: Workspace, dataset: Dataset) -> None:
     with st.popover("Delete", icon=":material/delete:"):
         st.write(f"Remove **{plain(dataset.name)}** from the workspace? Runs made from it stay.")
         if st.button("Delete this file", type="primary", key="delete_dataset"):
-            workspace.delete_dataset(dataset.dataset_id)
-            st.query_params.pop("dataset", None)
-            st.rerun()
+            with plain_errors():
+                workspace.delete_dataset(dataset.dataset_id)
+                st.query_params.pop("dataset", None)
+                st.rerun()
+
+
+def unreadable_files(workspace: Workspace) -> None:
+    """Files whose description is damaged, each with a button that removes it."""
+    for dataset in workspace.unreadable_datasets():
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.markdown(
+                f"**{plain(dataset.dataset_id)} is unreadable**: what the workspace knows of this "
+                "file is damaged.", width="stretch",
+            )  # fmt: skip
+            if st.button("Delete", key=f"delete_{dataset.dataset_id}", icon=":material/delete:"):
+                with plain_errors():
+                    workspace.delete_dataset(dataset.dataset_id)
+                    st.rerun()

@@ -6,6 +6,7 @@ import streamlit as st
 
 from velovi.runs.folder import RunState
 from velovi.ui.choice import Choice
+from velovi.ui.guard import plain
 from velovi.ui.verdict import training_verdict
 from velovi.ui.view import ResultView, open_result
 
@@ -34,11 +35,19 @@ def need_result() -> ResultView | None:
 
 
 def training_note() -> None:
-    """Say so when the model behind a result may not have settled."""
+    """Say what stands against a result: warnings about its file, and training that broke off."""
     choice = current_choice()
-    verdict = training_verdict(choice.run) if choice is not None else None
+    if choice is None:
+        return
+    verdict = training_verdict(choice.run)
+    told = [plain(one) for one in open_result(choice.run, choice.run_id).warnings()]
     if verdict is not None and not verdict.settled:
-        st.warning(verdict.sentence, icon=":material/flag:")
+        told.append(verdict.sentence)
+    if told:
+        many = len(told) > 1
+        st.warning(
+            "".join(f"- {one}\n" for one in told) if many else told[0], icon=":material/flag:"
+        )
 
 
 def demo_banner() -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import streamlit as st
 
 from velovi.errors import VeloviError
+from velovi.runs.files import store_error
 
 log = logging.getLogger(__name__)
+_MARKDOWN = re.compile(r"[\\`*_\[\]$<>:#~|]")
 _PARTS = ("expected", "found", "remedy")
 
 
@@ -29,9 +33,7 @@ def sentence(parts: Mapping[str, str | None]) -> str:
 
 def plain(text: str) -> str:
     """Text from a user or a file, kept from acting as Markdown."""
-    for sign in "\\`*_[]$<>:#~":
-        text = text.replace(sign, f"\\{sign}")
-    return text
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.splitlines()))
 
 
 def show_error(error: VeloviError | Mapping[str, str | None]) -> None:
@@ -47,6 +49,10 @@ def plain_errors() -> Iterator[None]:
         yield
     except VeloviError as error:
         show_error(error)
+    except OSError as error:
+        # a full or write-protected disk, met outside of the functions that write files
+        log.warning("A page could not use a file: %s", error)
+        show_error(store_error(error, Path(str(error.filename or "the workspace"))))
     except Exception:
         log.exception("A page failed")
         st.error(

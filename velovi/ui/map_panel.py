@@ -87,10 +87,13 @@ def _choice(name: str, label: str, kind: str, options: list[str], what: str, for
 
 
 def annotation_columns(view: ResultView) -> list[str]:
-    """Groups first, then the model's own numbers, then the file's."""
+    """Groups first, then the model's own numbers, the file's, and further measures of ours."""
     numbers = view.store.numeric_columns
     ours = [name for name in CELL_NUMBERS if name in numbers]
-    return view.store.label_columns + ours + [name for name in numbers if name not in ours]
+    more = [name for name in ours if name.startswith("directional_")]
+    first = [name for name in ours if name not in more]
+    files = [name for name in numbers if name not in ours]
+    return view.store.label_columns + first + files + more
 
 
 def second_map(view: ResultView) -> Coloring | None:

@@ -13,7 +13,7 @@ from velovi.errors import StoreError
 from velovi.runs.folder import RunFolder, RunSpec
 from velovi.runs.workspace import Dataset, Workspace
 from velovi.ui.choice import choose_run
-from velovi.ui.data_panel import file_label, trainable
+from velovi.ui.data_panel import file_label, is_unreadable, trainable
 from velovi.ui.estimate import file_size, show_estimate
 from velovi.ui.forms import Defaults, options_panel
 from velovi.ui.services import get_hardware, get_launcher, server_model
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def new_run(workspace: Workspace) -> None:
     """Choose a file, set the options, press Train."""
-    datasets = workspace.datasets()
+    datasets = [one for one in workspace.datasets() if not is_unreadable(one)]
     if not datasets:
         st.info("Bring a file first; then train a model on it.", icon=":material/info:")
         st.page_link("pages/data.py", label="Bring a file", icon=":material/upload_file:")
@@ -44,6 +44,7 @@ def new_run(workspace: Workspace) -> None:
     )
 
     def start(options: RunOptions, name: str) -> None:
+        workspace.require_room()
         run = workspace.create_run(dataset, _checked(options, workspace), name)
         _submit(run)
         st.query_params.pop("dataset", None)
@@ -72,6 +73,7 @@ def run_again(workspace: Workspace, run: RunFolder) -> None:
         st.caption(f"On the {len(cells):,} cells of this run, not on all of the file.")
 
     def start(options: RunOptions, name: str) -> None:
+        workspace.require_room()
         again = workspace.run_again(run, _checked(options, workspace), name=name)
         _submit(again)
         st.switch_page("pages/train.py", query_params={"run": again.run_id})
@@ -118,7 +120,8 @@ def _pick(datasets: list[Dataset]) -> Dataset:
         st.session_state["train_dataset"] = datasets[0].dataset_id
 
     def chosen() -> None:
-        if "dataset" in st.query_params:
+        # only ids go into the address, whatever a browser sends
+        if "dataset" in st.query_params and st.session_state["train_dataset"] in by_id:
             st.query_params["dataset"] = st.session_state["train_dataset"]
 
     picked = st.selectbox(
@@ -126,7 +129,7 @@ def _pick(datasets: list[Dataset]) -> Dataset:
         format_func=file_label(datasets),
         help="A file from the Data page.",
     )  # fmt: skip
-    return by_id[picked]
+    return by_id.get(picked, datasets[0])
 
 
 def _hardware() -> str:

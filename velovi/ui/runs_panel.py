@@ -14,6 +14,7 @@ import streamlit as st
 from velovi.errors import StoreError, VeloviError
 from velovi.runs.folder import RunFolder, RunSpec, RunState
 from velovi.runs.names import LONGEST_NAME
+from velovi.runs.results import has_manifest, verify_result
 from velovi.runs.workspace import Workspace
 from velovi.ui.choice import Choice, choose_run
 from velovi.ui.forms import changed_sentence, options_table
@@ -61,7 +62,7 @@ def file_name(workspace: Workspace, choice: Choice, spec: RunSpec) -> str:
         return "simulated cells"
     try:
         return workspace.dataset(spec.dataset_id).name
-    except StoreError:
+    except StoreError:  # gone, or its description is damaged
         there = Path(spec.source).exists()
         return Path(spec.source).name if there else "no longer here"
 
@@ -220,9 +221,50 @@ def _heading(workspace: Workspace, choice: Choice) -> None:
                 label="Watch it" if choice.state.active else "Open on Train",
                 query_params={"run": choice.run_id},
             )  # fmt: skip
+        if choice.state == RunState.DONE:
+            _verify(choice)
         if not choice.is_demo:
             _rename(workspace, choice)
             _delete(workspace, choice)
+
+
+def _verify(choice: Choice) -> None:
+    """A button that compares a result on disk with what was written."""
+    path = choice.run.result_path
+    if not st.button(
+        "Verify", icon=":material/fact_check:", key=f"verify_{choice.run_id}",
+        help="Reads the whole result and compares it with the checksums that were kept when it "
+        "was written.",
+    ):  # fmt: skip
+        return
+    if not has_manifest(path):
+        st.info("This result was written before checksums were kept.", icon=":material/info:")
+        return
+    with plain_errors():
+        bar = st.progress(0.0, text="Reading the result …")
+        try:
+            verify_result(path, progress=lambda share: _show_share(bar, share))
+        finally:
+            bar.empty()
+        st.success("The result is as it was written.", icon=":material/check_circle:")
+
+
+def _show_share(bar: Any, share: float) -> None:
+    bar.progress(share, text=f"Reading the result: {share:.0%}")
+
+
+def unreadable_runs(workspace: Workspace) -> None:
+    """Runs that do not say what they are, each with a button that removes it."""
+    for run in workspace.unreadable_runs():
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.markdown(
+                f"**{plain(run.run_id)} is unreadable**: its specification is damaged. "
+                f"It takes {size_text(run.size())}.", width="stretch",
+            )  # fmt: skip
+            if st.button("Delete", key=f"delete_{run.run_id}", icon=":material/delete:"):
+                with plain_errors():
+                    workspace.delete_run(run.run_id)
+                    st.rerun()
 
 
 def _rename(workspace: Workspace, choice: Choice) -> None:

@@ -13,6 +13,7 @@ import streamlit as st
 
 from velovi.errors import DataError
 from velovi.runs.workspace import Workspace
+from velovi.ui.guard import plain_errors
 
 if TYPE_CHECKING:
     from velovi.runs.hardware import Hardware
@@ -31,6 +32,12 @@ def get_launcher() -> LocalLauncher:
     if "launcher" in st.session_state:
         return st.session_state["launcher"]
     return _launcher(str(get_workspace().root))
+
+
+def advance_queue() -> None:
+    """Start what waits, if there is room; a workspace that cannot be written to gets a sentence."""
+    with plain_errors():
+        get_launcher().advance()
 
 
 @st.cache_resource(show_spinner=False)

@@ -12,6 +12,10 @@ import streamlit as st
 from velovi.ui.view import ResultView
 
 log = logging.getLogger(__name__)
+_SAFE_CSV = (
+    " Names that a spreadsheet would take for a formula (they begin with =, +, - or @) have an "
+    "apostrophe in front; the h5ad has them as they are."
+)
 
 
 def median(view: ResultView, column: str) -> float | None:
@@ -30,7 +34,7 @@ def _median(path: str, changed: float, column: str, _view: ResultView) -> float 
 
 def key_figures(view: ResultView) -> None:
     """Four numbers that say what the result rests on."""
-    confidence, spread = median(view, "velocity_confidence"), median(view, "directional_difference")
+    confidence, angle = median(view, "velocity_confidence"), median(view, "direction_angle")
     cells, genes, sure, unsure = st.columns(4)
     cells.metric("Cells", f"{view.store.n_cells:,}", help="Cells that the model was trained on.")
     genes.metric(
@@ -47,11 +51,12 @@ def key_figures(view: ResultView) -> None:
         "that they are right.",
     )
     unsure.metric(
-        "Direction uncertainty",
-        "–" if spread is None else f"{np.degrees(spread):.0f}°",
-        help="Median over cells. Samples of the model's posterior point in slightly different "
-        "directions. This is the range of angles, in degrees, that holds 90 % of them; smaller "
-        "is surer.",
+        "Typical angle, sample to mean",
+        "–" if angle is None else f"{angle:.0f}°",
+        help="Median over cells. Samples of the model's posterior point in different directions: "
+        "this is the typical angle between one sample and the mean of all; 0° is one clear "
+        "direction, 90° is none. It is 40 to 50° on most data, also on cells without any velocity: "
+        "it says how unsure the model is, not whether there is a signal.",
     )
 
 
@@ -62,13 +67,13 @@ def downloads(view: ResultView) -> None:
         st.download_button(
             "Cells (CSV)", lambda: _csv(view, "cell_table"), f"{name}_cells.csv",
             "text/csv", on_click="ignore", icon=":material/table:", key="download_cells",
-            help="One row a cell: your annotations and the model's numbers.",
+            help="One row a cell: your annotations and the model's numbers." + _SAFE_CSV,
         )  # fmt: skip
         st.download_button(
             "Genes (CSV)", lambda: _csv(view, "gene_table"),
             f"{name}_genes.csv", "text/csv", on_click="ignore", icon=":material/table:",
             key="download_genes",
-            help="One row a gene: rates, switch time, quality, or why it was left out.",
+            help="One row a gene: rates, switch time, quality, or why it was left out." + _SAFE_CSV,
         )  # fmt: skip
         st.download_button(
             "Whole result (h5ad)", lambda: result_bytes(view), f"{name}_velovi.h5ad",
@@ -80,9 +85,10 @@ def downloads(view: ResultView) -> None:
 
 def _csv(view: ResultView, table: str) -> bytes:
     from velovi.runs import export
+    from velovi.runs.tables import csv_bytes
 
     make = {"cell_table": export.cell_table, "gene_table": export.gene_table}[table]
-    return make(view.store).to_csv().encode()
+    return csv_bytes(make(view.store))
 
 
 def result_bytes(view: ResultView) -> bytes:

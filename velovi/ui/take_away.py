@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from velovi.figures.static import FONT_SIZE_PT, HEIGHT_MM, KINDS, WIDTH_MM, PictureOptions, picture
+from velovi.runs.tables import csv_bytes
 from velovi.ui.guard import plain_errors
 
 _FONTS = {"sans-serif": "Arial or Helvetica", "serif": "Times", "DejaVu Sans": "DejaVu Sans"}
@@ -61,9 +62,11 @@ def _button(
             )  # fmt: skip
             st.download_button(
                 "Data (CSV)",
-                lambda: _made(lambda: frame().to_csv(index=False).encode(), trouble, key),
+                lambda: _made(lambda: csv_bytes(frame(), index=False), trouble, key),
                 f"{file}.csv", "text/csv", on_click="ignore", icon=":material/table:",
-                key=f"{key}_take_away_data", help="The numbers that the figure shows.",
+                key=f"{key}_take_away_data",
+                help="The numbers that the figure shows. Names that a spreadsheet would take for a "
+                "formula have an apostrophe in front.",
             )  # fmt: skip
         if key in trouble:
             raise trouble.pop(key)

@@ -198,7 +198,7 @@ def _agreement(
     _time: np.ndarray,
 ) -> Agreement:  # fmt: skip
     store = _view.store
-    labels = None if not label else store.obs[label]
+    labels = None if not label else store.labels(label)
     return time_agreement(
         store.embedding(embedding), store.embedded_velocity(embedding), _time, labels
     )

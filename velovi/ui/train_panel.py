@@ -11,10 +11,10 @@ from velovi.figures.training import leaves_out, training_data, training_figure
 from velovi.runs.folder import Progress, RunFolder, RunState
 from velovi.ui.choice import Choice, choose_run
 from velovi.ui.guard import plain, plain_errors, show_error
-from velovi.ui.services import get_launcher, get_workspace
+from velovi.ui.services import advance_queue, get_launcher, get_workspace
 from velovi.ui.take_away import take_away
 from velovi.ui.theme import current_theme, draw
-from velovi.ui.verdict import training_verdict
+from velovi.ui.verdict import run_warnings, training_verdict
 from velovi.ui.words import STAGES, STATES, ago, device_name, duration
 
 LOG_TAIL, LOG_LINES, LOG_HEIGHT = 20_000, 14, 320
@@ -37,8 +37,8 @@ def show_run(choice: Choice) -> None:
 @st.fragment(run_every=1)
 def live_panel(run: RunFolder) -> None:
     """Look at the run once a second; when it has ended, let the whole page know."""
+    advance_queue()
     with plain_errors():
-        get_launcher().advance()
         state = run.state()
         # a folder that was deleted in another tab would read as one that waits
         if not state.active or not run.path.exists():
@@ -105,16 +105,31 @@ def _buttons(run: RunFolder, state: RunState, progress: Progress) -> None:
             if trained
             else "End training now and use the model as it is.",
         )  # fmt: skip
-        cancel = st.button(
-            "Cancel", icon=":material/cancel:", key="cancel_run",
-            disabled=state == RunState.CANCELLING, help="End the run and throw its work away.",
-        )  # fmt: skip
+        cancel = _cancel_button(run, state)
     if stop:
         get_launcher().stop(run)
     if cancel:
         get_launcher().cancel(run)
     if stop or cancel:
         st.rerun(scope="app")
+
+
+def _cancel_button(run: RunFolder, state: RunState) -> bool:
+    """A button that asks before it throws work away; one that waits has none to lose."""
+    off = state == RunState.CANCELLING
+    if state == RunState.QUEUED:
+        return st.button(
+            "Cancel", icon=":material/cancel:", key="cancel_run", disabled=off,
+            help="Take the run out of the queue.",
+        )  # fmt: skip
+    with st.popover(
+        "Cancel", icon=":material/cancel:", key=f"cancel_{run.run_id}_box", disabled=off,
+        help="End the run and throw its work away.",
+    ):  # fmt: skip
+        st.write(
+            "End this run and throw its work away? *Stop and keep* ends training and keeps it."
+        )
+        return st.button("Cancel this run", type="primary", key="cancel_run")
 
 
 def _count(progress: Progress) -> str:
@@ -157,11 +172,18 @@ def _ended(choice: Choice) -> None:
         explore_button(choice)
         loss_curve(run)
         return
-    if st.button(
-        "Start again", type="primary", icon=":material/replay:", key="start_again",
-        help="The same file with the same options, as a new run.",
-    ):  # fmt: skip
-        start_again(run)
+    with st.container(horizontal=True):
+        go_on = choice.state in (RunState.LOST, RunState.FAILED) and run.can_go_on
+        if go_on and st.button(
+            "Go on", type="primary", icon=":material/resume:", key="go_on",
+            help="The same run goes on from what it has kept; nothing is trained twice.",
+        ):  # fmt: skip
+            continue_run(run)
+        if st.button(
+            "Start again", type="secondary" if go_on else "primary", icon=":material/replay:",
+            key="start_again", help="The same file with the same options, as a new run.",
+        ):  # fmt: skip
+            start_again(run)
     show_log(run)
 
 
@@ -169,17 +191,25 @@ def show_outcome(choice: Choice) -> None:
     """What came of a run that has ended, in one box."""
     if choice.state == RunState.DONE:
         verdict = training_verdict(choice.run)
-        if verdict is None or verdict.settled:
-            said = f" {verdict.sentence}" if verdict else ""
-            st.success(f"The answer is ready.{said}", icon=":material/check_circle:")
+        told = run_warnings(choice.run)
+        said = f" {verdict.sentence}" if verdict else ""
+        if told or (verdict is not None and not verdict.settled):
+            listed = "".join(f"\n- {plain(one)}" for one in told)
+            st.warning(f"The answer is ready.{said}{listed}", icon=":material/flag:")
         else:
-            st.warning(f"The answer is ready. {verdict.sentence}", icon=":material/flag:")
+            st.success(f"The answer is ready.{said}", icon=":material/check_circle:")
     elif choice.state == RunState.FAILED:
         show_error(choice.run.progress().error or {"what": "The run failed without saying why"})
     elif choice.state == RunState.LOST:
+        epochs = len(choice.run.history())
+        kept = (
+            f"What it has learnt in {epochs:,} epochs is kept: **Go on** takes it up there."
+            if choice.run.can_go_on
+            else "It had not kept anything yet: start it again."
+        )
         st.error(
             "**The worker ended without a word.** Often the machine ran out of memory or was "
-            "restarted. Start the run again; if it happens again, choose fewer variable genes.",
+            f"restarted. {kept} If it happens again, choose fewer variable genes.",
             icon=":material/help:",
         )
     elif choice.state == RunState.CANCELLED:
@@ -194,6 +224,14 @@ def explore_button(choice: Choice, label: str = "Explore the result") -> None:
     ):  # fmt: skip
         choose_run(choice.run_id)
         st.switch_page("pages/map.py", query_params={"run": choice.run_id})
+
+
+def continue_run(run: RunFolder) -> None:
+    """Queue an interrupted run; it goes on from its checkpoint or its saved model."""
+    with plain_errors():
+        run.reopen()
+        get_launcher().submit(run)
+        st.rerun()
 
 
 def start_again(run: RunFolder) -> None:
@@ -281,7 +319,6 @@ def _queued(choice: Choice, place: int, *, shown: bool) -> None:
 @st.fragment(run_every=3)
 def watch_states(known: tuple[tuple[RunFolder, RunState], ...]) -> None:
     """Draw the whole page again once a run is no longer in the state that was drawn."""
-    with plain_errors():
-        get_launcher().advance()
+    advance_queue()
     if any(not run.path.exists() or run.state() != state for run, state in known):
         st.rerun(scope="app")

@@ -22,7 +22,9 @@ from velovi.ui.view import ResultView
 from velovi.ui.words import cell_number
 
 INTRINSIC = "directional"
+ANGLE = "angle"
 MEASURES = {
+    ANGLE: "Typical angle, sample to mean (degrees)",
     "difference": "Range of angles (radians)",
     "variance": "Variance of angle (radians²)",
     "cosine_sim_variance": "Variance of cosine",
@@ -45,38 +47,53 @@ surely wrong.
 
 
 def measures(view: ResultView) -> list[str]:
-    """Measures of uncertainty that the result holds."""
-    return [one for one in MEASURES if f"{INTRINSIC}_{one}" in view.store.obs]
+    """Measures of uncertainty that the result holds, the one that is shown first."""
+    return [one for one in MEASURES if _column_of(one) in view.store.obs]
+
+
+def _column_of(measure: str, ending: str = "") -> str:
+    return f"direction_{ANGLE}{ending}" if measure == ANGLE else f"{INTRINSIC}_{measure}{ending}"
 
 
 def measure_choice(names: list[str]) -> str:
-    """Which measure the page shows."""
-    return str(
-        st.selectbox(
-            "Measure", names, key="uncertainty_measure", format_func=lambda one: MEASURES[one],
-            help="Angles and cosines are between each posterior sample and the samples' mean. "
-            "A range holds 90 % of the samples; the larger, the less sure.", **KEEP,
-        )
-    )  # fmt: skip
+    """Which measure the page shows: the typical angle, unless the reader asks for more."""
+    with st.popover("More measures", icon=":material/more_horiz:"):
+        return str(
+            st.selectbox(
+                "Measure", names, key="uncertainty_measure", format_func=lambda one: MEASURES[one],
+                help="Angles and cosines are between each posterior sample and the samples' mean. "
+                "Ranges and variances say how much that angle differs from sample to sample, not "
+                "how large it is: they shrink with the number of genes, however unsure the model "
+                "is.", **KEEP,
+            )
+        )  # fmt: skip
 
 
 def columns_of(view: ResultView, measure: str) -> dict[str, str]:
     """Title and column of the intrinsic and, if it is there, the extrinsic uncertainty."""
     names = {
-        "Intrinsic": f"{INTRINSIC}_{measure}",
-        "Extrinsic": f"{INTRINSIC}_{measure}_extrinsic",
+        "Intrinsic": _column_of(measure),
+        "Extrinsic": _column_of(measure, "_extrinsic"),
     }
     return {title: name for title, name in names.items() if name in view.store.obs}
 
 
-def uncertainty_maps(view: ResultView, found: dict[str, str]) -> None:
+def uncertainty_maps(view: ResultView, measure: str, found: dict[str, str]) -> None:
     """Both uncertainties on the map."""
-    maps = [Coloring(column=name, title=f"{title} uncertainty") for title, name in found.items()]
+    maps = [
+        Coloring(column=name, title=f"{title}: {MEASURES[measure].lower()}")
+        for title, name in found.items()
+    ]
     if view.store.embeddings:
         maps_head(
-            view, "On the map", "How unsure the direction of each cell is; see below what high "
-            "means.", "directional uncertainty", maps, key="uncertainty",
-        )  # fmt: skip
+            view,
+            "On the map",
+            f"{MEASURES[measure]}: how unsure the direction of each cell is; see below what high "
+            "means. Angles are drawn from 0 to 90 degrees on both maps.",
+            "directional uncertainty",
+            maps,
+            key="uncertainty",
+        )
     cell_map(view, maps, key="uncertainty", height=380)
     if "Extrinsic" not in found:
         st.caption(

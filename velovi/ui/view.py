@@ -12,7 +12,7 @@ from velovi.figures.arrows import grid_arrows
 from velovi.figures.embedding import Streams
 from velovi.figures.streamlines import arrowheads, streamlines
 from velovi.runs.folder import RunFolder
-from velovi.runs.results import ResultStore
+from velovi.runs.results import WARNING, ResultStore, verify_result
 from velovi.ui.columns import RecentColumns
 
 # Distance between arrowheads as a share of the embedding's width
@@ -24,6 +24,7 @@ ROOM_FOR_COLUMNS = 200 * 2**20  # bytes: four genes of a million cells with all 
 def _store(path: str, changed: float) -> ResultStore:
     from pathlib import Path
 
+    verify_result(Path(path), quick=True)
     return ResultStore(Path(path))
 
 
@@ -88,7 +89,7 @@ class ResultView:
         """A categorical annotation, the main one when left out; None when there is none."""
         columns = self.store.label_columns
         column = column or (columns[0] if columns else None)
-        return None if column is None else self.store.obs[column]
+        return None if column is None else self.store.labels(column)
 
     def colors(self, column: str) -> dict[str, str] | None:
         """The file's own colours as text-to-text, when they are colours a page can draw."""
@@ -96,6 +97,11 @@ class ResultView:
         if not found or not all(one.startswith("#") and len(one) >= 7 for one in found.values()):
             return None
         return {str(name): color[:7] for name, color in found.items()}
+
+    def warnings(self) -> list[str]:
+        """What stands against this result: notes of its run that are warnings."""
+        notes = [str(note) for note in self.store.details.get("notes", ())]
+        return [note.removeprefix(WARNING) for note in notes if note.startswith(WARNING)]
 
     def strata(self) -> np.ndarray | None:
         """Codes of the main annotation (cells,), for sampling."""

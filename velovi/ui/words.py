@@ -25,6 +25,16 @@ CELL_NUMBERS: dict[str, tuple[str, str]] = {
         "Speed",
         "Length of a cell's velocity over all genes: how fast its expression changes.",
     ),
+    "direction_angle": (
+        "Direction uncertainty: typical angle",
+        "Typical angle, in degrees, between a posterior sample of a cell's velocity and the mean "
+        "of its samples: 0 is one clear direction, 90 is none.",
+    ),
+    "direction_angle_extrinsic": (
+        "Next-state uncertainty: typical angle",
+        "Typical angle, in degrees, between where one posterior sample leads among the measured "
+        "cells and where the mean of the samples leads: 0 is one clear way, 90 is none.",
+    ),
     "directional_variance": (
         "Intrinsic uncertainty: variance of angle",
         "How much the direction differs between samples of the posterior; higher is less sure.",
