@@ -241,10 +241,10 @@ def _say_progress(folder: RunFolder, said: str) -> str:
 
 
 def _check(given: argparse.Namespace) -> int:
-    from velovi.data.check import check_file
+    from velovi.data.inspect import inspect_file
 
     _need_file(given.file)
-    summary = check_file(given.file)
+    summary = inspect_file(given.file)
     print(f"{summary.n_cells} cells, {summary.n_genes} genes")
     print(f"spliced: {summary.spliced_layer}, unspliced: {summary.unspliced_layer}")
     for problem in summary.problems:

@@ -19,6 +19,10 @@ SECONDS, SECONDS_PER_BYTE = 8.0, 1 / 4e6
 """How long a check may take: what a small file may, and what each byte of a large one adds."""
 MEMORY, MEMORY_PER_BYTE = 350 * 2**20, 6
 """Bytes that a check may take beside what Python itself needs, in the same way."""
+REMEDY = (
+    "It is damaged, or declares what it does not hold. Copy or download it again, or write it anew "
+    "with anndata."
+)
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
 
@@ -33,9 +37,32 @@ def check_file(path: Path) -> DatasetSummary:
     Returns
     -------
     DatasetSummary
-        As :func:`velovi.data.inspect.inspect_file` gives it, or one that says that the file
+        As :func:`velovi.data.inspect.inspect_here` gives it, or one that says that the file
         cannot be checked.
     """
+    try:
+        return DatasetSummary.from_dict(json.loads(_answer(path)))
+    except _NoAnswerError as trouble:
+        return DatasetSummary(problems=(Problem("error", str(trouble), REMEDY),))
+
+
+def probe_file(path: Path) -> str | None:
+    """Whether a file can be opened without ending the process; what happens when it cannot.
+
+    Everything but the numbers of its matrices is read once, in a process of its own.
+    """
+    try:
+        _answer(path, "--probe")
+    except _NoAnswerError as trouble:
+        return str(trouble)
+    return None
+
+
+class _NoAnswerError(Exception):
+    """The process that looked into a file ended or was ended before it could answer."""
+
+
+def _answer(path: Path, *flags: str) -> bytes:
     size = path.stat().st_size if path.is_file() else 0
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(
@@ -44,26 +71,17 @@ def check_file(path: Path) -> DatasetSummary:
     limit = SECONDS + SECONDS_PER_BYTE * size
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "velovi.data.check", str(path)],
+            [sys.executable, "-m", "velovi.data.check", str(path), *flags],
             stdin=subprocess.DEVNULL, capture_output=True, timeout=limit, env=environment,
             check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return _refused(f"Looking into this file was given up after {limit:.0f} seconds.")
-    if done.returncode != 0:
-        return _refused("Looking into this file ends the program that reads it.")
-    try:
-        return DatasetSummary.from_dict(json.loads(done.stdout))
-    except (ValueError, TypeError, KeyError):
-        return _refused("Looking into this file gives no answer.")
-
-
-def _refused(what: str) -> DatasetSummary:
-    remedy = (
-        "It is damaged, or declares what it does not hold. Copy or download it again, or write it "
-        "anew with anndata."
-    )
-    return DatasetSummary(problems=(Problem("error", what, remedy),))
+        raise _NoAnswerError(
+            f"Looking into this file was given up after {limit:.0f} seconds."
+        ) from None
+    if done.returncode != 0 or not done.stdout.startswith(b"{"):
+        raise _NoAnswerError("Looking into this file ends the program that reads it.")
+    return done.stdout
 
 
 def _limit_memory(size: int) -> None:
@@ -79,11 +97,16 @@ def _limit_memory(size: int) -> None:
 
 def main() -> int:
     """Entry point of the process."""
-    from velovi.data.inspect import inspect_file
+    from velovi.data.inspect import inspect_here
+    from velovi.data.read import look_at_everything
 
     path = Path(sys.argv[1])
     _limit_memory(path.stat().st_size if path.is_file() else 0)
-    json.dump(inspect_file(path).to_dict(), sys.stdout)
+    if "--probe" in sys.argv[2:]:
+        look_at_everything(path)
+        print("{}")  # noqa: T201 - the answer
+    else:
+        json.dump(inspect_here(path).to_dict(), sys.stdout)
     return 0
 
 

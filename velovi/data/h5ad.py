@@ -633,6 +633,8 @@ def _categorical(codes: np.ndarray, categories: np.ndarray, ordered: bool = Fals
             f"it has codes from {codes.min():,} to {codes.max():,} for {len(categories):,} "
             "categories"
         )
+    if categories.dtype.kind == "f" and np.isnan(categories).any():
+        raise DataError("one of its categories is no value")
     codes = codes.astype(np.int64)
     return Column("categorical", codes, codes < 0, categories, ordered)
 

@@ -1,4 +1,4 @@
-"""A quick look into an .h5ad file, for the web process: h5py and NumPy only, in flat memory."""
+"""A quick look into an .h5ad file: h5py and NumPy only, in flat memory."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from velovi.data import (
     guess_layers,
     usual_labels,
 )
+from velovi.data.check import check_file
 from velovi.data.groups import merge_small_groups
 from velovi.data.h5ad import COPY_AGAIN, H5adFile, Matrix, as_data_error, by
 from velovi.data.read import MAKE_LAYERS, unreadable_reason
@@ -37,6 +38,8 @@ _BARCODE = re.compile(r"^(?P<before>.*?)[ACGT]{10,}x?(?P<after>.*)$")
 def inspect_file(path: Path | str) -> DatasetSummary:
     """Summarise a file and everything that is wrong with it; never raises for bad content.
 
+    It happens in a process of its own, because a damaged file can end the process that reads it.
+
     Parameters
     ----------
     path
@@ -47,7 +50,11 @@ def inspect_file(path: Path | str) -> DatasetSummary:
     DatasetSummary
         With an ``error`` among its problems when no run can start from this file.
     """
-    path = Path(path)
+    return check_file(Path(path))
+
+
+def inspect_here(path: Path) -> DatasetSummary:
+    """What :func:`inspect_file` says, worked out in this process."""
     reason = unreadable_reason(path)
     if reason is not None:
         found, remedy = reason

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,13 @@ import h5py
 import numpy as np
 
 from velovi.data import MIN_CELLS, guess_layers
+from velovi.data.check import REMEDY, probe_file
 from velovi.data.colors import group_colors
 from velovi.data.h5ad import (
     COPY_AGAIN,
     Column,
     H5adFile,
+    Table,
     by,
     first_outside_link,
     open_h5ad,
@@ -170,7 +173,38 @@ def _read_h5ad(path: Path, layers: tuple[str, str] | None) -> AnnData:
             found=found,
             remedy=remedy,
         )
+    if layers is None and (trouble := probe_file(path)) is not None:
+        # what a run reads has been checked; a file that comes from anywhere has not
+        raise DataError(
+            "the file cannot be opened", where=path.name, expected="an AnnData file (.h5ad)",
+            found=trouble.rstrip("."), remedy=REMEDY,
+        )  # fmt: skip
     return open_h5ad(path, lambda file: _assemble(file, layers))
+
+
+def look_at_everything(path: Path) -> None:
+    """Read all of a file but the numbers of its matrices; what is wrong with it does not matter."""
+    if unreadable_reason(path) is not None:
+        return
+    with suppress(DataError):
+        open_h5ad(path, _touch)
+
+
+def _touch(file: H5adFile) -> None:
+    tables: tuple[Table, Table] = ("obs", "var")
+    for table in tables:
+        for given in file.columns[table].values():
+            file.column(table, given)
+            file.colors(given)
+    for name in file.embeddings:
+        file.embedding(name)
+    for path in ["X", *(f"layers/{name}" for name in file.paths("layers"))]:
+        with suppress(DataError):
+            file.matrix(path)
+    for part in ("uns", "obsp", "varm", "varp"):
+        if isinstance(file.file.get(part), h5py.Group):
+            with suppress(DataError):
+                require_stored_below(file.file[part])
 
 
 def _assemble(file: H5adFile, layers: tuple[str, str] | None) -> AnnData:

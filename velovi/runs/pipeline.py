@@ -122,9 +122,19 @@ def prepare(
 
 
 def check_warnings(source: Path) -> list[str]:
-    """What the check of a file warns of, as notes that stay with its results."""
+    """What the check of a file warns of, as notes that stay with its results.
+
+    Raises
+    ------
+    DataError
+        It is no file that can be read.
+    """
     kept = Dataset(source.parent).kept_summary() if source.name == "source.h5ad" else None
-    problems = (kept or inspect_file(source)).problems
+    summary = kept or inspect_file(source)
+    if summary.errors and not summary.n_cells:
+        problem = summary.errors[0]
+        raise DataError(problem.what.rstrip("."), where=source.name, remedy=problem.remedy)
+    problems = summary.problems
     return [
         f"{WARNING}{problem.what} {problem.remedy}".strip()
         for problem in problems

@@ -106,12 +106,12 @@ class Dataset:
 
     def summary(self) -> DatasetSummary:
         """What the file holds and what is wrong with it; read once, then kept beside it."""
-        from velovi.data.check import check_file
+        from velovi.data.inspect import inspect_file
 
         kept = self.kept_summary()
         if kept is not None:
             return kept
-        summary = check_file(self.source)
+        summary = inspect_file(self.source)
         # a full disk is no reason not to say what is in the file
         with suppress(StoreError):
             write_json(self.path / "summary.json", summary.to_dict())
