@@ -15,7 +15,7 @@ from pathlib import Path
 
 from velovi.data import DatasetSummary, Problem
 
-SECONDS, SECONDS_PER_BYTE = 8.0, 1 / 4e6
+SECONDS, SECONDS_PER_BYTE = 4.5, 1 / 4e6
 """How long a check may take: what a small file may, and what each byte of a large one adds."""
 MEMORY, MEMORY_PER_BYTE = 350 * 2**20, 6
 """Bytes that a check may take beside what Python itself needs, in the same way."""

@@ -7,6 +7,7 @@ version since 0.6 are read.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -562,14 +563,17 @@ def _require_known(node: Node) -> None:
 
 def _require_stored(node: h5py.Dataset) -> None:
     """Raise DataError when a dataset declares far more than the file can hold."""
-    declared = int(node.size or 0) * max(1, node.dtype.itemsize)
+    size = int(node.size or 0)
+    # a piece is read as a whole, however little of it is wanted
+    piece = math.prod(map(int, node.chunks)) if node.chunks else 0
+    declared = max(size, piece) * max(1, node.dtype.itemsize)
     if declared <= _BELIEVED:
         return
     stored = int(node.id.get_storage_size())
     if declared > _MOST_PACKED * stored:
         raise DataError(
-            f"'{clean_text(node.name)}' declares {node.size:,} values, but the file stores only "
-            f"{stored:,} bytes of them",
+            f"'{clean_text(node.name)}' declares {max(size, piece):,} values, but the file stores "
+            f"only {stored:,} bytes of them",
             remedy=COPY_AGAIN,
         )
 

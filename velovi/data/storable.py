@@ -63,7 +63,8 @@ def storable_name(name: str, taken: Iterable[str] = ()) -> str:
 def storable_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
     """Stored names in the order of the given ones, all different; see :func:`storable_name`.
 
-    Names that can be stored as they are keep theirs, whichever comes first.
+    Names that can be stored as they are keep theirs, whichever comes first, those with the fewest
+    capitals before others that differ by case only.
 
     Examples
     --------
@@ -73,7 +74,8 @@ def storable_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]
     given = list(names)
     used = {name.casefold() for name in taken}
     found: list[str | None] = [None] * len(given)
-    for place, name in enumerate(given):
+    # of names that differ by case the one with the fewest capitals stays, as X_umap does
+    for place, name in sorted(enumerate(given), key=lambda one: sum(map(str.isupper, one[1]))):
         if storable_name(name) == name and name.casefold() not in used:
             found[place] = name
             used.add(name.casefold())

@@ -220,7 +220,7 @@ class Checkpoints(Callback):
         """Remember where the random numbers stood."""
         self._random = state_dict["random"]
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Go on with the random numbers that follow."""
         if self._random is not None:
             torch.set_rng_state(self._random.cpu())

@@ -360,7 +360,7 @@ class Workspace:
         run = self.run(run_id)
         if run_id == DEMO_RUN_ID:
             raise StoreError("the demo belongs to the app and cannot be deleted", where=run_id)
-        readable = run not in self.unreadable_runs()
+        readable = run_id not in [one.run_id for one in self.unreadable_runs()]
         if FolderLock.held(run.lock_path) or (readable and run.state().active):
             raise StoreError(
                 "this run is still busy",
