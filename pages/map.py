@@ -4,7 +4,7 @@ import streamlit as st
 
 from velovi.ui.cell_map import cell_map
 from velovi.ui.cell_sets import linked_selection, selection_panel
-from velovi.ui.explore import demo_banner, need_result, training_note
+from velovi.ui.explore import demo_banner, need_result
 from velovi.ui.links import copy_link
 from velovi.ui.map_panel import (
     color_controls,
@@ -25,7 +25,6 @@ def body() -> None:
     view = need_result()
     if view is None:
         return
-    training_note()
     if view.store.embeddings:
         linked_selection(view)
         maps, controls = st.columns([3.3, 1], gap="medium")

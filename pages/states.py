@@ -3,7 +3,7 @@
 import streamlit as st
 
 from velovi.ui.cell_sets import linked_selection, selection_panel
-from velovi.ui.explore import demo_banner, need_result, training_note
+from velovi.ui.explore import demo_banner, need_result
 from velovi.ui.links import copy_link
 from velovi.ui.router import page
 from velovi.ui.states_panel import gene_states, genes_by_state, known_states, rate_panels
@@ -18,7 +18,6 @@ def body() -> None:
     if not view.store.genes:
         st.info("No gene is in this model.")
         return
-    training_note()
     said, link = st.columns([8, 1], vertical_alignment="center")
     said.caption(
         "Which genes are being switched on or off, in which cells, and how fast their RNA is "

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from velovi.ui.cell_sets import linked_selection, selection_panel
-from velovi.ui.explore import demo_banner, need_result, training_note
+from velovi.ui.explore import demo_banner, need_result
 from velovi.ui.links import copy_link
 from velovi.ui.panels import chosen_cells
 from velovi.ui.router import page
@@ -24,7 +24,6 @@ def body() -> None:
     view = need_result()
     if view is None:
         return
-    training_note()
     names = measures(view)
     if not names:
         st.info(

@@ -179,7 +179,7 @@ def _resting_place(chain: sparse.csr_matrix, knn: sparse.csr_matrix, part: Cells
         new = (1 - RESTART) * moved + RESTART / size
         change = np.abs(new - mass).sum()
         mass = new
-        if change < 1e-5 * (part.max() + 1):
+        if change < 1e-5 * (np.max(part) + 1):
             break
     smooth = _smooth(mass * size, knn, 1)
     score = np.zeros_like(smooth)
@@ -318,7 +318,7 @@ def _unit_range(values: Vector, percent: float) -> Vector:
     """Scale the inner percentiles to [0, 1] and clip the rest; constant values give 0."""
     low, high = np.percentile(values, [percent, 100 - percent])
     if not high > low:
-        low, high = values.min(), values.max()
+        low, high = np.min(values), np.max(values)
     if not high > low:
         return np.zeros_like(values)
     return np.clip((values - low) / (high - low), 0, 1)

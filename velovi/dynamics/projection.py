@@ -200,7 +200,7 @@ def _axes(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Grid coordinates along both axes, centred on the cells, and their common step."""
     low, high = y.min(axis=0), y.max(axis=0)
-    side = float((high - low).max()) or 1.0
+    side = float(np.max(high - low)) or 1.0
     side *= 1 + 2 * MARGIN
     step = side / (resolution - 1)
     axes = []

@@ -40,6 +40,7 @@ from velovi.errors import StoreError
 # and pandas that may have written them
 ALLOWED = frozenset(
     {
+        ("builtins", "bytearray"),
         ("builtins", "bytes"),
         ("builtins", "dict"),
         ("builtins", "slice"),
@@ -62,16 +63,37 @@ ALLOWED = frozenset(
         ("pandas", "Index"),
         ("pandas", "RangeIndex"),
         ("pandas", "StringDtype"),
+        ("pandas.arrays", "ArrowStringArray"),
         ("pandas.arrays", "StringArray"),
         ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
+        ("pyarrow.lib", "_restore_array"),
+        ("pyarrow.lib", "py_buffer"),
+        ("pyarrow.lib", "type_for_alias"),
         ("torch._utils", "_rebuild_tensor_v2"),
     }
 )
 # pandas' own parts, which have no public name
 BlockManager = import_module("pandas.core.internals.managers").BlockManager
 _index_of = import_module("pandas.core.indexes.base")._new_Index
+
+
+class _ArrowTexts:
+    """Texts that pandas 3 keeps in Arrow's memory, read here without Arrow."""
+
+    values: list[str | None]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        texts = state["_pa_array"]
+        if not isinstance(texts, list):
+            raise _ForbiddenNameError("texts of another kind")
+        self.values = texts
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.values, dtype=object)
+
+
 # objects that a file may give a state to; never classes or functions, which would change for all
-_FILLED = (np.ndarray, pd.DataFrame, pd.Index, BlockManager, pd.arrays.StringArray)
+_FILLED = (np.ndarray, pd.DataFrame, pd.Index, BlockManager, pd.arrays.StringArray, _ArrowTexts)
 _SETUP_ARGUMENTS = frozenset({"spliced_layer", "unspliced_layer"})
 _CLASS = "VELOVI"
 _DOWNLOAD_SECONDS = 60
@@ -228,7 +250,11 @@ def _fetch(url: str, path: Path) -> None:
 
 
 def _load_trusted(path: Path, device: torch.device | str) -> dict[str, Any]:
-    return torch.load(path, map_location=device, weights_only=False)
+    try:
+        return torch.load(path, map_location=device, weights_only=False)
+    except (ImportError, AttributeError, TypeError):
+        # written with other versions of pandas, whose parts are not here: read without them
+        return _load_restricted(path, device)
 
 
 def _load_restricted(path: Path, device: torch.device | str) -> dict[str, Any]:
@@ -330,7 +356,45 @@ def _new_array(kind: type, shape: tuple[int, ...], code: bytes) -> np.ndarray:
 def _new_index(kind: type, parts: dict[str, Any]) -> pd.Index:
     if kind not in (pd.Index, pd.RangeIndex):
         raise _ForbiddenNameError(f"an index of {kind}")
+    if isinstance(parts.get("data"), _ArrowTexts):
+        return pd.Index(np.asarray(parts["data"]), dtype=object, name=parts.get("name"))
     return _index_of(kind, parts)
+
+
+def _bytes_only(content: bytes) -> bytearray:
+    """A copy of bytes; a number would ask for so many zeros."""
+    if not isinstance(content, bytes):
+        raise _ForbiddenNameError("a byte array of another kind")
+    return bytearray(content)
+
+
+def _buffer(content: bytes | bytearray) -> bytes:
+    if not isinstance(content, bytes | bytearray):
+        raise _ForbiddenNameError("a buffer of another kind")
+    return bytes(content)
+
+
+def _arrow_type(name: str) -> str:
+    if name not in _ARROW_OFFSETS:
+        raise _ForbiddenNameError(f"an Arrow array of {name}")
+    return name
+
+
+def _arrow_texts(parts: tuple[Any, ...]) -> list[str | None]:
+    """Texts from Arrow's buffers: which are there, where each begins, and all of them in a row."""
+    kind, length, _, first, (there, offsets, content) = parts[:5]
+    places = np.frombuffer(offsets, dtype=_ARROW_OFFSETS[kind])[first : first + length + 1].tolist()
+    known = np.ones(length, dtype=bool)
+    if there is not None:
+        bits = np.unpackbits(np.frombuffer(there, dtype=np.uint8), bitorder="little")
+        known = bits[first : first + length].astype(bool)
+    if len(places) != length + 1 or len(known) != length or places[-1] > len(content or b""):
+        raise ValueError("texts that end beyond their file")
+    raw = bytes(content or b"")
+    return [
+        raw[begin:end].decode() if one else None
+        for begin, end, one in zip(places[:-1], places[1:], known, strict=True)
+    ]
 
 
 def _new_strings(kind: type, checksum: int, state: Any) -> Any:
@@ -341,7 +405,13 @@ def _new_strings(kind: type, checksum: int, state: Any) -> Any:
 
 
 # in the place of functions that could do more than saved models need
+_ARROW_OFFSETS = {"large_string": np.int64, "string": np.int32}
 _CAREFUL: dict[str, Callable[..., Any]] = {
+    "ArrowStringArray": _ArrowTexts,
+    "bytearray": _bytes_only,
+    "_restore_array": _arrow_texts,
+    "py_buffer": _buffer,
+    "type_for_alias": _arrow_type,
     "encode": _latin_1,
     "_reconstruct": _new_array,
     "_new_Index": _new_index,

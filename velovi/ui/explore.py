@@ -17,7 +17,7 @@ def current_choice() -> Choice | None:
 
 
 def need_result() -> ResultView | None:
-    """Open the chosen run, or say what to do next when there is nothing to show yet."""
+    """Open the chosen run and say what stands against it, or what to do when there is none."""
     choice = current_choice()
     if choice is None:
         _empty(
@@ -31,23 +31,20 @@ def need_result() -> ResultView | None:
     if choice.state != RunState.DONE:
         _not_ready(choice)
         return None
-    return open_result(choice.run, choice.run_id)
+    view = open_result(choice.run, choice.run_id)
+    _warnings(choice, view)
+    return view
 
 
-def training_note() -> None:
+def _warnings(choice: Choice, view: ResultView) -> None:
     """Say what stands against a result: warnings about its file, and training that broke off."""
-    choice = current_choice()
-    if choice is None:
-        return
     verdict = training_verdict(choice.run)
-    told = [plain(one) for one in open_result(choice.run, choice.run_id).warnings()]
+    told = [plain(one) for one in view.warnings()]
     if verdict is not None and not verdict.settled:
         told.append(verdict.sentence)
     if told:
-        many = len(told) > 1
-        st.warning(
-            "".join(f"- {one}\n" for one in told) if many else told[0], icon=":material/flag:"
-        )
+        text = told[0] if len(told) == 1 else "\n".join(f"- {one}" for one in told)
+        st.warning(text, icon=":material/flag:")
 
 
 def demo_banner() -> None:

@@ -64,7 +64,7 @@ def _places(panel: Panel, trace: Props) -> tuple[Numbers, Numbers]:
 def _distance(places: Sequence[tuple[Numbers, Numbers]]) -> float:
     """Between bars that are nearest to each other; 1 where there are no two."""
     every = np.unique(finite(np.concatenate([at for at, _ in places]) if places else np.empty(0)))
-    return float(np.diff(every).min()) if every.size > 1 else 1.0
+    return float(np.min(np.diff(every))) if every.size > 1 else 1.0
 
 
 def _stacked(at: Numbers, length: Numbers, tops: dict[tuple[float, bool], float]) -> Numbers:
@@ -117,7 +117,7 @@ def _room_above(ruler: Any, ends: Numbers) -> None:
     """Room beyond the bars' ends, but none below their foot."""
     known = finite(ends)
     if known.size:
-        low, high = min(known.min(), 0.0), max(known.max(), 0.0)
+        low, high = min(np.min(known), 0.0), max(np.max(known), 0.0)
         room = 0.05 * (high - low)
         ruler.see(np.array([low - room * (low < 0), high + room * (high > 0)]))
 

@@ -37,7 +37,7 @@ def part_names(page: Page, renderer: Any) -> None:
         up = _apart(boxes, most)
         for one, x, y in zip(shown, across, up, strict=True):
             one.moved = (float(x) / pixel, float(y) / pixel)
-        if _overlap(boxes, up).max(initial=0.0) < 2.0:
+        if np.max(_overlap(boxes, up), initial=0.0) < 2.0:
             return
 
 
@@ -66,7 +66,7 @@ def _apart(boxes: Numbers, most: Numbers) -> Numbers:
     order = np.sign(np.arange(len(boxes))[:, None] - np.arange(len(boxes))[None])
     for _ in range(_ROUNDS):
         missing = _overlap(boxes, shift)
-        if missing.max(initial=0.0) < 0.5:
+        if np.max(missing, initial=0.0) < 0.5:
             break
         away = (middle + shift)[:, None] - (middle + shift)[None]
         way = np.where(away == 0, order, np.sign(away))

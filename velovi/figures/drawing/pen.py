@@ -150,7 +150,10 @@ def color_range(
     shown = finite(values)
     low, high = (
         float(pick(holder, f"{letter}{end}", found))
-        for end, found in (("min", shown.min(initial=np.inf)), ("max", shown.max(initial=-np.inf)))
+        for end, found in (
+            ("min", np.min(shown, initial=np.inf)),
+            ("max", np.max(shown, initial=-np.inf)),
+        )
     )
     if not np.isfinite([low, high]).all():
         low, high = 0.0, 1.0

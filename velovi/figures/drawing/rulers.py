@@ -97,7 +97,7 @@ class Ruler:
         """Note what is drawn, so that the axis can reach that far."""
         known = finite(values)
         if known.size:
-            self.seen.append((float(known.min()), float(known.max()), room))
+            self.seen.append((float(np.min(known)), float(np.max(known)), room))
 
     def span(self) -> tuple[float, float] | None:
         """From the lowest to the highest of what is drawn, with room; None when nothing is."""
