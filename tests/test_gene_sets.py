@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 import string
 import threading
-import time
 
 import pytest
+from counting import python_calls
 
 from velovi.errors import DataError, StoreError, UnknownNameError
 from velovi.runs.gene_sets import (
@@ -129,12 +129,9 @@ def test_slips_are_those_of_an_obvious_search():
 @pytest.mark.parametrize("typed", ["a", "neurgo3", "zzqqxx", "nrd2", "Ins"])
 def test_thousands_of_genes_are_searched_at_once(typed):
     genes = many_genes()
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        rank_genes(typed, genes)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.02
+    rank_genes(typed, genes)
+    # a few looks at each name, however many of them are near
+    assert python_calls(lambda: rank_genes(typed, genes)) < 25 * len(genes)
 
 
 def test_a_list_is_found_with_what_is_missing_and_why():
@@ -153,10 +150,11 @@ def test_two_spellings_in_the_file_are_not_mixed_up():
 
 def test_a_page_of_text_is_looked_up_in_reasonable_time():
     words = [f"word{i}x{i}" for i in range(3000)]
-    start = time.perf_counter()
-    match = match_genes(words, many_genes())
-    assert time.perf_counter() - start < 2
-    assert len(match.missing) == 3000
+    genes = many_genes()
+    found = []
+    calls = python_calls(lambda: found.append(match_genes(words, genes)))
+    assert calls < 450 * len(genes)  # not every word is compared with every gene
+    assert len(found[0].missing) == 3000
 
 
 def test_a_match_checks_itself():

@@ -31,7 +31,7 @@ from velovi.runs.results import ResultStore, verify_result
 from velovi.runs.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
-EPOCHS = 150
+EPOCHS = 60
 _SERVER = """
 import sys, time
 from velovi.runs.launch import LocalLauncher
@@ -43,14 +43,14 @@ while True:
 """
 
 
-def make_run(root: Path, source: Path) -> tuple[Workspace, RunFolder]:
+def make_run(root: Path, source: Path, epochs: int = EPOCHS) -> tuple[Workspace, RunFolder]:
     """A workspace with one run that takes some seconds."""
     workspace = Workspace(root)
     options = RunOptions.from_dict(
         {
             "preprocess": {"compute_umap": False, "n_neighbors": 15, "n_pcs": 10},
             "model": {"n_hidden": 32},
-            "train": {"max_epochs": EPOCHS, "threads": 1},
+            "train": {"max_epochs": epochs, "threads": 1},
             "posterior": {"n_samples": 3, "directional_samples": 3, "extrinsic_samples": 0},
         }
     )
@@ -146,7 +146,7 @@ def _whole(run: RunFolder) -> bool:
 def two_workers(source: Path) -> dict[str, Any]:
     """Two workers started at once in one folder: one works, the other leaves."""
     with tempfile.TemporaryDirectory() as folder:
-        _, run = make_run(Path(folder), source)
+        _, run = make_run(Path(folder), source, epochs=5)
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "velovi.runs.worker", str(run.path)]
         workers = [
@@ -168,13 +168,13 @@ def main() -> int:
     parser.add_argument("what", choices=("worker", "server", "both", "two"))
     parser.add_argument("--trials", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--longest", type=float, default=30.0, help="latest moment of a kill")
+    parser.add_argument("--longest", type=float, default=20.0, help="latest moment of a kill")
     given = parser.parse_args()
     chance = random.Random(given.seed)
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "cells.h5ad"
-        simulate(400, 60, seed=0).write_h5ad(source)
+        simulate(300, 40, seed=0).write_h5ad(source)
         for _ in range(given.trials):
             if given.what == "two":
                 found = two_workers(source)
