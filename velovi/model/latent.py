@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sized
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
+from scvi.model.base import VAEMixin
 from scvi.module._constants import MODULE_KEYS
 from torch import Tensor
 from torch.distributions import (
@@ -28,6 +31,22 @@ from velovi.model.posterior import evaluating
 from velovi.model.selection import Indices, check_positive, select
 
 Minibatches = Iterable[Mapping[str, Tensor]]
+
+
+def _in_installed_order(method: Callable[..., None]) -> Callable[..., None]:
+    """Take positional arguments in the order of the installed scvi-tools, which has changed it."""
+    theirs = inspect.signature(VAEMixin.differential_abundance).parameters
+    ours = inspect.signature(method).parameters
+    names = [name for name in theirs if name in ours]
+    order = [*names, *(name for name in ours if name not in names)]
+    signature = inspect.Signature([ours[name] for name in order], return_annotation="None")
+
+    @functools.wraps(method)
+    def call(*args: Any, **given: Any) -> None:
+        method(**signature.bind(*args, **given).arguments)
+
+    call.__signature__ = signature  # type: ignore[attr-defined]
+    return call
 
 
 class LatentMixin(ModelBase):
@@ -136,14 +155,17 @@ class LatentMixin(ModelBase):
         )
         return _mixture(mean, variance, dof)
 
+    @_in_installed_order
     @torch.inference_mode()
     def differential_abundance(
         self,
         adata: AnnData | None = None,
+        adata_sub: AnnData | None = None,
         sample_key: str | None = None,
         batch_size: int = 128,
         num_cells_posterior: int | None = None,
         dof: float | None = None,
+        dataloader: Minibatches | None = None,
     ) -> None:
         """How likely each cell's state is in each sample; written to ``obsm["da_log_probs"]``.
 
@@ -153,7 +175,11 @@ class LatentMixin(ModelBase):
         Parameters
         ----------
         adata
-            Data with the model's genes; the model's own data when left out.
+            Data with the model's genes, from which the posteriors of the samples come; the model's
+            own data when left out.
+        adata_sub
+            Cells to judge, which receive the table; those of ``adata`` when left out. It stands
+            where the installed scvi-tools has it: second since 1.5, else behind ``dof``.
         sample_key
             Column of ``adata.obs`` with the samples; cells without one are judged, but belong to
             none.
@@ -163,23 +189,39 @@ class LatentMixin(ModelBase):
             At most so many cells of a sample, drawn at random, stand for it.
         dof
             As in :meth:`get_aggregated_posterior`.
+        dataloader
+            Kept for compatibility; minibatches do not say which cell is of which sample.
 
         Raises
         ------
         UnknownNameError
             There is no such column, or none was named.
+        OptionError
+            A dataloader was given.
         NotTrainedError, DataError
             As in :meth:`get_latent_representation`.
         """
         self._require_trained()
-        target = self._source(adata)
-        samples = categories(target, sample_key, "sample_key")
+        if dataloader is not None:
+            raise OptionError(
+                "minibatches do not say which cell is of which sample",
+                where="dataloader",
+                expected="adata, with the samples in its obs",
+                remedy="Give adata, and adata_sub when only some cells are to be judged",
+            )
+        source = self._source(adata)
+        target = source if adata_sub is None else adata_sub
+        samples = categories(source, sample_key, "sample_key")
         states, variance = (
             torch.as_tensor(one, device=self.device)
             for one in self.get_latent_representation(
                 adata, batch_size=batch_size, return_dist=True
             )
         )
+        judged = states
+        if adata_sub is not None:
+            found = self.get_latent_representation(adata_sub, batch_size=batch_size)
+            judged = torch.as_tensor(found, device=self.device)
         columns = {}
         for code, name in enumerate(samples.categories):
             cells = np.flatnonzero(samples.codes == code)
@@ -187,7 +229,7 @@ class LatentMixin(ModelBase):
                 check_positive("num_cells_posterior", num_cells_posterior)
                 cells = np.random.choice(cells, num_cells_posterior, replace=False)  # noqa: NPY002
             whole = _mixture(states[cells], variance[cells], dof)
-            parts = [whole.log_prob(part).cpu() for part in states.split(batch_size)]
+            parts = [whole.log_prob(part).cpu() for part in judged.split(batch_size)]
             columns[name] = torch.cat(parts).numpy()
         target.obsm["da_log_probs"] = pd.DataFrame(columns, index=target.obs_names)
 
