@@ -1,6 +1,9 @@
 """veloVI Explorer: router only. Start it with ``streamlit run app.py``."""
 
-from velovi.ui.router import show_site
+from velovi.ui.navigation import navigate
 
 if __name__ == "__main__":
-    show_site()
+    current = navigate()  # before anything that takes long to load
+    from velovi.ui.router import show_site
+
+    show_site(current)

@@ -30,7 +30,8 @@ def add_column(path: Path, table: str, name: str, values: np.ndarray | None = No
     with h5py.File(path, "a") as file:
         group = file[table]
         index = group.attrs["_index"]
-        n = group[index].shape[0]
+        names = group[index]
+        n = len(names["values"]) if isinstance(names, h5py.Group) else len(names)
         if name == index:
             group.move(index, "features")
             group.attrs["_index"] = "features"
@@ -96,7 +97,7 @@ def then(change: Callable[[Path], Any]) -> Callable[[Path], None]:
 
 
 def _index_is_column(adata: anndata.AnnData) -> None:
-    adata.obs["barcode"] = adata.obs_names.astype(object)
+    adata.obs["barcode"] = adata.obs_names
     adata.obs.index.name = "barcode"
 
 

@@ -291,7 +291,8 @@ def _serve(given: argparse.Namespace) -> int:
     environment = dict(os.environ)
     if given.workspace:
         environment["VELOVI_WORKSPACE"] = str(given.workspace.resolve())
-    command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.port", str(given.port)]
+    command = [sys.executable, "-m", "velovi.ui.serve", "run", str(app)]
+    command += ["--server.port", str(given.port)]
     if os.name != "nt":
         # in place of this process, so that whoever ends it ends the server
         os.execve(command[0], command, environment)

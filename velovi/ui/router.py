@@ -9,7 +9,8 @@ import streamlit as st
 
 from velovi.ui.guard import plain_errors
 from velovi.ui.links import keep_address
-from velovi.ui.sidebar import mark, run_picker, show_logo
+from velovi.ui.navigation import navigate
+from velovi.ui.sidebar import run_picker, show_logo
 from velovi.ui.theme import page_style
 from velovi.ui.warm_up import warm_up
 
@@ -18,39 +19,8 @@ _WITH_FIGURES = ("Time", "States and rates", "Uncertainty")  # by Plotly, as soo
 _EXPLORE = ("Map", "Genes", *_WITH_FIGURES)  # whose address says what they show
 
 
-def navigate() -> st.Page:
-    """Set up the browser's tab and declare the pages; returns the one that is asked for."""
-    # without a picture of our own, the browser would fetch the page's icon from the network
-    st.set_page_config(page_title="veloVI Explorer", page_icon=mark(), layout="wide")
-    return st.navigation(
-        {
-            "Explore": [
-                st.Page("pages/map.py", title="Map", icon=":material/map:", default=True),
-                st.Page("pages/genes.py", title="Genes", icon=":material/genetics:"),
-                st.Page(
-                    "pages/latent_time.py",
-                    title="Time",
-                    icon=":material/timeline:",
-                ),
-                st.Page(
-                    "pages/states.py",
-                    title="States and rates",
-                    icon=":material/stacked_bar_chart:",
-                ),
-                st.Page("pages/uncertainty.py", title="Uncertainty", icon=":material/explore:"),
-            ],
-            "Prepare": [
-                st.Page("pages/data.py", title="Data", icon=":material/upload_file:"),
-                st.Page("pages/train.py", title="Train", icon=":material/model_training:"),
-                st.Page("pages/runs.py", title="Runs", icon=":material/history:"),
-            ],
-        }
-    )
-
-
-def show_site() -> None:
+def show_site(current: st.Page) -> None:
     """Sidebar, then the page that is asked for."""
-    current = navigate()
     with plain_errors():
         page_style()
         show_logo()

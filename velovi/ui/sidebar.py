@@ -8,24 +8,10 @@ from velovi.figures.theme import FONT
 from velovi.runs.folder import RunState
 from velovi.ui.choice import Choice, all_runs, choose_run, chosen_run
 from velovi.ui.guard import plain
+from velovi.ui.navigation import MARK, SVG, mark
 from velovi.ui.services import get_workspace
 from velovi.ui.theme import current_theme
 from velovi.ui.words import STATES, distinct, moment
-
-_SVG = '<svg xmlns="http://www.w3.org/2000/svg"'
-_MARK = (
-    '<path d="M6 27 C14 27 14 9 24 9" fill="none" stroke="#0f9b94" stroke-width="3.4" '
-    'stroke-linecap="round"/><path d="M6 33 C19 33 19 20 31 18" fill="none" stroke="#5666d6" '
-    'stroke-width="3.4" stroke-linecap="round"/><path d="M21.5 3.5 L30 8.5 L21.5 14 Z" '
-    'fill="#0f9b94"/><circle cx="6" cy="27" r="2.6" fill="#0f9b94"/>'
-    '<circle cx="6" cy="33" r="2.6" fill="#5666d6"/><circle cx="31" cy="18" r="2.6" '
-    'fill="#5666d6"/>'
-)
-
-
-def mark() -> str:
-    """The app's sign as an SVG picture; nothing has to be fetched for it."""
-    return f'{_SVG} viewBox="0 0 38 40" width="38" height="40">{_MARK}</svg>'
 
 
 def show_logo() -> None:
@@ -35,7 +21,7 @@ def show_logo() -> None:
         f'<text x="44" y="28" font-family="{FONT.replace(chr(39), "")}" font-size="20" '
         f'fill="{ink}" font-weight="650">veloVI <tspan font-weight="350">Explorer</tspan></text>'
     )
-    wide = f'{_SVG} viewBox="0 0 250 40" width="250" height="40">{_MARK}{text}</svg>'
+    wide = f'{SVG} viewBox="0 0 250 40" width="250" height="40">{MARK}{text}</svg>'
     st.logo(wide, size="large", icon_image=mark())
 
 
