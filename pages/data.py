@@ -9,6 +9,7 @@ from velovi.ui.data_panel import (
     delete_file,
     pick_dataset,
     show_check,
+    show_ready,
     trainable,
     unreadable_files,
 )
@@ -45,8 +46,7 @@ def body() -> None:
         with st.spinner("Looking into the file …"):
             summary = dataset.summary()
         ready = trainable(summary)
-        if summary.ready:
-            st.success("This file is ready to train on.", icon=":material/check_circle:")
+        show_ready(summary)
         show_check(summary)
     train = train_here.button(
         "Train on this file", type="primary", icon=":material/play_arrow:", key="train_on",

@@ -244,6 +244,11 @@ def run_state(facts: FolderFacts) -> RunState:
     return RunState.STOPPING if facts.stop else RunState.RUNNING
 
 
+_CACHED_SPECS = 5_000
+# of each folder: the values of its file, and the specification that was made of them
+_specs: dict[str, tuple[dict[str, Any], RunSpec]] = {}
+
+
 class RunFolder:
     """Reads and writes one run's folder; every write is atomic."""
 
@@ -321,8 +326,15 @@ class RunFolder:
         StoreError
             When the folder is gone or its specification cannot be read.
         """
+        key = str(self.path)
         try:
-            return RunSpec.from_dict(read_json_object(self.path / "spec.json"))
+            values = read_json_object(self.path / "spec.json")
+            known = _specs.get(key)
+            if known is None or known[0] is not values:  # the file has changed
+                if len(_specs) >= _CACHED_SPECS:
+                    _specs.clear()
+                known = _specs[key] = values, RunSpec.from_dict(values)
+            return known[1]
         except _BAD_SPEC as error:
             raise StoreError(
                 "this run's specification cannot be read",

@@ -73,6 +73,8 @@ class LocalLauncher:
                     press_cancel(run)
                 elif state is RunState.CANCELLED and run.leaves_work():
                     discard(run)  # its worker was killed before it could tidy up
+                elif state is RunState.LOST:
+                    _tidy_lost(run)
                 working = state.active and state is not RunState.QUEUED
                 busy += working and (finished is None or run.run_id != finished.run_id)
             for run in reversed(runs):  # the oldest first
@@ -104,6 +106,17 @@ class LocalLauncher:
                 yield False
                 return
             yield True
+
+
+def _tidy_lost(run: RunFolder) -> None:
+    """Remove what a killed worker was writing, and say so in the run's log."""
+    left = run.tidy()
+    if left:
+        with suppress(OSError), run.log_path.open("a") as stream:
+            stream.write(
+                "The process that worked on this run was interrupted; what it had left half "
+                f"written was removed: {', '.join(left)}.\n"
+            )
 
 
 def _readable(run: RunFolder) -> bool:

@@ -20,6 +20,7 @@ from velovi.errors import DataError, OptionError, StoreError
 from velovi.runs.files import (
     PART,
     FolderLock,
+    leftovers,
     make_folder,
     number,
     read_json_object,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 DEMO_FOLDER = Path(__file__).parent.parent / "demo"
 DEMO_RUN_ID = "demo"
+_LEFT_SECONDS = 86_400.0
 MOST_WAITING = 100
 """Runs that may wait, unless VELOVI_RUNS_WAITING says otherwise."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -371,9 +373,26 @@ class Workspace:
         for kind in get_args(OfARun):
             remove(self.of_run(kind, run_id))
 
+    def tidy(self) -> list[str]:
+        """Remove what killed processes left half written in the workspace for a day; its names."""
+        places = (self.root, self.datasets_path, self.runs_path)
+        doomed = [path for place in places for path in leftovers(place)]
+        doomed += [path for path in self.root.glob(".upload-*") if path.is_dir()]
+        old = [path for path in doomed if _is_old(path)]
+        for path in old:
+            remove(path)
+        return sorted(path.name for path in old)
+
     def of_run(self, kind: OfARun, run_id: str) -> Path:
         """Where readers' cell sets or times of a run are kept; they go when it is deleted."""
         return self.root / kind / checked_id(run_id)
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > _LEFT_SECONDS
+    except OSError:
+        return False
 
 
 def new_id() -> str:

@@ -188,6 +188,19 @@ def show_check(summary: DatasetSummary) -> None:
             st.markdown(NEEDS)
 
 
+def show_ready(summary: DatasetSummary) -> None:
+    """Whether a run can start, without a green tick when something should be read first."""
+    if not summary.ready:
+        return
+    if any(problem.level == "warning" for problem in summary.problems):
+        st.warning(
+            "This file is ready to train on, but read the warnings below first: they stay with "
+            "every result.", icon=":material/flag:",
+        )  # fmt: skip
+    else:
+        st.success("This file is ready to train on.", icon=":material/check_circle:")
+
+
 def _contents(summary: DatasetSummary) -> None:
     _numbers(summary)
     facts, bars = st.columns([1, 1.25], gap="large")

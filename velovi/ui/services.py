@@ -5,6 +5,7 @@ A test puts its own under the same name into the session state.
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from velovi.runs.launch import LocalLauncher
 
 LISTED_FILES = 300
+log = logging.getLogger(__name__)
 
 
 def get_workspace() -> Workspace:
@@ -44,7 +46,11 @@ def advance_queue() -> None:
 def _launcher(root: str) -> LocalLauncher:
     from velovi.runs.launch import LocalLauncher
 
-    return LocalLauncher(Workspace(root))
+    workspace = Workspace(root)
+    left = workspace.tidy()
+    if left:
+        log.info("Removed what interrupted processes had left: %s", ", ".join(left))
+    return LocalLauncher(workspace)
 
 
 def get_hardware() -> Hardware:
