@@ -208,7 +208,7 @@ def _complete(model: SavedModel) -> None:
     dict(model.arguments)
     kind = str(model.registry[_MODEL_NAME_KEY])
     arguments = model.registry[_SETUP_ARGS_KEY]
-    if not arguments.keys() >= _SETUP_ARGUMENTS:
+    if kind != _CLASS and not arguments.keys() >= _SETUP_ARGUMENTS:
         raise StoreError(
             "the saved model is of another class",
             where="saved model",
