@@ -145,6 +145,26 @@ SOUND: dict[str, Callable[[Path], None]] = {
     "big-endian float": lambda path: with_layer_values(path, ">f4"),
     "big-endian whole numbers": lambda path: with_layer_values(path, ">i4"),
     "later encoding of a column": then(_later_encoding),
+    "index called like a column of ours": write(
+        lambda adata: (
+            setattr(adata.obs.index, "name", "latent_time")
+            or setattr(adata.var.index, "name", "velocity_gamma")
+        )
+    ),
+    "slash in the index's name": write(lambda adata: setattr(adata.obs.index, "name", "cell/id")),
+    "self in obs": write(lambda adata: adata.obs.__setitem__("self", 1.0)),
+    "blank before a name of ours": then(lambda path: add_column(path, "obs", " latent_time")),
+    "nullable columns": write(
+        lambda adata: (
+            adata.obs.insert(0, "n", pd.array([1, None] * 45, dtype="Int64"))
+            or adata.obs.insert(0, "b", pd.array([True, None] * 45, dtype="boolean"))
+        )
+    ),
+    "frame with a flag": write(
+        lambda adata: adata.obsm.__setitem__(
+            "frame", pd.DataFrame({"a": 1.0, "b": True}, index=adata.obs_names)
+        )
+    ),
     "broken uns": then(_put("uns/strange", h5py.Empty("f4"))),
     "text in obsm": then(_put("obsm/names", np.array([b"x"] * N_CELLS))),
     "three columns of a map": write(

@@ -213,6 +213,52 @@ def test_a_map_that_nobody_can_draw_keeps_its_name_beside_a_computed_one():
     assert any(COMPUTED_UMAP in note for note in prepared.report.notes)
 
 
+def test_values_stay_what_they_are(tmp_path):
+    path = tmp_path / "a.h5ad"
+    adata = cells()
+    adata.obs["n"] = pd.array([2**60 + 1, None] * 45, dtype="Int64")
+    adata.obs["site"] = ["NA", "None", "x"] * 30
+    adata.var["symbol"] = ["NaN", "NA", *["g"] * (adata.n_vars - 2)]
+    adata.obsm["frame"] = pd.DataFrame({"a": 1.0, "b": True}, index=adata.obs_names)
+    adata.write_h5ad(path)
+    again = read(path, layers=LAYERS)
+    assert again.obs["n"].iloc[0] == 2**60 + 1
+    assert again.obs["n"].isna().sum() == 45
+    assert set(again.obs["site"]) == {"NA", "None", "x"}
+    assert list(again.var["symbol"][:2]) == ["NaN", "NA"]
+    np.testing.assert_array_equal(again.obsm["frame"][0], [1.0, 1.0])
+
+
+def test_our_time_is_exported_under_our_name(tmp_path):
+    path = tmp_path / "a.h5ad"
+    cells().write_h5ad(path)
+    add_column(path, "obs", " latent_time")
+    run = finished(path, tmp_path)
+    again = anndata.read_h5ad(export_h5ad(run.result_path, tmp_path / "out.h5ad"))
+    assert again.obs["latent_time"].max() <= 1.0
+    np.testing.assert_allclose(again.obs[" latent_time"], np.arange(N_CELLS))
+
+
+def test_a_check_that_was_given_up_is_neither_kept_nor_believed(tmp_path, monkeypatch):
+    monkeypatch.setattr("velovi.data.check.SECONDS", 0.0)
+    path = tmp_path / "a.h5ad"
+    cells().write_h5ad(path)
+    workspace = Workspace(tmp_path / "workspace")
+    dataset = workspace.add_dataset(path, "x")
+    assert dataset.summary().given_up
+    monkeypatch.undo()
+    assert dataset.summary().ready
+
+
+def test_names_of_selected_cells_may_hold_any_sign(tmp_path):
+    workspace = Workspace(tmp_path / "workspace")
+    path = tmp_path / "a.h5ad"
+    cells().write_h5ad(path)
+    run = workspace.create_run(workspace.add_dataset(path, "x"), RunOptions())
+    names = ["a\u2028b", "c\rd", "e"]
+    assert workspace.run_again(run, cells=names).only_cells() == names
+
+
 def test_backed_data_is_read_into_memory(tmp_path):
     cells().write_h5ad(tmp_path / "a.h5ad")
     adata = anndata.read_h5ad(tmp_path / "a.h5ad", backed="r")

@@ -417,3 +417,23 @@ def test_the_list_of_allowed_names_is_exact():
         assert module.split(".")[0] in {
             "builtins", "_codecs", "collections", "numpy", "pandas", "pyarrow", "torch",
         }  # fmt: skip
+
+
+def test_the_class_of_arrays_can_be_named_but_not_called(saved, tmp_path):
+    """Called with an object type and bytes, it would take the bytes for addresses."""
+    import zipfile
+
+    import numpy as np
+
+    class Attack:
+        def __reduce__(self):
+            return np.ndarray, ((1,), np.dtype("O"), bytearray(b"A" * 8))
+
+    content = {"model_state_dict": {}, "var_names": Attack(), "attr_dict": {}}
+    with zipfile.ZipFile(f"{saved[1]}/model.pt") as good:
+        names = {name.partition("/")[2]: good.read(name) for name in good.namelist()}
+    with zipfile.ZipFile(tmp_path / "model.pt", "w") as bad:
+        for name, data in names.items():
+            bad.writestr(f"model/{name}", pickle.dumps(content, 2) if name == "data.pkl" else data)
+    with pytest.raises(StoreError):
+        VELOVI.load_untrusted(str(tmp_path), adata=False, **CPU)

@@ -105,6 +105,8 @@ class DatasetSummary:
         Unspliced counts over all counts, 0 to 1; None when unknown.
     unspliced_fraction_by_label
         The same for each category of ``label_column``.
+    given_up
+        The check took too long, perhaps because the machine was busy; nothing is known.
     """
 
     n_cells: int = 0
@@ -118,6 +120,7 @@ class DatasetSummary:
     unspliced_fraction: float | None = None
     unspliced_fraction_by_label: dict[str, float] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    given_up: bool = False
 
     @property
     def ready(self) -> bool:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 from velovi.data import DatasetSummary, Problem
 
-SECONDS, SECONDS_PER_BYTE = 4.5, 1 / 4e6
+SECONDS, SECONDS_PER_BYTE = 7.0, 6e-7
 """How long a check may take: what a small file may, and what each byte of a large one adds."""
 MEMORY, MEMORY_PER_BYTE = 350 * 2**20, 6
 """Bytes that a check may take beside what Python itself needs, in the same way."""
@@ -43,7 +42,8 @@ def check_file(path: Path) -> DatasetSummary:
     try:
         return DatasetSummary.from_dict(json.loads(_answer(path)))
     except _NoAnswerError as trouble:
-        return DatasetSummary(problems=(Problem("error", str(trouble), REMEDY),))
+        problem = Problem("error", str(trouble), REMEDY)
+        return DatasetSummary(problems=(problem,), given_up=trouble.given_up)
 
 
 def probe_file(path: Path) -> str | None:
@@ -59,7 +59,11 @@ def probe_file(path: Path) -> str | None:
 
 
 class _NoAnswerError(Exception):
-    """The process that looked into a file ended or was ended before it could answer."""
+    """The process that looked into a file ended, or was given up, before it could answer."""
+
+    def __init__(self, what: str, *, given_up: bool = False) -> None:
+        super().__init__(what)
+        self.given_up = given_up
 
 
 def _answer(path: Path, *flags: str) -> bytes:
@@ -77,7 +81,7 @@ def _answer(path: Path, *flags: str) -> bytes:
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise _NoAnswerError(
-            f"Looking into this file was given up after {limit:.0f} seconds."
+            f"Looking into this file was given up after {limit:.0f} seconds.", given_up=True
         ) from None
     if done.returncode != 0 or not done.stdout.startswith(b"{"):
         raise _NoAnswerError("Looking into this file ends the program that reads it.")
@@ -88,10 +92,12 @@ def _limit_memory(size: int) -> None:
     """Take no more than the file can justify; more ends in a sentence, not in a full machine."""
     allowed = MEMORY + MEMORY_PER_BYTE * size
     try:
+        import resource  # of POSIX systems only
+
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + allowed
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    except (OSError, ValueError):  # a system that cannot; the limit of time stays
+    except (ImportError, OSError, ValueError):  # a system that cannot; the limit of time stays
         return
 
 

@@ -34,6 +34,7 @@ _KNOWN = {
 }  # fmt: skip
 """Encodings of anndata and the newest version of each that this package knows."""
 
+_NO_TEXT = frozenset({"", "nan"})  # how old versions of anndata wrote that there is none
 Node = Any
 """An ``h5py.Dataset`` or ``h5py.Group``; h5py has no types."""
 Table = Literal["obs", "var"]
@@ -435,11 +436,11 @@ class H5adFile:
             values = _native(source[()])
             return values.astype(np.float32) if values.dtype.kind == "b" else values
         columns = [self._decode("obs", _member(obsm[path], one)) for one in source]
-        numeric = [one for one in columns if one.kind == "numeric"]
-        if not numeric or len(numeric) != len(columns):
+        if not all(one.kind == "numeric" or one.values.dtype.kind == "b" for one in columns):
             raise DataError("its columns are not all numbers")
-        table = np.column_stack([one.values.astype(np.float64) for one in numeric])
-        table[np.column_stack([one.missing for one in numeric])] = np.nan
+        table = np.full((self.shape[0], len(columns)), np.nan)
+        for place, one in enumerate(columns):
+            table[~one.missing, place] = one.values[~one.missing]
         return table
 
     def colors(self, column: str) -> np.ndarray | dict[str, Any] | None:
@@ -612,7 +613,8 @@ def _clean(values: Any) -> tuple[np.ndarray, np.ndarray]:
     if values.dtype.kind in "OSU":
         texts = np.array([clean_text(one) for one in values.ravel().tolist()], dtype=object)
         texts = texts.reshape(values.shape)
-        return texts, np.isin(texts.astype(str), ["", "nan", "NaN", "None", "NA", "<NA>"])
+        missing = np.array([one in _NO_TEXT for one in texts.ravel()], dtype=bool)
+        return texts, missing.reshape(texts.shape)
     values = _native(values)
     if values.dtype.kind == "f":
         return values, np.isnan(values)

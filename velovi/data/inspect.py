@@ -190,6 +190,9 @@ class _Look:
                 self.add(level, what, "Write the file again with matching cells and genes.")
             else:
                 try:
+                    if name not in guessed:
+                        layers.append(layer)
+                        continue
                     with as_data_error(Path(name)):
                         scan = scans[name] = _scan(matrix, self.shape)
                     total = float(scan.cell_totals.sum())

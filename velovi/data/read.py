@@ -25,7 +25,7 @@ from velovi.data.h5ad import (
     open_h5ad,
     require_stored_below,
 )
-from velovi.data.storable import clean_text, renamed
+from velovi.data.storable import clean_text, renamed, storable_name
 from velovi.errors import DataError, UnknownNameError, first_named
 
 if TYPE_CHECKING:
@@ -219,10 +219,13 @@ def _assemble(file: H5adFile, layers: tuple[str, str] | None) -> AnnData:
             for stored, given in file.columns[table].items()  # type: ignore[index]
             if (column := file.column(table, given)) is not None  # type: ignore[arg-type]
         }
-        frame = pd.DataFrame(index=pd.Index(rows, dtype=object))
-        frame = frame.assign(**{name: _series(one, rows, table) for name, one in columns.items()})
+        frame = pd.DataFrame(
+            {name: _series(one, rows, table) for name, one in columns.items()},
+            index=pd.Index(rows, dtype=object),
+        )
         called = file.index_name(table)  # type: ignore[arg-type]
-        frame.index.name = None if called in frame.columns else called
+        known = called is None or called in frame.columns
+        frame.index.name = None if known else storable_name(str(called), frame.columns)
         tables[table] = frame
     with warnings.catch_warnings(action="ignore"):  # names that repeat are told about elsewhere
         adata = AnnData(_read_x(file), obs=tables["obs"], var=tables["var"])
@@ -277,11 +280,13 @@ def _series(column: Column, index: list[str], table: str) -> Any:
         return pd.Categorical.from_codes(column.values, categories, ordered=column.ordered)
     if column.kind == "text":
         values = column.values.copy()
-        values[column.missing] = np.nan if table == "obs" else ""
+        if table == "obs":
+            values[column.missing] = np.nan
         return pd.Series(values, index=index, dtype=object).array
     if column.missing.any() and column.values.dtype.kind != "f":
-        numbers = pd.Series(column.values.astype(object)).mask(column.missing)
-        return numbers.astype("boolean" if column.values.dtype.kind == "b" else "Float64").array
+        if column.values.dtype.kind == "b":
+            return pd.arrays.BooleanArray(column.values.copy(), column.missing.copy())
+        return pd.arrays.IntegerArray(column.values.copy(), column.missing.copy())
     return column.values
 
 

@@ -16,7 +16,6 @@ import shutil
 import urllib.request
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -346,9 +345,13 @@ def _latin_1(text: str, encoding: str) -> bytes:
     return codecs.latin_1_encode(text)[0]
 
 
-def _new_array(kind: type, shape: tuple[int, ...], code: bytes) -> np.ndarray:
+# stands for the class of arrays, which a file may name but not call: it takes bytes for objects
+_ARRAYS = object()
+
+
+def _new_array(kind: object, shape: tuple[int, ...], code: bytes) -> np.ndarray:
     """An empty array, which its state fills."""
-    if kind is not np.ndarray or shape != (0,):
+    if kind is not _ARRAYS or shape != (0,):
         raise _ForbiddenNameError(f"an array of {kind} and shape {shape}")
     return np.ndarray((0,), dtype=np.int8)
 
@@ -406,7 +409,8 @@ def _new_strings(kind: type, checksum: int, state: Any) -> Any:
 
 # in the place of functions that could do more than saved models need
 _ARROW_OFFSETS = {"large_string": np.int64, "string": np.int32}
-_CAREFUL: dict[str, Callable[..., Any]] = {
+_CAREFUL: dict[str, Any] = {
+    "ndarray": _ARRAYS,
     "ArrowStringArray": _ArrowTexts,
     "bytearray": _bytes_only,
     "_restore_array": _arrow_texts,

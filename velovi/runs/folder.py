@@ -307,7 +307,8 @@ class RunFolder:
             The list is there and cannot be read.
         """
         try:
-            return self.cells_path.read_text(encoding="utf-8").splitlines()
+            # names may hold other signs that end lines
+            return self.cells_path.read_bytes().decode().removesuffix("\n").split("\n")
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:

@@ -131,7 +131,7 @@ def check_warnings(source: Path) -> list[str]:
     """
     kept = Dataset(source.parent).kept_summary() if source.name == "source.h5ad" else None
     summary = kept or inspect_file(source)
-    if summary.errors and not summary.n_cells:
+    if summary.errors and not summary.n_cells and not summary.given_up:
         problem = summary.errors[0]
         raise DataError(problem.what.rstrip("."), where=source.name, remedy=problem.remedy)
     problems = summary.problems

@@ -88,12 +88,22 @@ def keep_user_columns(adata: AnnData) -> None:
             f"The file's own annotation {name!r} of the {kind} is kept as {kept!r}."
             for name, kept in names.items()
         ]
+    moved = {"obs": of_cells, "var": of_genes, "obsm": dict[str, str]()}
     for name in [name for name in adata.obsm if name.casefold().startswith(_PROJECTED)]:
         kept = storable_name(f"{name}_from_file", adata.obsm)
         adata.obsm[kept] = adata.obsm[name]
         del adata.obsm[name]
         notes.append(f"The file's own {name!r} of obsm is kept as {kept!r}.")
+        moved["obsm"][name] = kept
+    for table, ours in ((adata.obs, CELL_COLUMNS), (adata.var, GENE_COLUMNS)):
+        if str(table.index.name).casefold() in ours:
+            table.index.name = None
     reading = adata.uns.setdefault(READING, {"notes": np.array([], dtype=object), "names": "{}"})
+    names = json.loads(str(reading["names"]))
+    for place, renamed in moved.items():
+        known = names.get(place, {})
+        names[place] = {renamed.get(stored, stored): given for stored, given in known.items()}
+    reading["names"] = json.dumps(names)
     reading["notes"] = np.array([*reading["notes"], *notes], dtype=object)
 
 

@@ -107,7 +107,7 @@ def refuse_unreadable(workspace: Workspace, dataset: Dataset) -> None:
         It was refused.
     """
     summary = dataset.summary()
-    if not nothing_read(summary):
+    if not nothing_read(summary) or summary.given_up:
         return
     name, problem = dataset.name, summary.errors[0]
     workspace.delete_dataset(dataset.dataset_id)
