@@ -365,6 +365,15 @@ def test_small_data_limit_components_and_neighbours(simulated):
     assert result.adata.obsm["X_pca"].shape[1] <= 4
 
 
+def test_cells_that_are_all_alike_get_a_sentence():
+    adata = simulate(60, 12, keep_truth=False)
+    for name in ("spliced", "unspliced"):
+        adata.layers[name] = sp.csr_matrix(np.tile(np.arange(1.0, 13.0), (60, 1)))
+    adata.X = adata.layers["spliced"].copy()
+    with pytest.raises(DataError, match="all cells are alike"):
+        preprocess(adata, options(filter_on_r2=False))
+
+
 def test_running_twice_gives_the_same_neighbourhoods(done):
     again = preprocess(done.adata, options(n_top_genes=2000))
     assert any("computed anew" in one for one in again.report.notes)

@@ -43,6 +43,7 @@ Progress = Callable[[str, float], None]
 _SEARCHES = {"auto": None, "exact": "sklearn", "approximate": "pynndescent"}
 COMPUTED_UMAP = "X_umap_computed"
 """Name of a UMAP of ours beside one that the file brought."""
+_ALIKE = 1e-5  # of log1p of normalised counts
 _UMAP_CELLS_A_MINUTE = 50_000  # on one core of 2026; umap-learn uses one when it has a seed
 
 
@@ -292,6 +293,15 @@ def _neighbours(logged: sp.csr_matrix, options: PreprocessOptions) -> AnnData:
     import scanpy as sc
     from anndata import AnnData
 
+    spread = (logged.max(axis=0) - logged.min(axis=0)).max()
+    if not spread > _ALIKE:
+        raise DataError(
+            "all cells are alike, so that none has neighbours to be told from others",
+            where="cells",
+            expected="cells whose expression differs",
+            found=f"{logged.shape[0]:,} cells with the same expression of all genes",
+            remedy="Check how the file was made; perhaps one cell was repeated",
+        )
     graph = AnnData(logged)
     n_pcs = min(options.n_pcs, *(side - 1 for side in logged.shape))
     n_neighbors = min(options.n_neighbors, graph.n_obs - 1)

@@ -64,5 +64,5 @@ def _tidy(run: RunFolder) -> None:
     run.write_progress(
         replace(run.progress(), pid=0, process_start=0.0, host="", started=0.0, heartbeat=0.0)
     )
-    for name in ("launched.json", "log.txt"):
+    for name in ("launched.json", "log.txt", ".lock"):
         (run.path / name).unlink(missing_ok=True)
