@@ -84,6 +84,7 @@ def wait_for(run: RunFolder, states: set[RunState], seconds: float) -> RunState:
     return state
 
 
+_IN_TRAINING = 0.6  # of the kills, at a random epoch; the others at a random moment
 _TO_THE_END = 8  # of the trials with two workers
 ENDED = {RunState.DONE, RunState.LOST, RunState.FAILED, RunState.CANCELLED}
 
@@ -94,8 +95,14 @@ def trial(what: str, source: Path, chance: random.Random, longest: float) -> dic
         root = Path(folder)
         _, run = make_run(root, source)
         server = start_server(root)
-        moment = chance.uniform(0.0, longest)
-        time.sleep(moment)
+        began = time.monotonic()
+        if chance.random() < _IN_TRAINING:
+            wanted = chance.randint(1, EPOCHS - 5)
+            while len(run.history()) < wanted and run.state() not in ENDED:
+                time.sleep(0.02)
+        else:
+            time.sleep(chance.uniform(0.0, longest))
+        moment = time.monotonic() - began
         stage = run.progress().stage or "start"
         epochs = len(run.history())
         if what in ("server", "both"):
