@@ -500,3 +500,12 @@ def test_only_so_many_runs_may_wait(workspace, source, monkeypatch):
     monkeypatch.setenv("VELOVI_RUNS_WAITING", "many")
     with pytest.raises(OptionError, match="not a number"):
         workspace.require_room()
+
+
+def test_the_typical_angle_is_that_of_samples_that_all_stand_at_it():
+    from velovi.runs.results import typical_angle
+
+    angles = np.array([0.0, 41.0, 90.0, 120.0])
+    found = typical_angle(np.cos(np.radians(angles)))
+    np.testing.assert_allclose(found, angles, atol=1e-6)
+    assert typical_angle(np.array([1.0000001]))[0] == 0.0

@@ -437,3 +437,15 @@ def test_the_class_of_arrays_can_be_named_but_not_called(saved, tmp_path):
             bad.writestr(f"model/{name}", pickle.dumps(content, 2) if name == "data.pkl" else data)
     with pytest.raises(StoreError):
         VELOVI.load_untrusted(str(tmp_path), adata=False, **CPU)
+
+
+@pytest.mark.parametrize("load", [VELOVI.load, VELOVI.load_untrusted])
+def test_a_model_whose_registry_has_later_arguments_is_loaded(tmp_path, load):
+    adata = scaled_data()
+    model = trained_model(adata, epochs=1)
+    model.update_setup_method_args({"x": 1})
+    model.save(str(tmp_path / "later"))
+    again = load(str(tmp_path / "later"), adata=adata, **CPU)
+    for name, values in model.get_rates().items():
+        np.testing.assert_array_equal(again.get_rates()[name], values)
+    assert np.isfinite(again.get_velocity().to_numpy()).all()
