@@ -81,7 +81,7 @@ def storable_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]
             used.add(name.casefold())
     for place, name in enumerate(given):
         if found[place] is None:
-            found[place] = _next_free(name, used)
+            found[place] = storable_name(name, used)
             used.add(str(found[place]).casefold())
     return [str(name) for name in found]
 
@@ -89,10 +89,6 @@ def storable_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]
 def renamed(pairs: Mapping[str, str]) -> dict[str, str]:
     """Those of ``{stored: given}`` that are stored under another name."""
     return {stored: given for stored, given in pairs.items() if stored != given}
-
-
-def _next_free(name: str, used: set[str]) -> str:
-    return storable_name(name, used)
 
 
 def _cut(name: str, most: int) -> str:

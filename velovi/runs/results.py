@@ -280,6 +280,12 @@ class ResultStore:
         return self._read("uns/velovi")
 
     @property
+    def warnings(self) -> list[str]:
+        """What stands against this result: those of its notes that are warnings."""
+        notes = [str(note) for note in self.details.get("notes", ())]
+        return [note.removeprefix(WARNING) for note in notes if note.startswith(WARNING)]
+
+    @property
     def n_cells(self) -> int:
         """Number of cells."""
         return len(self.obs)

@@ -39,7 +39,7 @@ def need_result() -> ResultView | None:
 def _warnings(choice: Choice, view: ResultView) -> None:
     """Say what stands against a result: warnings about its file, and training that broke off."""
     verdict = training_verdict(choice.run)
-    told = [plain(one) for one in view.warnings()]
+    told = [plain(one) for one in view.store.warnings]
     if verdict is not None and not verdict.settled:
         told.append(verdict.sentence)
     if told:

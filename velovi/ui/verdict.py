@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from velovi.errors import StoreError
 from velovi.runs.folder import RunFolder
-from velovi.runs.results import WARNING, ResultStore
+from velovi.runs.results import ResultStore
 from velovi.schedule import FAST_EPOCHS
 
 
@@ -21,10 +21,9 @@ class Verdict:
 def run_warnings(run: RunFolder) -> list[str]:
     """What stands against a finished run, as its notes say; none when it cannot be opened."""
     try:
-        notes = ResultStore(run.result_path).details.get("notes", ())
+        return ResultStore(run.result_path).warnings
     except StoreError:
         return []
-    return [str(note).removeprefix(WARNING) for note in notes if str(note).startswith(WARNING)]
 
 
 def training_verdict(run: RunFolder) -> Verdict | None:

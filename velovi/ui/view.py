@@ -12,7 +12,7 @@ from velovi.figures.arrows import grid_arrows
 from velovi.figures.embedding import Streams
 from velovi.figures.streamlines import arrowheads, streamlines
 from velovi.runs.folder import RunFolder
-from velovi.runs.results import WARNING, ResultStore, verify_result
+from velovi.runs.results import ResultStore, verify_result
 from velovi.ui.columns import RecentColumns
 
 # Distance between arrowheads as a share of the embedding's width
@@ -97,11 +97,6 @@ class ResultView:
         if not found or not all(one.startswith("#") and len(one) >= 7 for one in found.values()):
             return None
         return {str(name): color[:7] for name, color in found.items()}
-
-    def warnings(self) -> list[str]:
-        """What stands against this result: notes of its run that are warnings."""
-        notes = [str(note) for note in self.store.details.get("notes", ())]
-        return [note.removeprefix(WARNING) for note in notes if note.startswith(WARNING)]
 
     def strata(self) -> np.ndarray | None:
         """Codes of the main annotation (cells,), for sampling."""
