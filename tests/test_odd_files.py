@@ -15,6 +15,7 @@ import pytest
 from odd_files import DAMAGED, N_CELLS, SOUND, add_column, cells
 
 from velovi.config import PreprocessOptions, RunOptions
+from velovi.data import check as check_module
 from velovi.data.check import check_file
 from velovi.data.inspect import inspect_file
 from velovi.data.read import READING, read
@@ -248,6 +249,13 @@ def test_a_check_that_was_given_up_is_neither_kept_nor_believed(tmp_path, monkey
     assert dataset.summary().given_up
     monkeypatch.undo()
     assert dataset.summary().ready
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits are of POSIX systems")
+def test_a_check_that_never_ends_is_stopped_by_its_work_not_by_the_clock():
+    code = "from velovi.data import check; check.SECONDS = 1; check._limit(0)\nwhile True: pass"
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    assert done.returncode in check_module._OUT_OF_TIME
 
 
 def test_names_of_selected_cells_may_hold_any_sign(tmp_path):

@@ -26,22 +26,25 @@ import scipy.sparse as sp
 
 LIMIT = 10.0
 _READ = """
-import json, sys
+import json, sys, time
 from pathlib import Path
 from velovi.data.inspect import inspect_file
 from velovi.data.read import read, validate
 from velovi.errors import DataError, VeloviError
 for line in sys.stdin:
     path = line.strip()
-    found = {"path": path}
+    found = {"path": path, "seconds": []}
+    began = time.monotonic()
     try:
         summary = inspect_file(path)
+        found["seconds"].append(time.monotonic() - began)
         found["ready"] = summary.ready
         json.dumps(summary.to_dict(), allow_nan=False)
         layers = summary.spliced_layer or "spliced", summary.unspliced_layer or "unspliced"
         read(path)  # as a notebook does it; what it says is looked at below
     except VeloviError as error:
         pass
+    found["seconds"].append(time.monotonic() - began)
     try:
         if not summary.ready:
             raise DataError("not ready")
@@ -54,6 +57,7 @@ for line in sys.stdin:
     except BaseException as error:
         found["read"] = "foreign"
         found["why"] = f"{type(error).__name__}: {error}"[:200]
+    found["seconds"].append(time.monotonic() - began)
     print(json.dumps(found), flush=True)
 """
 

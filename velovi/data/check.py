@@ -7,21 +7,26 @@ it crashes HDF5, takes for ever or fills the memory; then it is this process tha
 from __future__ import annotations
 
 import json
+import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from velovi.data import DatasetSummary, Problem
 
-SECONDS, SECONDS_PER_BYTE = 7.0, 6e-7
-"""How long a check may take: what a small file may, and what each byte of a large one adds."""
+SECONDS, SECONDS_PER_BYTE = 4.0, 6e-7
+"""Seconds of work that a check may take: a small file, and what each byte of a large one adds."""
+PATIENCE = 2.25
+"""How many times as long it may take by the clock, on a machine that is busy with other work."""
 MEMORY, MEMORY_PER_BYTE = 350 * 2**20, 6
 """Bytes that a check may take beside what Python itself needs, in the same way."""
 REMEDY = (
     "It is damaged, or declares what it does not hold. Copy or download it again, or write it anew "
     "with anndata."
 )
+_OUT_OF_TIME = {-int(getattr(signal, name)) for name in ("SIGXCPU",) if hasattr(signal, name)}
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
 
@@ -72,28 +77,39 @@ def _answer(path: Path, *flags: str) -> bytes:
     environment["PYTHONPATH"] = os.pathsep.join(
         [str(_PACKAGE_PARENT), *filter(None, [environment.get("PYTHONPATH")])]
     )
-    limit = SECONDS + SECONDS_PER_BYTE * size
+    patience = PATIENCE * _seconds(size)
     try:
         done = subprocess.run(
             [sys.executable, "-m", "velovi.data.check", str(path), *flags],
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=limit, env=environment,
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=patience, env=environment,
             check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise _NoAnswerError(
-            f"Looking into this file was given up after {limit:.0f} seconds.", given_up=True
+            f"Looking into this file was given up after {patience:.0f} seconds.", given_up=True
         ) from None
+    if done.returncode in _OUT_OF_TIME:
+        raise _NoAnswerError(
+            f"Looking into this file was given up after {_seconds(size):.0f} seconds of work.",
+            given_up=True,
+        )
     if done.returncode != 0 or not done.stdout.startswith(b"{"):
         raise _NoAnswerError("Looking into this file ends the program that reads it.")
     return done.stdout
 
 
-def _limit_memory(size: int) -> None:
+def _seconds(size: int) -> float:
+    return SECONDS + SECONDS_PER_BYTE * size
+
+
+def _limit(size: int) -> None:
     """Take no more than the file can justify; more ends in a sentence, not in a full machine."""
     allowed = MEMORY + MEMORY_PER_BYTE * size
     try:
         import resource  # of POSIX systems only
 
+        seconds = math.ceil(_seconds(size))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + allowed
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -107,7 +123,7 @@ def main() -> int:
     from velovi.data.read import look_at_everything
 
     path = Path(sys.argv[1])
-    _limit_memory(path.stat().st_size if path.is_file() else 0)
+    _limit(path.stat().st_size if path.is_file() else 0)
     if "--probe" in sys.argv[2:]:
         look_at_everything(path)
         print("{}")  # noqa: T201 - the answer
