@@ -8,9 +8,10 @@ import torch
 from modelling import scaled_data, trained_model
 
 from velovi.model import posterior
+from velovi.model.decoder import DecoderVELOVI
+from velovi.model.decoding import Decoding, sigmoid_in_place, softplus_in_place
 from velovi.model.order import exchanges, quantiles
 from velovi.model.posterior_means import LIKELIHOOD, compiled_means
-from velovi.model.softplus import softplus_in_place
 
 QUANTITIES = {
     "velocity": posterior.velocity("spliced"),
@@ -87,8 +88,35 @@ def test_the_network_sorts_every_order_of_zeros_and_ones(n):
     assert (np.diff(tries, axis=1) >= 0).all()
 
 
-def test_softplus_is_that_of_torch_to_single_precision():
-    x = torch.cat([torch.linspace(-86, 90, 100_001), torch.tensor([0.0, -0.0, 1e-8, 20.0, 20.1])])
-    expected = torch.nn.functional.softplus(x.double())
-    found = softplus_in_place(x.clone().reshape(2, -1)).flatten().double()
+EVERYWHERE = torch.cat(
+    [torch.linspace(-86, 90, 100_001), torch.tensor([0.0, -0.0, 1e-8, 20.0, 20.1])]
+)
+
+
+@pytest.mark.parametrize(
+    ("function", "oracle"),
+    [(softplus_in_place, torch.nn.functional.softplus), (sigmoid_in_place, torch.sigmoid)],
+)
+def test_functions_of_the_heads_are_those_of_torch_to_single_precision(function, oracle):
+    expected = oracle(EVERYWHERE.double())
+    found = function(EVERYWHERE.clone()[None], torch.zeros(len(EVERYWHERE)))[0].double()
     assert ((found - expected).abs() / expected).max() < 5e-7
+    shifted = function((EVERYWHERE - 1)[None], torch.ones(len(EVERYWHERE)))[0].double()
+    np.testing.assert_allclose(shifted, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("linear_decoder", [False, True])
+@pytest.mark.parametrize("latent_dim", [None, 1])
+@torch.inference_mode()
+def test_decoding_is_the_decoder(linear_decoder, latent_dim):
+    torch.manual_seed(0)
+    decoder = DecoderVELOVI(3, 17, n_hidden=8, linear_decoder=linear_decoder).eval()
+    decode, only_states = Decoding(decoder), Decoding(decoder, times=False)
+    for n_cells in (5, 9, 2):  # more cells than before, and fewer
+        cell_state = torch.randn(n_cells, 3)
+        expected = decoder(cell_state, latent_dim)
+        for found, right in zip(decode(cell_state, latent_dim), expected, strict=True):
+            torch.testing.assert_close(found, right)
+        states, *times = only_states(cell_state, latent_dim)
+        torch.testing.assert_close(states, expected[0])
+        assert all(len(empty) == 0 for empty in times)

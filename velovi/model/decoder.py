@@ -72,23 +72,6 @@ class DecoderVELOVI(nn.Module):
 
         Parameters
         ----------
-        z, latent_dim
-            As in :meth:`heads`.
-
-        Returns
-        -------
-        tuple of Tensor
-            Dirichlet concentrations ``(cells, genes, 4)``, induction time and repression time as
-            shares of their intervals, both ``(cells, genes)`` in (0, 1).
-        """
-        logits, rho, tau = self.heads(z, latent_dim)
-        return F.softplus(logits), rho, tau
-
-    def heads(self, z: Tensor, latent_dim: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Decode cell states up to the logits of the concentrations.
-
-        Parameters
-        ----------
         z
             Cell states ``(cells, latent)``.
         latent_dim
@@ -97,21 +80,26 @@ class DecoderVELOVI(nn.Module):
         Returns
         -------
         tuple of Tensor
-            Numbers whose softplus is the Dirichlet concentrations ``(cells, genes, 4)``, and the
-            times as :meth:`forward` gives them.
+            Dirichlet concentrations ``(cells, genes, 4)``, induction time and repression time as
+            shares of their intervals, both ``(cells, genes)`` in (0, 1).
         """
-        for_time = z
-        if latent_dim is not None:
-            mask = torch.zeros_like(z)
-            mask[..., latent_dim] = 1
-            for_time = z * mask
-        hidden = self.rho_first_decoder(for_time)
-        if self.linear_decoder:
-            rho = torch.sigmoid(hidden)
-            tau = 1 - torch.sigmoid(
-                hidden * self.linear_scaling_tau.exp() + self.linear_scaling_tau_intercept
-            )
-        else:
-            rho, tau = self.px_rho_decoder(hidden), self.px_tau_decoder(hidden)
+        rho, tau = self.times(z, latent_dim)
         logits = self.px_pi_decoder(self.pi_first_decoder(z))
-        return logits.view(z.shape[0], self.n_output, 4), rho, tau
+        return F.softplus(logits.view(z.shape[0], self.n_output, 4)), rho, tau
+
+    def hidden_of_times(self, z: Tensor, latent_dim: int | None = None) -> Tensor:
+        """What the times are worked out from, ``(cells, hidden)``."""
+        if latent_dim is None:
+            return self.rho_first_decoder(z)
+        mask = torch.zeros_like(z)
+        mask[..., latent_dim] = 1
+        return self.rho_first_decoder(z * mask)
+
+    def times(self, z: Tensor, latent_dim: int | None = None) -> tuple[Tensor, Tensor]:
+        """Induction and repression time, as :meth:`forward` gives them."""
+        hidden = self.hidden_of_times(z, latent_dim)
+        if not self.linear_decoder:
+            return self.px_rho_decoder(hidden), self.px_tau_decoder(hidden)
+        rho = torch.sigmoid(hidden)
+        scale = self.linear_scaling_tau.exp()
+        return rho, 1 - torch.sigmoid(hidden * scale + self.linear_scaling_tau_intercept)

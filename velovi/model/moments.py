@@ -153,6 +153,36 @@ class RunningMeans:
         )
 
 
+class RunningStates:
+    """Means of the four state probabilities alone, which need no times.
+
+    Parameters
+    ----------
+    n_cells, n_genes
+        Size of the results.
+
+    Attributes
+    ----------
+    means
+        ``(4, cells, genes)``.
+    """
+
+    def __init__(self, n_cells: int, n_genes: int) -> None:
+        self._n_samples = 0
+        self.means = torch.zeros(4, n_cells, n_genes)
+
+    def add(self, concentration: Tensor) -> None:
+        """Take one more sample into account, ``(cells, genes, 4)``."""
+        self._n_samples += 1
+        arrays = [t.contiguous().numpy() for t in (concentration, self.means)]
+        share = number(1 / self._n_samples)
+        over_blocks(
+            lambda start, stop: _add_states(start, stop, *arrays, share),
+            len(concentration),
+            torch.get_num_threads(),
+        )
+
+
 class RunningLikelihood:
     """Mean over samples of the log-density of each cell's data.
 
@@ -352,6 +382,27 @@ def _add_means(  # type: ignore[no-untyped-def]
             for k in range(rows.shape[0]):
                 row = work[_RESULT + rows[k] * CHUNK :][:CHUNK]
                 _update(row, n, means[k, cell, first:last], share)
+
+
+@_loop
+def _add_states(start, stop, concentration, means, share):  # type: ignore[no-untyped-def]
+    """Cells start..stop, chunk by chunk of genes."""
+    n_genes = concentration.shape[1]
+    work = np.empty(4 * CHUNK, np.float32)
+    for cell in range(start, stop):
+        for first in range(0, n_genes, CHUNK):
+            last = min(first + CHUNK, n_genes)
+            n = last - first
+            load_states(work, 0, concentration[cell, first:last], n)
+            for i in range(n):
+                c0, c1, c2, c3 = (
+                    work[i], work[CHUNK + i], work[2 * CHUNK + i], work[3 * CHUNK + i]
+                )  # fmt: skip
+                per_total = _ONE / ((c0 + c1) + (c2 + c3))
+                for k in range(4):
+                    work[k * CHUNK + i] *= per_total
+            for k in range(4):
+                _update(work[k * CHUNK :][:CHUNK], n, means[k, cell, first:last], share)
 
 
 @_loop

@@ -19,10 +19,11 @@ from scvi.module._constants import MODULE_KEYS
 from torch import Tensor
 
 from velovi.model import dirichlet, kinetics
+from velovi.model.decoder import DecoderVELOVI
+from velovi.model.decoding import Decoding
 from velovi.model.fused import GeneInputs
 from velovi.model.kinetics import Rates
 from velovi.model.module import SPLICED_KEY, UNSPLICED_KEY, VELOVAE, StateMeans
-from velovi.model.softplus import softplus_in_place
 
 Minibatches = Iterable[Mapping[str, Tensor]]
 _ROWS_TOGETHER = 256
@@ -43,7 +44,8 @@ class PosteriorSample:
     concentration
         The Dirichlet's concentrations ``(cells, genes, 4)``.
     rho, tau
-        Times as shares of the induction and the repression interval, ``(cells, genes)``.
+        Times as shares of the induction and the repression interval, ``(cells, genes)``; empty
+        when they were not wanted.
     rates
         Rates of every gene.
     switch_time
@@ -140,9 +142,12 @@ def iterate(
     *,
     n_samples: int = 1,
     draw_states: bool = True,
+    times: bool = True,
     latent_dim: int | None = None,
 ) -> Iterator[PosteriorSample]:
     """Posterior samples, minibatch by minibatch.
+
+    A sample is to be read before the next is taken, which may lie in the same memory.
 
     Each minibatch is encoded once. Random numbers come from torch's global generator, minibatch
     by minibatch; the compiled sampler of state probabilities takes two of them as its keys.
@@ -158,17 +163,22 @@ def iterate(
     draw_states
         Draw state probabilities from their Dirichlet distribution; otherwise take its mean,
         which is exact for every quantity that is linear in them.
+    times
+        Work out the times; without them only the state probabilities can be read.
     latent_dim
         Use only this latent dimension for the times.
     """
     with evaluating(module):
         rates, switch_time = module.get_rates(), module.get_switch_time()
         known = module.gene_inputs(rates) if compiles(module) else None
+        decode: Decoding | DecoderVELOVI = module.decoder
+        if known is not None and not torch.is_grad_enabled():
+            decode = Decoding(module.decoder, times=times)
         first = 0
         for tensors in minibatches:
             data = [tensors[key].to(module.device) for key in (SPLICED_KEY, UNSPLICED_KEY)]
             for number, (states, concentration, rho, tau) in enumerate(
-                _decode(module, data, n_samples, draw_states, latent_dim)
+                _decode(module, decode, data, n_samples, draw_states, latent_dim)
             ):
                 yield PosteriorSample(
                     module=module,
@@ -189,6 +199,7 @@ def iterate(
 
 def _decode(
     module: VELOVAE,
+    decode: Decoding | DecoderVELOVI,
     data: list[Tensor],
     n_samples: int,
     draw_states: bool,
@@ -206,11 +217,7 @@ def _decode(
             for number in numbers
         ]
         cell_state = torch.cat(cell_states)
-        if not torch.is_grad_enabled() and compiles(module):
-            logits, rho, tau = module.decoder.heads(cell_state, latent_dim=latent_dim)
-            decoded = softplus_in_place(logits), rho, tau
-        else:
-            decoded = module.decoder(cell_state, latent_dim=latent_dim)
+        decoded = decode(cell_state, latent_dim=latent_dim)
         drawn = None
         if draw_states:
             drawn = dirichlet.sample(decoded[0], compiled=module.compiled_draws)

@@ -6,13 +6,14 @@ import numpy as np
 
 from velovi.model import posterior
 from velovi.model.module import STATES, VELOVAE
-from velovi.model.moments import QUANTITIES, Decoded, RunningLikelihood, RunningMeans
+from velovi.model.moments import QUANTITIES, Decoded, RunningLikelihood, RunningMeans, RunningStates
 from velovi.model.posterior import Minibatches, PosteriorSample
 
 # rows of the compiled pass that make up each quantity
 _ROWS: dict[str, tuple[int, ...]] = {name: (row,) for row, name in enumerate(QUANTITIES)}
-_ROWS["states"] = tuple(range(len(QUANTITIES), len(QUANTITIES) + len(STATES)))
-LIKELIHOOD = "log_likelihood"
+STATE_PROBABILITIES, LIKELIHOOD = "states", "log_likelihood"
+_ROWS[STATE_PROBABILITIES] = tuple(range(len(QUANTITIES), len(QUANTITIES) + len(STATES)))
+_Running = RunningMeans | RunningStates | RunningLikelihood
 
 
 def compiled_means(
@@ -59,32 +60,45 @@ def compiled_means(
     n_genes = module.n_input if genes is None else len(genes)
     rows = [row for name in names for row in _ROWS.get(name, ())]
     found = np.empty((1 if likelihood else len(rows), n_cells, n_genes), dtype=np.float32)
-    running: RunningMeans | RunningLikelihood | None = None
+    running: _Running | None = None
     for sample in posterior.iterate(
-        module, minibatches, n_samples=n_samples, draw_states=likelihood, latent_dim=latent_dim
+        module,
+        minibatches,
+        n_samples=n_samples,
+        draw_states=likelihood,
+        times=names != [STATE_PROBABILITIES],
+        latent_dim=latent_dim,
     ):
         if sample.number == 0:
-            running = _begin(sample, rows, likelihood=likelihood)
-        decoded = Decoded(sample.concentration, sample.rho, sample.tau)
-        if isinstance(running, RunningLikelihood):
-            running.add(decoded, sample.states, sample.spliced, sample.unspliced)
-        elif running is not None:
-            running.add(decoded)
-        if running is not None and sample.number == n_samples - 1:
+            running = _begin(sample, names, rows)
+        assert running is not None
+        _add(running, sample)
+        if sample.number == n_samples - 1:
             means = running.means.numpy()
             cells = slice(sample.first, sample.first + means.shape[1])
             found[:, cells] = means if genes is None else means[:, :, genes]
     return _by_name(found, names)
 
 
-def _begin(
-    sample: PosteriorSample, rows: list[int], *, likelihood: bool
-) -> RunningMeans | RunningLikelihood:
+def _begin(sample: PosteriorSample, names: list[str], rows: list[int]) -> _Running:
     assert sample.genes is not None
-    n_cells, t_max = len(sample.rho), sample.module.t_max
-    if likelihood:
-        return RunningLikelihood(n_cells, sample.genes, t_max)
-    return RunningMeans(n_cells, sample.genes, t_max, rows)
+    n_cells, n_genes, _ = sample.concentration.shape
+    if names == [LIKELIHOOD]:
+        return RunningLikelihood(n_cells, sample.genes, sample.module.t_max)
+    if names == [STATE_PROBABILITIES]:
+        return RunningStates(n_cells, n_genes)
+    return RunningMeans(n_cells, sample.genes, sample.module.t_max, rows)
+
+
+def _add(running: _Running, sample: PosteriorSample) -> None:
+    if isinstance(running, RunningStates):
+        running.add(sample.concentration)
+        return
+    decoded = Decoded(sample.concentration, sample.rho, sample.tau)
+    if isinstance(running, RunningLikelihood):
+        running.add(decoded, sample.states, sample.spliced, sample.unspliced)
+    else:
+        running.add(decoded)
 
 
 def _by_name(found: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
