@@ -178,11 +178,14 @@ def trainable(summary: DatasetSummary) -> bool:
 
 def show_check(summary: DatasetSummary) -> None:
     """What is in the file, in plain words, and what is wrong with it."""
-    if not nothing_read(summary):
-        _contents(summary)
+    known = not nothing_read(summary)
+    if known:
+        _numbers(summary)
     for problem in summary.problems:
         show, icon = LEVELS[problem.level]
         show(f"**{plain(problem.what)}** {plain(problem.remedy)}".strip(), icon=icon)
+    if known:
+        _contents(summary)
     if not summary.ready:
         with st.expander("What a velocity file needs", expanded=True):
             st.markdown(NEEDS)
@@ -202,7 +205,6 @@ def show_ready(summary: DatasetSummary) -> None:
 
 
 def _contents(summary: DatasetSummary) -> None:
-    _numbers(summary)
     facts, bars = st.columns([1, 1.25], gap="large")
     with facts:
         _roles(summary)

@@ -205,7 +205,7 @@ def show_run(workspace: Workspace, choice: Choice) -> None:
 
 def _heading(workspace: Workspace, choice: Choice) -> None:
     text, color, icon = STATES[choice.state]
-    name, actions = st.columns([1.1, 1], vertical_alignment="top")
+    name, actions = st.columns([1, 1.5], vertical_alignment="top")
     with name, st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(plain(choice.name), width="content")
         st.badge(text, icon=icon, color=color)  # type: ignore[arg-type]
