@@ -49,9 +49,12 @@ def body() -> None:
         show_ready(summary)
         show_check(summary)
     train = train_here.button(
-        "Train on this file", type="primary", icon=":material/play_arrow:", key="train_on",
+        "Train on this file",
+        type="primary",
+        icon=":material/play_arrow:",
+        key="train_on",
         disabled=not ready,
-    )  # fmt: skip
+    )
     if train:
         st.switch_page("pages/train.py", query_params={"dataset": dataset.dataset_id})
 

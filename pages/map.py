@@ -38,9 +38,11 @@ def body() -> None:
             st.caption(reading(look))
             with st.container(horizontal=True):
                 take_away(
-                    "map", lambda: picture(view, first, look),
-                    lambda: picture_data(view, first, look).to_frame(), key="map",
-                )  # fmt: skip
+                    "map",
+                    lambda: picture(view, first, look),
+                    lambda: picture_data(view, first, look).to_frame(),
+                    key="map",
+                )
                 copy_link(key="map", run=view.run_id)
         selection_panel(view)
     else:

@@ -261,15 +261,21 @@ def cases(own: AnnData, other: AnnData) -> list[Case]:
         "n_samples=4": ({"n_samples": 4}, own, None, None),
         "n_samples=1": ({"n_samples": 1}, own, None, None),
         "return_mean=False, n_samples=1": (
-            {"n_samples": 1, "return_mean": False}, own, None, None,
+            {"n_samples": 1, "return_mean": False},
+            own,
+            None,
+            None,
         ),
         "return_mean=False, n_samples=3": (
-            {"n_samples": 3, "return_mean": False}, own, None, None,
+            {"n_samples": 3, "return_mean": False},
+            own,
+            None,
+            None,
         ),
         "return_numpy=True": ({"return_numpy": True}, own, None, None),
         "return_numpy=False": ({"return_numpy": False}, own, None, None),
         "return_numpy=None": ({"return_numpy": None}, own, None, None),
-    }  # fmt: skip
+    }
     found = []
     for method, (call, answer) in SUMMARIES.items():
         for label, (given, data, cells, wanted) in arguments.items():
@@ -350,19 +356,24 @@ def _latent_cases(own: AnnData, other: AnnData, few: list[int]) -> list[Case]:
 
     plain = {
         ("get_latent_representation", "defaults"): (
-            lambda m: m.get_latent_representation(), latent(own),
+            lambda m: m.get_latent_representation(),
+            latent(own),
         ),
         ("get_latent_representation", "give_mean=False, batch_size=50"): (
-            lambda m: m.get_latent_representation(give_mean=False, batch_size=50), latent(own),
+            lambda m: m.get_latent_representation(give_mean=False, batch_size=50),
+            latent(own),
         ),
         ("get_latent_representation", "indices, list"): (
-            lambda m: m.get_latent_representation(indices=few), latent(own, few),
+            lambda m: m.get_latent_representation(indices=few),
+            latent(own, few),
         ),
         ("get_latent_representation", "adata, genes reordered"): (
-            lambda m: m.get_latent_representation(other[:, ::-1].copy()), latent(other),
+            lambda m: m.get_latent_representation(other[:, ::-1].copy()),
+            latent(other),
         ),
         ("get_latent_representation", "adata, a view"): (
-            lambda m: m.get_latent_representation(other[5:25]), latent(other[5:25].copy()),
+            lambda m: m.get_latent_representation(other[5:25]),
+            latent(other[5:25].copy()),
         ),
         ("get_reconstruction_error", "return_mean=False"): (
             lambda m: (
@@ -371,17 +382,20 @@ def _latent_cases(own: AnnData, other: AnnData, few: list[int]) -> list[Case]:
             bound,
         ),
         ("get_rates", "defaults"): (
-            lambda m: tuple(m.get_rates()[k] for k in ("beta", "gamma", "alpha")), rates,
+            lambda m: tuple(m.get_rates()[k] for k in ("beta", "gamma", "alpha")),
+            rates,
         ),
         ("get_aggregated_posterior", "indices, list"): (centres, mixture),
         ("get_directional_uncertainty", "defaults"): (agree, still),
         ("get_directional_uncertainty", "gene_list"): (
-            lambda m: agree(m, gene_list=list(own.var_names[:5])), still,
+            lambda m: agree(m, gene_list=list(own.var_names[:5])),
+            still,
         ),
         ("get_directional_uncertainty", "adata, other cells"): (
-            lambda m: agree(m, adata=other), still_other,
+            lambda m: agree(m, adata=other),
+            still_other,
         ),
-    }  # fmt: skip
+    }
     return [
         Case(method, label, call, expected, frame=False)
         for (method, label), (call, expected) in plain.items()

@@ -28,9 +28,17 @@ def model():
 
 @pytest.mark.parametrize(
     "name",
-    ["__init__", "train", "get_velocity", "get_latent_time", "get_state_assignment",
-     "get_expression_fit", "get_gene_likelihood", "get_directional_uncertainty"],
-)  # fmt: skip
+    [
+        "__init__",
+        "train",
+        "get_velocity",
+        "get_latent_time",
+        "get_state_assignment",
+        "get_expression_fit",
+        "get_gene_likelihood",
+        "get_directional_uncertainty",
+    ],
+)
 def test_signatures_are_the_reference_ones(name):
     ours = inspect.signature(getattr(VELOVI, name)).parameters
     theirs = inspect.signature(getattr(Reference, name)).parameters

@@ -173,9 +173,7 @@ def test_scvelo_finds_its_names(model):
     assert found.var["velocity_genes"].all()
     assert found.obsp["connectivities"].shape == (90, 90)
     assert not any(key.startswith("_scvi") for key in found.uns)
-    assert before == (
-        sorted(model.adata.layers), sorted(model.adata.uns), sorted(model.adata.var)
-    )  # fmt: skip
+    assert before == (sorted(model.adata.layers), sorted(model.adata.uns), sorted(model.adata.var))
 
 
 # options of the module, through **model_kwargs

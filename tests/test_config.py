@@ -74,8 +74,12 @@ def test_a_fast_fit_is_at_least_as_good():
 
 def test_old_specifications_keep_their_schedule():
     values = {
-        "run_id": "a", "name": "b", "dataset_id": "", "source": "c", "created": 0.0,
+        "run_id": "a",
+        "name": "b",
+        "dataset_id": "",
+        "source": "c",
+        "created": 0.0,
         "options": {"train": {"max_epochs": 7}},
-    }  # fmt: skip
+    }
     assert RunSpec.from_dict(values).options.train.preset == "reference"
     assert RunSpec.from_dict(values).options.train.max_epochs == 7

@@ -55,8 +55,12 @@ def test_fitted_curve_solves_the_splicing_equations(gamma):
 
     u_on, s_on = oracle(alpha, [0, 0], switch)
     u_off, s_off = oracle(0.0, [u_on[-1], s_on[-1]], 20.0)
-    for mine, theirs in ((curve.u_on, u_on), (curve.s_on, s_on), (curve.u_off, u_off),
-                         (curve.s_off, s_off)):  # fmt: skip
+    for mine, theirs in (
+        (curve.u_on, u_on),
+        (curve.s_on, s_on),
+        (curve.u_off, u_off),
+        (curve.s_off, s_off),
+    ):
         np.testing.assert_allclose(mine, theirs, atol=1e-7)
 
 
@@ -102,8 +106,13 @@ def test_diverging_bounds_are_symmetric_and_ignore_what_is_not_finite():
 
 
 def test_percentiles_clip_the_scale():
-    data = embedding_data(np.random.rand(101, 2), range(101), title="x",  # noqa: NPY002
-                          values=np.arange(101.0), clip=(10, 90))  # fmt: skip
+    data = embedding_data(
+        np.random.default_rng(0).random((101, 2)),
+        range(101),
+        title="x",
+        values=np.arange(101.0),
+        clip=(10, 90),
+    )
     assert (data.low, data.high) == (10.0, 90.0)
 
 
@@ -163,8 +172,13 @@ def gene(n=60, **extra):
     t = np.linspace(0, 20, n)
     spliced, unspliced = np.sin(t / 8), np.cos(t / 20)
     fitted = {"spliced": (spliced, np.full(n, 0.1)), "unspliced": (unspliced, np.full(n, 0.05))}
-    values = {"time": t, "fitted": fitted, "curve": fitted_curve(1, 0.5, 0.3, 8),
-              "steady_slope": 0.6, **extra}  # fmt: skip
+    values = {
+        "time": t,
+        "fitted": fitted,
+        "curve": fitted_curve(1, 0.5, 0.3, 8),
+        "steady_slope": 0.6,
+        **extra,
+    }
     return gene_data("Actb", [f"c{i}" for i in range(n)], spliced, unspliced, **values)
 
 
@@ -239,8 +253,11 @@ def test_states_draw_with_and_without_parts(theme):
 
 
 def test_training_history_copes_with_missing_values():
-    records = [{"epoch": 0, "train_loss": 5.0}, {"epoch": 1, "elbo_train": 4.0,
-               "elbo_validation": float("inf")}, {"epoch": 2, "elbo_validation": -3.0}]  # fmt: skip
+    records = [
+        {"epoch": 0, "train_loss": 5.0},
+        {"epoch": 1, "elbo_train": 4.0, "elbo_validation": float("inf")},
+        {"epoch": 2, "elbo_validation": -3.0},
+    ]
     data = training_data(records)
     assert data.best == (2, -3.0)
     assert data.train[:2].tolist() == [5.0, 4.0]

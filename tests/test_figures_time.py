@@ -73,9 +73,11 @@ def test_squares_hold_the_cells_and_the_line_is_the_median():
     for i in (5, 10):
         for j in (4, 12):
             mine = (
-                (x >= data.x_edges[j]) & (x < data.x_edges[j + 1])
-                & (y >= data.y_edges[i]) & (y < data.y_edges[i + 1])
-            )  # fmt: skip
+                (x >= data.x_edges[j])
+                & (x < data.x_edges[j + 1])
+                & (y >= data.y_edges[i])
+                & (y < data.y_edges[i + 1])
+            )
             assert data.counts[i, j] == mine.sum()
         in_bin = (x >= data.x_edges[i]) & (x < data.x_edges[i + 1])
         assert data.median[i] == pytest.approx(np.median(y[in_bin]))
@@ -156,10 +158,13 @@ def test_agreement_by_chance_is_about_half_and_of_few_cells_nothing():
 
 
 VAR = pd.DataFrame(
-    {"fit_alpha": [1, 2, np.nan, -1], "fit_beta": [0.5, 0.1, 1, 1],
-     "fit_explained": [0.9, 0.2, 1, 1]},
+    {
+        "fit_alpha": [1, 2, np.nan, -1],
+        "fit_beta": [0.5, 0.1, 1, 1],
+        "fit_explained": [0.9, 0.2, 1, 1],
+    },
     index=["w", "x", "y", "z"],
-)  # fmt: skip
+)
 
 
 def test_rates_are_the_tables_and_only_those_above_zero():

@@ -185,9 +185,23 @@ def test_sets_are_kept_listed_read_and_deleted(sets):
 
 @pytest.mark.parametrize(
     "name",
-    ["", " ", "..", "../../etc/passwd", "a/b", "a\\b", ".hidden", "a\0b", "a\nb", "x" * 61,
-     "/etc/passwd", "~root", "a:b", "日" * 60 + "本"],
-)  # fmt: skip
+    [
+        "",
+        " ",
+        "..",
+        "../../etc/passwd",
+        "a/b",
+        "a\\b",
+        ".hidden",
+        "a\0b",
+        "a\nb",
+        "x" * 61,
+        "/etc/passwd",
+        "~root",
+        "a:b",
+        "日" * 60 + "本",
+    ],
+)
 def test_names_that_would_leave_the_folder_are_refused(sets, name):
     for act in (sets.load, sets.delete, lambda name: sets.save(name, ["Actb"])):
         with pytest.raises(DataError):

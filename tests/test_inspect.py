@@ -136,8 +136,13 @@ def test_warnings(tmp_path):
     barcodes = ["".join(rng.choice(list("ACGT"), 16)) for _ in range(60)]
     adata.obs_names = [f"{one}-{1 + i % 2}" for i, one in enumerate(barcodes)]
     said = words(look(adata, tmp_path), "warning")
-    for part in ("whole counts", "identical", "1 cells have no spliced", "5 cells have no value",
-                 "look like 2 samples"):  # fmt: skip
+    for part in (
+        "whole counts",
+        "identical",
+        "1 cells have no spliced",
+        "5 cells have no value",
+        "look like 2 samples",
+    ):
         assert part in said
     adata.obs["sample"] = [str(i % 2) for i in range(60)]
     assert "samples" not in words(look(adata, tmp_path), "warning")

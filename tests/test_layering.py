@@ -49,9 +49,17 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
 }
 # the part of ``runs`` that the web process imports
 WEB_RUNS = (
-    "folder", "workspace", "results", "launch", "hardware", "export", "rooted_time", "cell_sets",
-    "gene_sets", "estimate",
-)  # fmt: skip
+    "folder",
+    "workspace",
+    "results",
+    "launch",
+    "hardware",
+    "export",
+    "rooted_time",
+    "cell_sets",
+    "gene_sets",
+    "estimate",
+)
 
 
 def imports(path: Path) -> set[str]:

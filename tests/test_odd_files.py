@@ -73,9 +73,13 @@ def test_poison_takes_neither_time_nor_memory(path):
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=30,
-        check=True, cwd=Path(__file__).parents[1],
-    )  # fmt: skip
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+        cwd=Path(__file__).parents[1],
+    )
     assert int(done.stdout) < 500
     if check_file(path).ready:
         assert read(path, layers=LAYERS).n_obs > 0

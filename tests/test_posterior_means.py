@@ -41,9 +41,14 @@ def test_means_are_those_of_tensor_arithmetic(model, name, genes):
 
     torch.manual_seed(3)
     found = compiled_means(
-        model.module, minibatches(), [name], exact_states=not likelihood, n_cells=data.n_cells,
-        n_samples=4, genes=genes,
-    )  # fmt: skip
+        model.module,
+        minibatches(),
+        [name],
+        exact_states=not likelihood,
+        n_cells=data.n_cells,
+        n_samples=4,
+        genes=genes,
+    )
     torch.manual_seed(3)
     samples = posterior.iterate(model.module, minibatches(), n_samples=4, draw_states=likelihood)
     expected = posterior.collect(

@@ -23,9 +23,13 @@ def trained(n_cells: int, batch_size: int, **how) -> VELOVI:
     VELOVI.setup_anndata(adata, spliced_layer="Ms", unspliced_layer="Mu")
     model = VELOVI(adata)
     model.train(
-        3, batch_size=batch_size, accelerator="cpu", enable_progress_bar=False,
-        enable_model_summary=False, **how,
-    )  # fmt: skip
+        3,
+        batch_size=batch_size,
+        accelerator="cpu",
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **how,
+    )
     return model
 
 

@@ -79,9 +79,11 @@ def directly(path: Path, root: list[int]) -> np.ndarray:
         read_elem(parts["uns/velocity_graph"]), read_elem(parts["uns/velocity_graph_neg"])
     )
     return dynamics.shared_latent_time(
-        read_elem(parts["layers/fit_t"]), dynamics.transition_matrix(graph),
-        read_elem(parts["obsp/connectivities"]), root=np.array(root),
-    ).time  # fmt: skip
+        read_elem(parts["layers/fit_t"]),
+        dynamics.transition_matrix(graph),
+        read_elem(parts["obsp/connectivities"]),
+        root=np.array(root),
+    ).time
 
 
 def wait(folder: Path, time_id: str):

@@ -74,13 +74,16 @@ def quick_options(**train: object) -> RunOptions:
     return RunOptions.from_dict(
         {
             "preprocess": {
-                "min_shared_counts": 1, "n_neighbors": 10, "n_pcs": 5, "compute_umap": False,
+                "min_shared_counts": 1,
+                "n_neighbors": 10,
+                "n_pcs": 5,
+                "compute_umap": False,
             },
             "model": {"n_hidden": 16, "n_latent": 3},
             "train": {"max_epochs": 3, "threads": 1, **train},
             "posterior": {"n_samples": 2, "directional_samples": 2, "extrinsic_samples": 0},
         }
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

@@ -129,10 +129,19 @@ def test_the_result_opens_as_an_anndata_with_the_promised_keys(finished):
     adata = anndata.read_zarr(finished.result_path)
     layers = "Ms Mu velocity velocity_u velocity_sd fit_t fit_s fit_u p_induction p_repression"
     assert set(layers.split()) <= set(adata.layers)
-    assert {"fit_alpha", "fit_beta", "fit_gamma", "fit_t_", "fit_scaling", "fit_likelihood",
-            "velocity_r2", "velocity_gamma"} <= set(adata.var)  # fmt: skip
-    assert {"latent_time", "velocity_length", "velocity_confidence",
-            "directional_variance"} <= set(adata.obs)  # fmt: skip
+    assert {
+        "fit_alpha",
+        "fit_beta",
+        "fit_gamma",
+        "fit_t_",
+        "fit_scaling",
+        "fit_likelihood",
+        "velocity_r2",
+        "velocity_gamma",
+    } <= set(adata.var)
+    assert {"latent_time", "velocity_length", "velocity_confidence", "directional_variance"} <= set(
+        adata.obs
+    )
     assert {"X_umap", "velocity_umap", "velocity_pca"} <= set(adata.obsm)
     assert {"velocity_graph", "velocity_graph_neg", "velovi"} <= set(adata.uns)
     for name in layers.split():

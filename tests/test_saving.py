@@ -348,9 +348,12 @@ def test_a_file_cannot_make_types_that_point_anywhere(saved, tmp_path):
     objects = named("numpy", "dtype") + text("O") + b"\x89\x88\x87R"
     fields = b"(K\x03" + text("|") + b"N" + text("a") + b"\x85}" + text("a") + objects
     attack = (
-        named("numpy", "dtype") + text("V8") + b"\x89\x88\x87R"
-        + fields + b"K\x00\x86sK\x08K\x01K\x00tb0"
-    )  # fmt: skip
+        named("numpy", "dtype")
+        + text("V8")
+        + b"\x89\x88\x87R"
+        + fields
+        + b"K\x00\x86sK\x08K\x01K\x00tb0"
+    )
     with_pickle(saved, tmp_path, lambda pickled: pickled[:2] + attack + pickled[2:])
     with pytest.raises(StoreError, match="refused"):
         VELOVI.load_untrusted(str(tmp_path), adata=False)
@@ -415,8 +418,14 @@ def test_the_list_of_allowed_names_is_exact():
     for module, name in ALLOWED:
         assert name not in {"eval", "exec", "getattr", "__import__", "open", "load", "system"}
         assert module.split(".")[0] in {
-            "builtins", "_codecs", "collections", "numpy", "pandas", "pyarrow", "torch",
-        }  # fmt: skip
+            "builtins",
+            "_codecs",
+            "collections",
+            "numpy",
+            "pandas",
+            "pyarrow",
+            "torch",
+        }
 
 
 def test_the_class_of_arrays_can_be_named_but_not_called(saved, tmp_path):

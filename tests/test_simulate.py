@@ -78,8 +78,13 @@ def test_sizes_layers_and_truth():
         np.testing.assert_array_equal(layer.data, np.rint(layer.data))
     assert (adata.layers["spliced"] != adata.X).nnz == 0
     assert list(adata.obs["clusters"].cat.categories) == [
-        "Stem", "Progenitor", "Fate A", "Fate B", "Fate C", "Fate D"
-    ]  # fmt: skip
+        "Stem",
+        "Progenitor",
+        "Fate A",
+        "Fate B",
+        "Fate C",
+        "Fate D",
+    ]
     assert len(adata.uns["clusters_colors"]) == 6
     assert not list(adata.obsm)
     u, s = adata.layers["true_unspliced"], adata.layers["true_spliced"]

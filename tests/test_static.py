@@ -65,9 +65,16 @@ def gene(n=N, **extra):
     t = np.linspace(0, 20, n)
     fitted = {name: (np.sin(t / 8), np.full(n, 0.1)) for name in ("spliced", "unspliced")}
     return gene_data(
-        "Actb", [f"c{i}" for i in range(n)], np.sin(t / 8), np.cos(t / 20), time=t, fitted=fitted,
-        curve=fitted_curve(1, 0.5, 0.3, 8), steady_slope=0.6, **extra,
-    )  # fmt: skip
+        "Actb",
+        [f"c{i}" for i in range(n)],
+        np.sin(t / 8),
+        np.cos(t / 20),
+        time=t,
+        fitted=fitted,
+        curve=fitted_curve(1, 0.5, 0.3, 8),
+        steady_slope=0.6,
+        **extra,
+    )
 
 
 def grid():
@@ -93,10 +100,13 @@ def history():
 def maps():
     values = np.linspace(-1, 1, N)
     places = np.stack([np.cos(values), np.sin(values)], 1)
-    return QuantityMaps("Actb", tuple(
-        embedding_data(places, range(N), title=title, values=values, scale=scale)
-        for title, scale in (("Spliced", "abundance"), ("Velocity", "diverging"))
-    ))  # fmt: skip
+    return QuantityMaps(
+        "Actb",
+        tuple(
+            embedding_data(places, range(N), title=title, values=values, scale=scale)
+            for title, scale in (("Spliced", "abundance"), ("Velocity", "diverging"))
+        ),
+    )
 
 
 UNSPLICED = {"Ductal cells": 0.3, "Beta": 0.1}
@@ -111,47 +121,59 @@ EXAMPLES = {
     ),
     "time_figure": (
         lambda: time_figure(gene(), LIGHT, what="spliced"),
-        ["latent time of the gene", "spliced"], N,
+        ["latent time of the gene", "spliced"],
+        N,
     ),
     "grid_figure": (lambda: grid_figure(grid(), LIGHT), ["Gene0", "Gene4"], 5 * N),
     "maps_figure": (lambda: maps_figure(maps(), LIGHT), ["Spliced", "Velocity"], 2 * N),
     "state_course_figure": (
-        lambda: state_course_figure(states(), LIGHT), ["probability", "Induction, steady"], 0,
+        lambda: state_course_figure(states(), LIGHT),
+        ["probability", "Induction, steady"],
+        0,
     ),
     "training_figure": (
         lambda: training_figure(history(), LIGHT),
-        ["epoch", "loss (negative ELBO)", "held-out cells"], 0,
+        ["epoch", "loss (negative ELBO)", "held-out cells"],
+        0,
     ),
     "unspliced_figure": (
         lambda: unspliced_figure(unspliced_data("clusters", UNSPLICED), LIGHT),
-        ["unspliced share of all counts (%)", "Ductal cells", "30 %", "usual"], 0,
+        ["unspliced share of all counts (%)", "Ductal cells", "30 %", "usual"],
+        0,
     ),
     "spread_figure": (
-        lambda: spread_figure(group_spread("Speed", ALONG, SIDES), LIGHT), ["Speed", "left"], 2,
+        lambda: spread_figure(group_spread("Speed", ALONG, SIDES), LIGHT),
+        ["Speed", "left"],
+        2,
     ),
     "pair_figure": (
         lambda: pair_figure(pair_density(ALONG, ALONG**2, "Speed", "Angle"), LIGHT),
-        ["Speed", "Angle", "cells"], 0,
+        ["Speed", "Angle", "cells"],
+        0,
     ),
     "courses_figure": (
         lambda: courses_figure(gene_courses("Spliced", ALONG, {"Gnas": ALONG}), LIGHT),
-        ["Latent time", "Gnas"], 0,
+        ["Latent time", "Gnas"],
+        0,
     ),
     "gene_time_figure": (
         lambda: gene_time_figure(gene_time("Gnas", ALONG, 20 * ALONG), LIGHT),
-        ["Shared latent time", "Gnas's own time (0 to 20)"], 0,
+        ["Shared latent time", "Gnas's own time (0 to 20)"],
+        0,
     ),
     "rate_figure": (
         lambda: rate_figure(rate_pair(RATES, "fit_alpha", "fit_beta"), LIGHT, gene="b"),
-        ["Transcription rate", "Splicing rate", "explained", "b"], 4,
+        ["Transcription rate", "Splicing rate", "explained", "b"],
+        4,
     ),
     "shares_figure": (
         lambda: shares_figure(
             shares_by_group("Gnas", dict.fromkeys(STATE_TITLES, ALONG / 4), SIDES), LIGHT
         ),
-        ["Mean probability", "Induction, steady", "right"], 0,
+        ["Mean probability", "Induction, steady", "right"],
+        0,
     ),
-}  # fmt: skip
+}
 MORE = {
     "values": lambda: embedding(values=np.linspace(0, 1, N)),
     "nothing": lambda: go.Figure(),
@@ -188,9 +210,10 @@ def test_every_figure_has_an_example_here():
         if not module.ispkg:
             names = vars(importlib.import_module(module.name))
             found |= {
-                name for name, one in names.items()
+                name
+                for name, one in names.items()
                 if name.endswith("_figure") and one.__module__ == module.name
-            }  # fmt: skip
+            }
     assert found == set(EXAMPLES), "add the new figure to EXAMPLES and look at its picture"
 
 
@@ -309,10 +332,14 @@ def test_an_unknown_trace_is_named():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"kind": "gif"}, {"width_mm": 3}, {"height_mm": float("nan")}, {"font_size_pt": "8"},
-        {"dpi": 5000}, {"font": "No such font"},
+        {"kind": "gif"},
+        {"width_mm": 3},
+        {"height_mm": float("nan")},
+        {"font_size_pt": "8"},
+        {"dpi": 5000},
+        {"font": "No such font"},
     ],
-)  # fmt: skip
+)
 def test_options_are_checked(wrong):
     with pytest.raises(OptionError, match=next(iter(wrong))):
         PictureOptions(**wrong)
@@ -339,8 +366,9 @@ def test_texts_are_as_large_as_asked():
 def test_tags_become_looks():
     text = "<b>Actb</b> &amp; <i>Gapdh</i><br>a < b, x<sub>2</sub>"
     root = svg(go.Figure(layout={"annotations": [{"text": text, "x": 0, "y": 0}]}))
-    styles = {one.text.strip("\N{NO-BREAK SPACE}"): one.get("style")
-              for one in root.iter(f"{SVG}text")}  # fmt: skip
+    styles = {
+        one.text.strip("\N{NO-BREAK SPACE}"): one.get("style") for one in root.iter(f"{SVG}text")
+    }
     assert "font-weight: 700" in styles["Actb"]
     assert "italic" in styles["Gapdh"]
     assert "&" in styles
@@ -365,15 +393,27 @@ def kitchen() -> go.Figure:
     figure.add_bar(x=names, y=[2, 1, -1, 4, 1], name="b", row=1, col=1)
     figure.add_bar(x=rng.normal(size=9), y=np.arange(9), orientation="h", name="h", row=1, col=2)
     figure.add_scatter(x=[1, 2], y=[2, 1], mode="lines", name="line", row=1, col=3)
-    heat = go.Heatmap(z=rng.normal(size=(2, 5)), x=names, y=["<i>g1</i>", "g2"], zmid=0,
-                      texttemplate="%{z:.1f}", colorbar={"title": {"text": "z"}})  # fmt: skip
+    heat = go.Heatmap(
+        z=rng.normal(size=(2, 5)),
+        x=names,
+        y=["<i>g1</i>", "g2"],
+        zmid=0,
+        texttemplate="%{z:.1f}",
+        colorbar={"title": {"text": "z"}},
+    )
     figure.add_trace(heat, row=2, col=1)
     x = np.linspace(0, 6, 30)
     figure.add_scatter(x=x, y=np.sin(x), fill="tozeroy", name="sin", row=2, col=2)
     figure.add_scatter(x=x, y=1e5 * x, line={"dash": "5px,2px"}, secondary_y=True, row=2, col=2)
-    figure.add_scatter(x=[1, 2, 3], y=[1, 3, 2], mode="markers+text", text=["p", "q", "r"],
-                       marker={"size": [5, 9, 9], "color": [1, 2, 3], "symbol": ["x", "x", "star"]},
-                       row=2, col=3)  # fmt: skip
+    figure.add_scatter(
+        x=[1, 2, 3],
+        y=[1, 3, 2],
+        mode="markers+text",
+        text=["p", "q", "r"],
+        marker={"size": [5, 9, 9], "color": [1, 2, 3], "symbol": ["x", "x", "star"]},
+        row=2,
+        col=3,
+    )
     figure.update_xaxes(autorange="reversed", title="reversed", row=2, col=3)
     figure.add_hline(y=1, annotation_text="one", row=2, col=3)
     figure.add_annotation(x=2, y=2, text="an arrow", ax=20, ay=-20, row=2, col=3)
@@ -390,8 +430,18 @@ def test_all_kinds_of_traces_and_marks_are_drawn(kind):
 def test_all_kinds_of_traces_say_what_they_show():
     root = svg(kitchen(), width_mm=200, height_mm=140)
     said = Counter(texts(root).split("\n"))
-    for one in ("A heading", "T0", "Endocrine progenitors", "g1", "reversed", "one", "an arrow",
-                "q", "line", "z"):  # fmt: skip
+    for one in (
+        "A heading",
+        "T0",
+        "Endocrine progenitors",
+        "g1",
+        "reversed",
+        "one",
+        "an arrow",
+        "q",
+        "line",
+        "z",
+    ):
         assert said[one], one
     bars = [one for one in root.iter(f"{SVG}g") if one.get("id") in ("bar-a", "bar-b")]
     assert len(bars) == 10
@@ -410,9 +460,17 @@ def test_stacked_bars_stand_on_each_other():
 
 @pytest.mark.parametrize(
     ("step", "form", "said"),
-    [(0.2, "", "0.4"), (5, "", "10"), (20_000, "", "40,000"), (0.25, "", "0.50"),
-     (0.1, ".0%", "20%"), (500, "~s", "1k"), (1, ".2f", "2.00"), (-1, "", "\N{MINUS SIGN}2")],
-)  # fmt: skip
+    [
+        (0.2, "", "0.4"),
+        (5, "", "10"),
+        (20_000, "", "40,000"),
+        (0.25, "", "0.50"),
+        (0.1, ".0%", "20%"),
+        (500, "~s", "1k"),
+        (1, ".2f", "2.00"),
+        (-1, "", "\N{MINUS SIGN}2"),
+    ],
+)
 def test_tick_labels(step, form, said):
     from velovi.figures.drawing.ticks import Figures
 
@@ -447,9 +505,11 @@ def _page() -> None:
 
     for key, trace in (("one", go.Scatter(x=[1, 2], y=[1, 2])), ("two", go.Pie(values=[1]))):
         take_away(
-            "My figure!", lambda trace=trace: go.Figure(trace),
-            lambda: pd.DataFrame({"cell": ["a"], "x": [1.5]}), key=key,
-        )  # fmt: skip
+            "My figure!",
+            lambda trace=trace: go.Figure(trace),
+            lambda: pd.DataFrame({"cell": ["a"], "x": [1.5]}),
+            key=key,
+        )
 
 
 def test_sizes_are_shared_by_figures_and_files_are_made_when_asked_for(monkeypatch):

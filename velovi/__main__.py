@@ -176,9 +176,11 @@ def _resume(given: argparse.Namespace) -> int:
     state = folder.state()
     if state not in (RunState.LOST, RunState.FAILED):
         raise StoreError(
-            "this run was not interrupted", where=folder.run_id, found=f"it is {state}",
+            "this run was not interrupted",
+            where=folder.run_id,
+            found=f"it is {state}",
             remedy="Start a new run with: python -m velovi run FILE --out DIR",
-        )  # fmt: skip
+        )
     folder.reopen()
     return _start(folder, detach=given.detach)
 

@@ -16,10 +16,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 BROWSERS = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
     "--enable-unsafe-swiftshader",
-]  # fmt: skip
+]
 # Streamlit looks for its health page below the page's own address first
 EXPECTED_NOISE = ("404 (Not Found)",)
 # what the map, inside its shadow root, says it has drawn last
@@ -49,9 +55,16 @@ def server(workspace: Path, log: Path | None = None) -> Iterator[tuple[str, int]
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port),
-        "--server.address", "127.0.0.1",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app.py",
+        "--server.port",
+        str(port),
+        "--server.address",
+        "127.0.0.1",
+    ]
     environment = {**os.environ, "VELOVI_WORKSPACE": str(workspace)}
     with (log or Path(os.devnull)).open("wb") as stream:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stream, stderr=stream)

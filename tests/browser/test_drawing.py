@@ -57,11 +57,19 @@ def test_cells_that_are_left_out_cannot_be_seen(page, selected, hide):
     kept = np.array(
         page.evaluate(
             RUN,
-            [order.tolist(), places.ravel().tolist(), codes.tolist(),
-             None if bits is None else bits.tolist(), OPACITY, shown.tolist(), WIDE, TALL],
+            [
+                order.tolist(),
+                places.ravel().tolist(),
+                codes.tolist(),
+                None if bits is None else bits.tolist(),
+                OPACITY,
+                shown.tolist(),
+                WIDE,
+                TALL,
+            ],
         ),
         dtype=int,
-    )  # fmt: skip
+    )
     drawable = (shown[codes] > 0) & (places[:, 0] != -32768)
     assert drawable[kept].all()
     assert len(np.unique(kept)) == len(kept)

@@ -55,10 +55,14 @@ def workspace(tmp_path: Path) -> Workspace:
     options = replace(options, train=replace(options.train, max_epochs=5))
     run.write_spec(
         replace(
-            run.spec(), run_id=run.run_id, name="Demo cells", dataset_id=dataset.dataset_id,
-            source=str(dataset.source), options=options,
+            run.spec(),
+            run_id=run.run_id,
+            name="Demo cells",
+            dataset_id=dataset.dataset_id,
+            source=str(dataset.source),
+            options=options,
         )
-    )  # fmt: skip
+    )
     assert run.state() == RunState.DONE
     return made
 

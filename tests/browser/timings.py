@@ -119,10 +119,15 @@ def _gene_drawn(page: Page, gene: str = "") -> None:
 def measure(url: str, browser: Any, run: str, genes: list[str], repeats: int) -> dict[str, Any]:
     """Every action of one run, in sessions of their own."""
     names = (
-        "open map", "change colour", "turn to gene", "lasso", "turn with selected cells",
-        "table to charts", "table to maps",
+        "open map",
+        "change colour",
+        "turn to gene",
+        "lasso",
+        "turn with selected cells",
+        "table to charts",
+        "table to maps",
         "gene by address",
-    )  # fmt: skip
+    )
     found: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(repeats):
         context = browser.new_context(viewport={"width": 1280, "height": 800})

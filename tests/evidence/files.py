@@ -115,10 +115,22 @@ def _craft(path: Path, rng: np.random.Generator) -> str:
         node = file[name]
         how = str(
             rng.choice(
-                ["delete", "shape", "kind", "values", "huge", "attribute", "link", "empty", "swap",
-                 "names", "codes", "extra"]
+                [
+                    "delete",
+                    "shape",
+                    "kind",
+                    "values",
+                    "huge",
+                    "attribute",
+                    "link",
+                    "empty",
+                    "swap",
+                    "names",
+                    "codes",
+                    "extra",
+                ]
             )
-        )  # fmt: skip
+        )
         if how == "attribute" or not isinstance(node, h5py.Dataset):
             keys = list(node.attrs) or ["encoding-type"]
             values = ["later-matrix", b"\xff\xfe", np.inf, -1, "", np.float64("nan")]
@@ -138,9 +150,12 @@ def _craft(path: Path, rng: np.random.Generator) -> str:
             ),
             "empty": lambda: h5py.Empty("f4"),
             "codes": lambda: np.resize(np.array([2**40, -(2**40)]), np.shape(old) or (1,)),
-            "swap": lambda: np.asarray(old).astype(">f8") if np.asarray(old).dtype.kind in "iuf"
-            else np.asarray(old),
-        }  # fmt: skip
+            "swap": lambda: (
+                np.asarray(old).astype(">f8")
+                if np.asarray(old).dtype.kind in "iuf"
+                else np.asarray(old)
+            ),
+        }
         if how == "huge":
             file.create_dataset(name, shape=(10**9,), dtype="f4", chunks=(10**6,))
         elif how == "link":
@@ -177,9 +192,13 @@ def judged(paths: list[Path]) -> Iterator[dict[str, object]]:
     waiting = list(paths)
     while waiting:
         process = subprocess.Popen(
-            [sys.executable, "-c", _READ], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            stderr=subprocess.DEVNULL, bufsize=1,
-        )  # fmt: skip
+            [sys.executable, "-c", _READ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            stderr=subprocess.DEVNULL,
+            bufsize=1,
+        )
         assert process.stdin is not None
         assert process.stdout is not None
         while waiting:

@@ -61,9 +61,12 @@ def start_server(root: Path) -> subprocess.Popen[bytes]:
     """What looks at the workspace again and again, as a page does."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-c", _SERVER, str(root)], env=environment, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-c", _SERVER, str(root)],
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def kill_worker(run: RunFolder) -> bool:

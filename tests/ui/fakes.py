@@ -166,9 +166,17 @@ def add_run(workspace: Workspace, state: RunState, name: str = "Gut") -> RunFold
     if state == RunState.QUEUED:
         return run
     progress = Progress(
-        stage="train", step=42, of=200, message="Training", eta=75.0, heartbeat=time.time(),
-        started=time.time() - 30, pid=os.getpid(), host=socket.gethostname(), device="2 CPU cores",
-    )  # fmt: skip
+        stage="train",
+        step=42,
+        of=200,
+        message="Training",
+        eta=75.0,
+        heartbeat=time.time(),
+        started=time.time() - 30,
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        device="2 CPU cores",
+    )
     for epoch in range(42):
         loss = -700 + 900 * np.exp(-epoch / 8) + 5 * np.sin(epoch)
         run.append_history(
@@ -182,8 +190,13 @@ def add_run(workspace: Workspace, state: RunState, name: str = "Gut") -> RunFold
     if state in (RunState.CANCELLING, RunState.CANCELLED):
         run.request_cancel()
     if state == RunState.FAILED:
-        error = {"what": "the spliced layer is empty", "where": "spliced", "expected": None,
-                 "found": "no counts", "remedy": "Choose another layer"}  # fmt: skip
+        error = {
+            "what": "the spliced layer is empty",
+            "where": "spliced",
+            "expected": None,
+            "found": "no counts",
+            "remedy": "Choose another layer",
+        }
         progress = replace(progress, outcome="failed", error=error)
         run.log_path.write_text("Traceback: in full\n")
     if state == RunState.DONE:

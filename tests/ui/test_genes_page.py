@@ -69,9 +69,10 @@ def genes_drawn(app: AppTest) -> set[str]:
 def table_said(app: AppTest) -> dict:
     """What the table of genes has to show."""
     (one,) = (
-        one for one in app.get("bidi_component")
+        one
+        for one in app.get("bidi_component")
         if one.proto.component_name.endswith("velovi.table")
-    )  # fmt: skip
+    )
     return json.loads(one.proto.json)
 
 
@@ -99,8 +100,18 @@ def test_table_holds_every_number_and_the_genes_left_out(genes_page):
     adata.var["permutation_score"] = np.linspace(0, 1, adata.n_vars)
     app = genes_page(adata)
     table = table_shown(app)
-    expected = {"gene", "fit_explained", "fit_likelihood", "velocity_r2", "permutation_score",
-                "fit_alpha", "fit_beta", "fit_gamma", "half_life", "fit_t_"}  # fmt: skip
+    expected = {
+        "gene",
+        "fit_explained",
+        "fit_likelihood",
+        "velocity_r2",
+        "permutation_score",
+        "fit_alpha",
+        "fit_beta",
+        "fit_gamma",
+        "half_life",
+        "fit_t_",
+    }
     assert expected == set(table.columns)
     assert set(table["gene"]) == set(adata.var_names)
     assert table["fit_explained"].astype(float).is_monotonic_decreasing

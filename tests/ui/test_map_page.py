@@ -55,9 +55,15 @@ def test_every_annotation_and_quantity_colours_the_map(open_page, done):
 
 def test_a_link_shows_its_picture(open_page, done):
     app = open_page(
-        "map", run=done.run_id, color="layer:velocity", gene="Gene3", maps="2",
-        color2="obs:n_counts", velocity="arrows", embedding="X_pca",
-    )  # fmt: skip
+        "map",
+        run=done.run_id,
+        color="layer:velocity",
+        gene="Gene3",
+        maps="2",
+        color2="obs:n_counts",
+        velocity="arrows",
+        embedding="X_pca",
+    )
     assert app.button_group(key="map_color_kind").value == "layer"
     assert app.selectbox(key="map_color_gene").value == "Gene3"
     assert app.selectbox(key="map_color_layer").value == "velocity"
@@ -70,9 +76,14 @@ def test_a_link_shows_its_picture(open_page, done):
 
 def test_a_link_to_what_is_not_there_is_a_note(open_page, done):
     app = open_page(
-        "map", run=done.run_id, color="obs:gone", embedding="X_nothing", maps="7",
-        cells="no such set", velocity="<b>",
-    )  # fmt: skip
+        "map",
+        run=done.run_id,
+        color="obs:gone",
+        embedding="X_nothing",
+        maps="7",
+        cells="no such set",
+        velocity="<b>",
+    )
     assert not app.error
     said = texts(app)
     assert "of this link is not here" in said

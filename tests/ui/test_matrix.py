@@ -113,9 +113,17 @@ def test_every_page_opens_with_odd_results(page, kind, which, open_page, run_in,
 def test_addresses_that_name_nothing_are_a_note(page, open_page, run_in):
     run = run_in(RunState.DONE)
     app = open_page(
-        page, run=run.run_id, gene="<script>", color="layer:x", color2="y", maps="9",
-        embedding="../..", cells="none", velocity="?", dataset="gone",
-    )  # fmt: skip
+        page,
+        run=run.run_id,
+        gene="<script>",
+        color="layer:x",
+        color2="y",
+        maps="9",
+        embedding="../..",
+        cells="none",
+        velocity="?",
+        dataset="gone",
+    )
     assert not app.exception
     assert BROKEN not in said(app)
 

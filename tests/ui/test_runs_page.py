@@ -310,9 +310,11 @@ def test_options_that_differ_come_first(open_page, run_of_file):
     table = next(one.value for one in app.dataframe if "Differs" in one.value)
     marked = table[table["Differs"] != ""]
     assert list(marked.index) == [0, 1, 2, 3]
-    assert set(marked["Option"]) == {
-        "Variable genes (genes)", "Always keep these genes", "Schedule", "Learning rate"
-    } or len(marked) == 4  # fmt: skip
+    assert (
+        set(marked["Option"])
+        == {"Variable genes (genes)", "Always keep these genes", "Schedule", "Learning rate"}
+        or len(marked) == 4
+    )
     assert len(table) == sum(len(kind.info()) for kind in RunOptions.stages().values())
     assert "Learning rate **0.02** (0.01)" in said(app)
     assert {row["Differs"] for row in options_table(RunOptions())} == {""}

@@ -24,19 +24,43 @@ MOST_GROUPS = 120
 """Groups of cells that are shown apart; more cannot be told apart, and drawing them takes long."""
 
 UNSPLICED_ALIASES: tuple[str, ...] = (
-    "unspliced", "nascent", "nuclear", "nuc", "nucleus", "intronic", "u", "mu"
-)  # fmt: skip
+    "unspliced",
+    "nascent",
+    "nuclear",
+    "nuc",
+    "nucleus",
+    "intronic",
+    "u",
+    "mu",
+)
 SPLICED_ALIASES: tuple[str, ...] = (
-    "spliced", "mature", "cytoplasmic", "cyto", "cytoplasm", "exonic", "s", "ms"
-)  # fmt: skip
+    "spliced",
+    "mature",
+    "cytoplasmic",
+    "cyto",
+    "cytoplasm",
+    "exonic",
+    "s",
+    "ms",
+)
 """Layer names that quantifiers and authors use; those at one position belong together."""
 
 
 # names under which people keep their cell types, the likeliest first
 _USUAL_LABELS = (
-    "clusters", "cluster", "cell_type", "celltype", "cell_types", "celltypes", "cell type",
-    "cell.type", "annotation", "leiden", "louvain", "seurat_clusters",
-)  # fmt: skip
+    "clusters",
+    "cluster",
+    "cell_type",
+    "celltype",
+    "cell_types",
+    "celltypes",
+    "cell type",
+    "cell.type",
+    "annotation",
+    "leiden",
+    "louvain",
+    "seurat_clusters",
+)
 
 
 def usual_labels(columns: Iterable[object]) -> list[str]:

@@ -81,9 +81,12 @@ def _answer(path: Path, *flags: str) -> bytes:
     try:
         done = subprocess.run(
             [sys.executable, "-m", "velovi.data.check", str(path), *flags],
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=patience, env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=patience,
+            env=environment,
             check=False,
-        )  # fmt: skip
+        )
     except subprocess.TimeoutExpired:
         raise _NoAnswerError(
             f"Looking into this file was given up after {patience:.0f} seconds.", given_up=True

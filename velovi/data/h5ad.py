@@ -27,11 +27,25 @@ _MOST_OBJECTS = 200_000
 _BELIEVED = 2**20  # bytes that a dataset may declare without storing any
 _MOST_PACKED = 2000  # no compression of HDF5 packs better than about a thousand to one
 _KNOWN = {
-    "": 0.0, "array": 0.2, "csr_matrix": 0.1, "csc_matrix": 0.1, "dataframe": 0.2, "dict": 0.1,
-    "categorical": 0.2, "string": 0.2, "string-array": 0.2, "numeric-scalar": 0.2,
-    "nullable-integer": 0.1, "nullable-boolean": 0.1, "nullable-string-array": 0.1,
-    "rec-array": 0.2, "awkward-array": 0.1, "null": 0.1, "anndata": 0.1, "raw": 0.1,
-}  # fmt: skip
+    "": 0.0,
+    "array": 0.2,
+    "csr_matrix": 0.1,
+    "csc_matrix": 0.1,
+    "dataframe": 0.2,
+    "dict": 0.1,
+    "categorical": 0.2,
+    "string": 0.2,
+    "string-array": 0.2,
+    "numeric-scalar": 0.2,
+    "nullable-integer": 0.1,
+    "nullable-boolean": 0.1,
+    "nullable-string-array": 0.1,
+    "rec-array": 0.2,
+    "awkward-array": 0.1,
+    "null": 0.1,
+    "anndata": 0.1,
+    "raw": 0.1,
+}
 """Encodings of anndata and the newest version of each that this package knows."""
 
 _NO_TEXT = frozenset({"", "nan"})  # how old versions of anndata wrote that there is none
@@ -158,8 +172,9 @@ class Matrix:
         n_minor = self.shape[0] if self.layout == "csc" else self.shape[1]
         indices = _checked_indices(self.node["indices"][:], n_minor, self.name)
         small = max(len(indices), n_minor) < 2**31
-        indices, pointers = (one.astype(np.int32 if small else np.int64, copy=False)
-                             for one in (indices, pointers))  # fmt: skip
+        indices, pointers = (
+            one.astype(np.int32 if small else np.int64, copy=False) for one in (indices, pointers)
+        )
         kind = sp.csc_matrix if self.layout == "csc" else sp.csr_matrix
         return kind((_native(self.node["data"][:]), indices, pointers), shape=self.shape)
 
@@ -269,8 +284,10 @@ class H5adFile:
         self._note_renamed(f"column of the {_ROWS[table]}", stored)
         if self.index_name(table) in stored.values():
             name = self.index_name(table)
-            self.note(f"The names of the {_ROWS[table]} were called '{name}' like a column of "
-                      "theirs; the column keeps that name.")  # fmt: skip
+            self.note(
+                f"The names of the {_ROWS[table]} were called '{name}' like a column of "
+                "theirs; the column keeps that name."
+            )
         return stored
 
     def _note_renamed(self, what: str, stored: dict[str, str]) -> None:

@@ -176,9 +176,12 @@ def _read_h5ad(path: Path, layers: tuple[str, str] | None) -> AnnData:
     if layers is None and (trouble := probe_file(path)) is not None:
         # what a run reads has been checked; a file that comes from anywhere has not
         raise DataError(
-            "the file cannot be opened", where=path.name, expected="an AnnData file (.h5ad)",
-            found=trouble.rstrip("."), remedy=REMEDY,
-        )  # fmt: skip
+            "the file cannot be opened",
+            where=path.name,
+            expected="an AnnData file (.h5ad)",
+            found=trouble.rstrip("."),
+            remedy=REMEDY,
+        )
     return open_h5ad(path, lambda file: _assemble(file, layers))
 
 

@@ -18,9 +18,23 @@ STEM_END, TRUNK_END, TIME_END = 2.0, 5.0, 11.0
 """When the stem state ends, when the fates part, and when the process ends, in units of time."""
 
 PALETTE = (
-    "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#F0E442", "#000000",
-    "#332288", "#88CCEE", "#117733", "#999933", "#882255", "#44AA99", "#DDCC77", "#AA4499",
-)  # fmt: skip
+    "#0072B2",
+    "#56B4E9",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#F0E442",
+    "#000000",
+    "#332288",
+    "#88CCEE",
+    "#117733",
+    "#999933",
+    "#882255",
+    "#44AA99",
+    "#DDCC77",
+    "#AA4499",
+)
 """Colours that people with colour blindness can tell apart (Okabe and Ito; then Paul Tol)."""
 
 KINDS = ("repressed", "trunk", "fate", "graded")

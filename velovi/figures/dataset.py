@@ -57,11 +57,17 @@ def unspliced_figure(data: UnsplicedData, theme: FigureTheme) -> go.Figure:
         )
     )
     figure.add_vrect(
-        x0=100 * USUAL[0], x1=100 * USUAL[1], fillcolor=theme.accent, opacity=0.10,
-        line_width=0, layer="below", annotation_text="usual",
-        annotation_position="top left", annotation_yshift=18,
+        x0=100 * USUAL[0],
+        x1=100 * USUAL[1],
+        fillcolor=theme.accent,
+        opacity=0.10,
+        line_width=0,
+        layer="below",
+        annotation_text="usual",
+        annotation_position="top left",
+        annotation_yshift=18,
         annotation_font={"size": 11, "color": theme.muted},
-    )  # fmt: skip
+    )
     top = max(30.0, 112 * float(data.fractions.max()) if len(data.fractions) else 30.0)
     figure.update_layout(
         **base_layout(theme, height=90 + 26 * max(1, len(data.names)), showlegend=False),

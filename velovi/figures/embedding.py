@@ -84,9 +84,13 @@ class EmbeddingData:
         """One row for each cell drawn."""
         color = self.labels if self.labels is not None else self.values
         return pd.DataFrame(
-            {"cell": self.cells, "x": self.positions[:, 0], "y": self.positions[:, 1],
-             self.title: np.asarray(color)}
-        )  # fmt: skip
+            {
+                "cell": self.cells,
+                "x": self.positions[:, 0],
+                "y": self.positions[:, 1],
+                self.title: np.asarray(color),
+            }
+        )
 
 
 def embedding_data(

@@ -59,9 +59,13 @@ class GeneData:
     def to_frame(self) -> pd.DataFrame:
         """One row for each cell drawn."""
         frame = pd.DataFrame(
-            {"cell": self.cells, "label": np.asarray(self.labels), "spliced": self.spliced,
-             "unspliced": self.unspliced}
-        )  # fmt: skip
+            {
+                "cell": self.cells,
+                "label": np.asarray(self.labels),
+                "spliced": self.spliced,
+                "unspliced": self.unspliced,
+            }
+        )
         if self.time is not None:
             frame = frame.assign(gene_time=self.time)
         return frame if self.selected is None else frame.assign(selected=self.selected)

@@ -70,11 +70,16 @@ class GridData:
         """One row for each gene and cell drawn."""
         parts = [
             pd.DataFrame(
-                {"gene": panel.gene, "cell": self.cells, "label": np.asarray(self.labels),
-                 "spliced": panel.spliced, "unspliced": panel.unspliced}
+                {
+                    "gene": panel.gene,
+                    "cell": self.cells,
+                    "label": np.asarray(self.labels),
+                    "spliced": panel.spliced,
+                    "unspliced": panel.unspliced,
+                }
             )
             for panel in self.panels
-        ]  # fmt: skip
+        ]
         columns = ["gene", "cell", "label", "spliced", "unspliced"]
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 

@@ -116,11 +116,15 @@ def spread_figure(data: GroupSpread, theme: FigureTheme) -> go.Figure:
             go.Scatter(x=row[[0, 4]], line={"color": color, "width": 2}, **shared),
             go.Scatter(x=row[[1, 3]], line={"color": color, "width": 11}, **shared),
             go.Scatter(
-                x=[row[2]], y=[name], mode="markers", showlegend=False, name=name,
+                x=[row[2]],
+                y=[name],
+                mode="markers",
+                showlegend=False,
+                name=name,
                 marker={"color": theme.paper, "size": 7, "line": {"color": theme.ink, "width": 2}},
                 hovertemplate=f"{name}: median %{{x:.3g}}<extra></extra>",
             ),
-        ]  # fmt: skip
+        ]
     figure = go.Figure(traces)
     figure.update_layout(
         **base_layout(theme, height=_FRAME + _ROW_HEIGHT * max(1, len(data.groups))),

@@ -51,9 +51,12 @@ class PairDensity:
         rows, columns = np.nonzero(self.counts)
         middles = [(edges[:-1] + edges[1:]) / 2 for edges in (self.x_edges, self.y_edges)]
         return pd.DataFrame(
-            {self.x_title: middles[0][columns], self.y_title: middles[1][rows],
-             "cells": self.counts[rows, columns].astype(int)}
-        )  # fmt: skip
+            {
+                self.x_title: middles[0][columns],
+                self.y_title: middles[1][rows],
+                "cells": self.counts[rows, columns].astype(int),
+            }
+        )
 
 
 def pair_density(
@@ -134,16 +137,25 @@ def pair_figure(data: PairDensity, theme: FigureTheme, *, height: int = 320) -> 
     figure = go.Figure(
         [
             go.Heatmap(
-                x=middles[0], y=middles[1], z=filled, colorscale=theme.abundance, colorbar=bar,
-                customdata=data.counts, hovertemplate="%{customdata:,} cells<extra></extra>",
+                x=middles[0],
+                y=middles[1],
+                z=filled,
+                colorscale=theme.abundance,
+                colorbar=bar,
+                customdata=data.counts,
+                hovertemplate="%{customdata:,} cells<extra></extra>",
             ),
             go.Scatter(
-                x=data.x_middle, y=data.median, mode="lines", name="median",
-                line={"color": theme.third, "width": 2.5}, showlegend=False,
+                x=data.x_middle,
+                y=data.median,
+                mode="lines",
+                name="median",
+                line={"color": theme.third, "width": 2.5},
+                showlegend=False,
                 hovertemplate="median %{y:.3g}<extra></extra>",
             ),
         ]
-    )  # fmt: skip
+    )
     figure.update_layout(
         **base_layout(theme, height=height),
         xaxis=axis(theme, data.x_title),

@@ -39,9 +39,13 @@ class RatePair:
     def to_frame(self) -> pd.DataFrame:
         """One row for each gene."""
         return pd.DataFrame(
-            {"gene": self.genes, self.x_title: self.x, self.y_title: self.y,
-             "explained": self.quality}
-        )  # fmt: skip
+            {
+                "gene": self.genes,
+                self.x_title: self.x,
+                self.y_title: self.y,
+                "explained": self.quality,
+            }
+        )
 
 
 def rate_pair(var: pd.DataFrame, x: str, y: str) -> RatePair:
@@ -75,28 +79,44 @@ def rate_figure(
     marker: dict[str, object] = {"size": 7, "opacity": 0.85, "color": theme.accent}
     if coloured:
         marker |= {
-            "color": data.quality, "colorscale": theme.abundance, "cmin": 0, "cmax": 1,
+            "color": data.quality,
+            "colorscale": theme.abundance,
+            "cmin": 0,
+            "cmax": 1,
             "colorbar": colorbar(theme, "explained<br> "),
-        }  # fmt: skip
+        }
     marker["line"] = {"width": 0.6, "color": theme.muted}
     figure = go.Figure(
         go.Scatter(
-            x=data.x, y=data.y, mode="markers", text=data.genes, marker=marker, showlegend=False,
+            x=data.x,
+            y=data.y,
+            mode="markers",
+            text=data.genes,
+            marker=marker,
+            showlegend=False,
             hovertemplate="%{text}: %{x:.3g}, %{y:.3g}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     mine = np.flatnonzero(data.genes == gene)
     if mine.size:
         halo = ", ".join([f"0 0 3px {theme.paper}"] * 4)  # the name may stand on other points
         figure.add_trace(
             go.Scatter(
-                x=data.x[mine], y=data.y[mine], mode="markers+text", text=[gene],
-                textposition="top center", hoverinfo="skip", showlegend=False,
+                x=data.x[mine],
+                y=data.y[mine],
+                mode="markers+text",
+                text=[gene],
+                textposition="top center",
+                hoverinfo="skip",
+                showlegend=False,
                 textfont={"color": theme.ink, "size": 12, "shadow": halo},
-                marker={"size": 13, "color": "rgba(0,0,0,0)",
-                        "line": {"width": 2.4, "color": theme.third}},
+                marker={
+                    "size": 13,
+                    "color": "rgba(0,0,0,0)",
+                    "line": {"width": 2.4, "color": theme.third},
+                },
             )
-        )  # fmt: skip
+        )
     figure.update_layout(
         **base_layout(theme, height=height),
         xaxis=axis(theme, data.x_title, type="log", dtick="D2"),
@@ -204,13 +224,16 @@ def shares_figure(data: StateShares, theme: FigureTheme, *, legend: bool = True)
     figure = go.Figure(
         [
             go.Bar(
-                y=list(data.rows), x=data.shares[:, number], orientation="h",
-                name=STATE_TITLES[state], marker={"color": colors[state]},
+                y=list(data.rows),
+                x=data.shares[:, number],
+                orientation="h",
+                name=STATE_TITLES[state],
+                marker={"color": colors[state]},
                 hovertemplate="%{y}: %{x:.0%}<extra>" + STATE_TITLES[state] + "</extra>",
             )
             for number, state in enumerate(data.states)
         ]
-    )  # fmt: skip
+    )
     height = (110 if legend else 80) + 24 * max(1, len(data.rows))
     layout = base_layout(theme, height=height, barmode="stack", showlegend=legend)
     layout["legend"] = {**layout["legend"], **legend_above(theme), "traceorder": "normal"}

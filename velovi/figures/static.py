@@ -61,24 +61,29 @@ class PictureOptions:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise OptionError(
-                "there is no such kind of picture", where="kind", expected=", ".join(KINDS),
+                "there is no such kind of picture",
+                where="kind",
+                expected=", ".join(KINDS),
                 found=repr(self.kind),
-            )  # fmt: skip
+            )
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value)) or (
                 not low <= value <= high
             ):
                 raise OptionError(
-                    "the value is out of range", where=name, expected=f"{low:g} to {high:g}",
+                    "the value is out of range",
+                    where=name,
+                    expected=f"{low:g} to {high:g}",
                     found=repr(value),
-                )  # fmt: skip
+                )
         if self.font not in FONTS and not _installed(self.font):
             raise OptionError(
-                "there is no such font here", where="font",
+                "there is no such font here",
+                where="font",
                 expected=", ".join(FONTS) + " or a font family that is installed",
                 found=repr(self.font),
-            )  # fmt: skip
+            )
 
     @property
     def media_type(self) -> str:

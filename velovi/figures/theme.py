@@ -12,11 +12,33 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 # Neighbours in the list differ in lightness as well as in hue, so that they stay apart for eyes
 # that do not tell red from green.
 PALETTE = (
-    "#3f6fb5", "#e0872b", "#2a9d8f", "#c2517f", "#8f76cf", "#b9a32c", "#63b6e4", "#8a4b38",
-    "#d9534f", "#5d9a45", "#24566b", "#eba6c4", "#6a3d9a", "#f3c27a", "#17807a", "#a6cf78",
-    "#9c5a00", "#4cc6c4", "#5a5f96", "#dd8f70", "#1d6b40", "#b9b0e3", "#7d7a33", "#972b4b",
-    "#79d3ab", "#474a55",
-)  # fmt: skip
+    "#3f6fb5",
+    "#e0872b",
+    "#2a9d8f",
+    "#c2517f",
+    "#8f76cf",
+    "#b9a32c",
+    "#63b6e4",
+    "#8a4b38",
+    "#d9534f",
+    "#5d9a45",
+    "#24566b",
+    "#eba6c4",
+    "#6a3d9a",
+    "#f3c27a",
+    "#17807a",
+    "#a6cf78",
+    "#9c5a00",
+    "#4cc6c4",
+    "#5a5f96",
+    "#dd8f70",
+    "#1d6b40",
+    "#b9b0e3",
+    "#7d7a33",
+    "#972b4b",
+    "#79d3ab",
+    "#474a55",
+)
 
 Scale = tuple[tuple[float, str], ...]
 
@@ -43,9 +65,10 @@ class FigureTheme:
     abundance: Scale
     diverging: Scale
     time: Scale = field(
-        default=_scale("#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39",
-                       "#fde725")
-    )  # fmt: skip
+        default=_scale(
+            "#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"
+        )
+    )
 
 
 LIGHT = FigureTheme(

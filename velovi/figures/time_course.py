@@ -119,8 +119,9 @@ def _course(place: np.ndarray, values: np.ndarray, bins: int) -> np.ndarray:
     sums = np.bincount(place[known], weights=values[known], minlength=bins)
     reach = np.arange(-int(4 * _SMOOTHING), int(4 * _SMOOTHING) + 1)
     kernel = np.exp(-0.5 * (reach / _SMOOTHING) ** 2)
-    top, weight = (np.convolve(one, kernel, mode="full")[len(reach) // 2 :][:bins]
-                   for one in (sums, counts))  # fmt: skip
+    top, weight = (
+        np.convolve(one, kernel, mode="full")[len(reach) // 2 :][:bins] for one in (sums, counts)
+    )
     smooth = np.full(bins, np.nan)
     np.divide(top, weight, out=smooth, where=weight > 1e-9)
     if not np.isfinite(smooth).any():
@@ -139,11 +140,16 @@ def courses_figure(data: GeneCourses, theme: FigureTheme) -> go.Figure:
     height = 90 + max(13 * len(data.genes), 60)
     figure = go.Figure(
         go.Heatmap(
-            x=data.time, y=list(data.genes), z=data.values, colorscale=theme.time, zmin=0, zmax=1,
+            x=data.time,
+            y=list(data.genes),
+            z=data.values,
+            colorscale=theme.time,
+            zmin=0,
+            zmax=1,
             colorbar=colorbar(theme, "of the gene's range", len=min(1.0, 220 / height)),
             hovertemplate="%{y}, time %{x:.2f}: %{z:.2f}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.update_layout(
         **base_layout(theme, height=height),
         xaxis=axis(theme, "Latent time", showgrid=False),
@@ -193,16 +199,23 @@ def gene_time_figure(data: GeneTime, theme: FigureTheme, *, height: int = 300) -
         [
             go.Scatter(x=data.time, y=data.low, **band),
             go.Scatter(
-                x=data.time, y=data.high, fill="tonexty",
-                fillcolor=translucent(theme.accent, 0.22), **band,
+                x=data.time,
+                y=data.high,
+                fill="tonexty",
+                fillcolor=translucent(theme.accent, 0.22),
+                **band,
             ),
             go.Scatter(
-                x=data.time, y=data.median, mode="lines", name="median", showlegend=False,
+                x=data.time,
+                y=data.median,
+                mode="lines",
+                name="median",
+                showlegend=False,
                 line={"color": theme.accent, "width": 2.5},
                 hovertemplate="shared %{x:.2f}: gene's own %{y:.1f}<extra></extra>",
             ),
         ]
-    )  # fmt: skip
+    )
     figure.update_layout(
         **base_layout(theme, height=height),
         xaxis=axis(theme, "Shared latent time"),
@@ -231,9 +244,13 @@ class Agreement:
     def to_frame(self) -> pd.DataFrame:
         """One row for all cells, then one for each group."""
         return pd.DataFrame(
-            {"group": self.groups, "cells judged": self.cells, "to later times": self.share,
-             "cosine": self.cosine}
-        )  # fmt: skip
+            {
+                "group": self.groups,
+                "cells judged": self.cells,
+                "to later times": self.share,
+                "cosine": self.cosine,
+            }
+        )
 
 
 def time_agreement(
@@ -298,8 +315,9 @@ def _mean(square: np.ndarray, values: np.ndarray, counts: np.ndarray) -> np.ndar
 
 def _slope(values: np.ndarray, axis: int) -> np.ndarray:
     """Difference of neighbouring squares, per square; one-sided at a border, 0 without any."""
-    padded = np.pad(values, [(1, 1) if a == axis else (0, 0) for a in range(2)],
-                    constant_values=np.nan)  # fmt: skip
+    padded = np.pad(
+        values, [(1, 1) if a == axis else (0, 0) for a in range(2)], constant_values=np.nan
+    )
     size = values.shape[axis]
     before, after = (np.take(padded, range(i, i + size), axis=axis) for i in (0, 2))
     sides = np.stack([values - before, after - values])

@@ -73,18 +73,24 @@ def leaves_out(data: TrainingData) -> bool:
 def training_figure(data: TrainingData, theme: FigureTheme, *, height: int = 300) -> go.Figure:
     """Loss of training and held-out cells; lower is better."""
     figure = go.Figure()
-    curves = (("training cells", data.train, theme.muted, 1.4),
-              ("held-out cells", data.held_out, theme.accent, 2.4))  # fmt: skip
+    curves = (
+        ("training cells", data.train, theme.muted, 1.4),
+        ("held-out cells", data.held_out, theme.accent, 2.4),
+    )
     for name, values, color, width in curves:
         if np.isfinite(values).any():
             line = {"color": color, "width": width}
             known = np.isfinite(values)
             figure.add_trace(
                 go.Scatter(
-                    x=data.epochs[known], y=values[known], mode="lines", name=name, line=line,
+                    x=data.epochs[known],
+                    y=values[known],
+                    mode="lines",
+                    name=name,
+                    line=line,
                     hovertemplate="epoch %{x}: %{y:.1f}<extra>" + name + "</extra>",
                 )
-            )  # fmt: skip
+            )
     figure.update_layout(
         **base_layout(theme, height=height, showlegend=True),
         xaxis=axis(theme, "epoch", rangemode="tozero"),

@@ -396,8 +396,11 @@ def _add_states(start, stop, concentration, means, share):  # type: ignore[no-un
             load_states(work, 0, concentration[cell, first:last], n)
             for i in range(n):
                 c0, c1, c2, c3 = (
-                    work[i], work[CHUNK + i], work[2 * CHUNK + i], work[3 * CHUNK + i]
-                )  # fmt: skip
+                    work[i],
+                    work[CHUNK + i],
+                    work[2 * CHUNK + i],
+                    work[3 * CHUNK + i],
+                )
                 per_total = _ONE / ((c0 + c1) + (c2 + c3))
                 for k in range(4):
                     work[k * CHUNK + i] *= per_total

@@ -43,9 +43,12 @@ def export_h5ad(result_path: Path, out_path: Path, progress: Progress | None = N
     verify_result(Path(result_path))
     if out_path.is_dir():
         raise StoreError(
-            "the file cannot be written", where=str(out_path), expected="the name of a file",
-            found="a folder", remedy="Give the file a name, such as result.h5ad",
-        )  # fmt: skip
+            "the file cannot be written",
+            where=str(out_path),
+            expected="the name of a file",
+            found="a folder",
+            remedy="Give the file a name, such as result.h5ad",
+        )
     make_folder(out_path.parent)
     beside = out_path.with_name(f".{out_path.name}.{os.getpid()}.part")
     try:
@@ -149,8 +152,9 @@ def gene_table(store: ResultStore) -> pd.DataFrame:
     genes = store.all_genes
     found = store.var.drop(columns="shared_counts", errors="ignore")
     clash = {
-        name: storable_name(f"{name}_from_file", [*genes, *found]) for name in found
+        name: storable_name(f"{name}_from_file", [*genes, *found])
+        for name in found
         if name in genes.columns
-    }  # fmt: skip
+    }
     joined = genes.join(found.rename(columns=clash))
     return joined.rename_axis(storable_name("gene", joined.columns))

@@ -109,8 +109,12 @@ def request_time(result_path: Path, times_folder: Path, name: str, root: ArrayLi
             expected=f"at most {MOST_AT_ONCE} at once, because each holds the result in memory",
             remedy="Wait for one of them, or cancel it",
         )
-    request = {"name": checked_name(name, "a time"), "result": str(Path(result_path).resolve()),
-               "root": cells.tolist(), "created": time.time()}  # fmt: skip
+    request = {
+        "name": checked_name(name, "a time"),
+        "result": str(Path(result_path).resolve()),
+        "root": cells.tolist(),
+        "created": time.time(),
+    }
     folder = Path(times_folder).resolve() / new_id()
     _check_place(folder)
     beside = folder.with_name(f".{folder.name}")
@@ -335,9 +339,15 @@ def time_from_root(result_path: Path, root: NDArray[np.int64]) -> NDArray[np.flo
 
     from velovi import dynamics
 
-    parts = {key: _read(result_path, key) for key in (
-        "layers/fit_t", "uns/velocity_graph", "uns/velocity_graph_neg", "obsp/connectivities",
-    )}  # fmt: skip
+    parts = {
+        key: _read(result_path, key)
+        for key in (
+            "layers/fit_t",
+            "uns/velocity_graph",
+            "uns/velocity_graph_neg",
+            "obsp/connectivities",
+        )
+    }
     gene_time, *matrices = parts.values()
     positive, negative, connectivities = (sparse.csr_matrix(one) for one in matrices)
     transition = dynamics.transition_matrix(dynamics.VelocityGraph(positive, negative))

@@ -140,10 +140,12 @@ def _sets(view: ResultView, names: list[str]) -> None:
                     remember("cells", name)
                     st.rerun()
                 if st.button(
-                    "Delete", key=f"delete_set_{i}", icon=":material/delete:",
+                    "Delete",
+                    key=f"delete_set_{i}",
+                    icon=":material/delete:",
                     help="When nothing else is selected, its cells are, so that you can keep them "
                     "again.",
-                ):  # fmt: skip
+                ):
                     _delete(view, name)
                     st.rerun()
 

@@ -55,17 +55,20 @@ def bring_file(workspace: Workspace) -> None:
         if not (DEMO_FOLDER / "spec.json").exists():
             return
         st.page_link(
-            "pages/map.py", label="Open the demo", icon=":material/science:",
+            "pages/map.py",
+            label="Open the demo",
+            icon=":material/science:",
             query_params={"run": "demo"},
-        )  # fmt: skip
+        )
 
 
 def _upload(workspace: Workspace) -> None:
     turn = st.session_state.setdefault("upload_turn", 0)
     uploaded = st.file_uploader(
-        "Upload an .h5ad file", key=f"upload_{turn}",
+        "Upload an .h5ad file",
+        key=f"upload_{turn}",
         help="The file goes into the workspace at once, so that a refresh loses nothing.",
-    )  # fmt: skip
+    )
     if uploaded is None or uploaded.file_id in st.session_state.setdefault("taken", set()):
         if uploaded is None:
             st.session_state.pop(REFUSED, None)
@@ -116,10 +119,14 @@ def refuse_unreadable(workspace: Workspace, dataset: Dataset) -> None:
 
 def _from_server(workspace: Workspace) -> None:
     chosen = st.selectbox(
-        "Or a file on this server", server_files(), index=None, accept_new_options=True,
-        placeholder="Choose, or type a path", key="server_file",
+        "Or a file on this server",
+        server_files(),
+        index=None,
+        accept_new_options=True,
+        placeholder="Choose, or type a path",
+        key="server_file",
         help="Files in the folders that this server was told to offer (VELOVI_DATA).",
-    )  # fmt: skip
+    )
     if st.button("Take this file", disabled=not chosen, icon=":material/folder_open:"):
         with plain_errors(), st.spinner("Copying …"):
             path = server_file(str(chosen))
@@ -162,10 +169,13 @@ def pick_dataset(datasets: list[Dataset]) -> Dataset:
             st.session_state.pop(REFUSED, None)
 
     picked = st.selectbox(
-        "Your files", list(by_id), key="dataset_picker", on_change=chosen,
+        "Your files",
+        list(by_id),
+        key="dataset_picker",
+        on_change=chosen,
         format_func=file_label(datasets),
         help="Files that you have brought into this workspace.",
-    )  # fmt: skip
+    )
     return by_id.get(picked, datasets[0])
 
 
@@ -198,8 +208,9 @@ def show_ready(summary: DatasetSummary) -> None:
     if any(problem.level == "warning" for problem in summary.problems):
         st.warning(
             "This file is ready to train on, but read the warnings below first: they stay with "
-            "every result.", icon=":material/flag:",
-        )  # fmt: skip
+            "every result.",
+            icon=":material/flag:",
+        )
     else:
         st.success("This file is ready to train on.", icon=":material/check_circle:")
 
@@ -217,8 +228,10 @@ def _contents(summary: DatasetSummary) -> None:
                 f"Unspliced RNA by {plain(str(summary.label_column))}",
                 "Most droplet experiments lie between 10 and 25 %. A group far outside is worth a "
                 "second look: its counting, or its biology, is unusual.",
-                lambda theme: unspliced_figure(data, theme), data.to_frame, key="unspliced",
-            )  # fmt: skip
+                lambda theme: unspliced_figure(data, theme),
+                data.to_frame,
+                key="unspliced",
+            )
 
 
 def _numbers(summary: DatasetSummary) -> None:
@@ -266,8 +279,9 @@ def unreadable_files(workspace: Workspace) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(
                 f"**{plain(dataset.dataset_id)} is unreadable**: what the workspace knows of this "
-                "file is damaged.", width="stretch",
-            )  # fmt: skip
+                "file is damaged.",
+                width="stretch",
+            )
             if st.button("Delete", key=f"delete_{dataset.dataset_id}", icon=":material/delete:"):
                 with plain_errors():
                     workspace.delete_dataset(dataset.dataset_id)

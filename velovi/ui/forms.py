@@ -106,9 +106,11 @@ def grouped(group: str, *, advanced: bool) -> list[tuple[str, str, OptionInfo]]:
 def differences(values: Values, base: Values) -> list[tuple[str, str]]:
     """Stage and name of every option with another value than in ``base``."""
     return [
-        (stage, name) for stage in base for name in base[stage]
+        (stage, name)
+        for stage in base
+        for name in base[stage]
         if values[stage][name] != base[stage][name]
-    ]  # fmt: skip
+    ]
 
 
 @st.fragment
@@ -147,9 +149,12 @@ def options_panel(
         same = not missing and _layer(values, "spliced") == _layer(values, "unspliced")
         with st.container(horizontal=True, gap="medium"):
             pressed = st.button(
-                label, type="primary", icon=":material/play_arrow:", key=f"{key}_start",
+                label,
+                type="primary",
+                icon=":material/play_arrow:",
+                key=f"{key}_start",
                 disabled=bool(missing) or same,
-            )  # fmt: skip
+            )
             if missing:
                 st.info(f"Choose the layer of {' and of '.join(missing)} counts first.")
                 return
@@ -172,10 +177,14 @@ def _fields(prefix: str, defaults: Defaults, name: str) -> tuple[str, Values]:
     values: Values = {stage: {} for stage in RunOptions.stages()}
     first, *layers = st.columns(3, gap="medium")
     called = first.text_input(
-        "Name of the run", name, max_chars=LONGEST_NAME, key=f"{prefix}_name",
+        "Name of the run",
+        name,
+        max_chars=LONGEST_NAME,
+        key=f"{prefix}_name",
         help="How the run is listed; a number follows when another run is called the same. You can "
-        "rename it later.", persist_state="session",
-    )  # fmt: skip
+        "rename it later.",
+        persist_state="session",
+    )
     for slot, one in zip(layers, grouped("File", advanced=False), strict=True):
         with slot:
             _put(prefix, one, defaults, values)
@@ -209,11 +218,14 @@ def _put(prefix: str, one: tuple[str, str, OptionInfo], defaults: Defaults, valu
     if fast and name == "max_epochs":
         info = replace(info, label=f"{info.label} (Fast: {FAST_EPOCHS} at most)")
     values[stage][name] = option_widget(
-        f"{prefix}_{stage}_{name}", name, RunOptions.stages()[stage], info,
+        f"{prefix}_{stage}_{name}",
+        name,
+        RunOptions.stages()[stage],
+        info,
         defaults.values[stage][name],
         choices=defaults.layers if name.endswith("spliced_layer") else (),
         disabled=stage == "train" and name in REFERENCE_ONLY and fast,
-    )  # fmt: skip
+    )
 
 
 def _changes(key: str, turn: int, values: Values, defaults: Defaults) -> None:
@@ -229,10 +241,13 @@ def _changes(key: str, turn: int, values: Values, defaults: Defaults) -> None:
             width="content",
         )
         st.button(
-            f"Back to {defaults.origin}", type="tertiary", icon=":material/undo:",
-            key=f"{key}_reset", help="Sets all options as they were at first.",
+            f"Back to {defaults.origin}",
+            type="tertiary",
+            icon=":material/undo:",
+            key=f"{key}_reset",
+            help="Sets all options as they were at first.",
             on_click=lambda: st.session_state.update({f"{key}_turn": turn + 1}),
-        )  # fmt: skip
+        )
 
 
 def option_label(info: OptionInfo) -> str:
@@ -254,8 +269,11 @@ def option_widget(
     """The widget that fits one option's type, range and choices."""
     label, default = option_label(info), kind.default(name)
     common: dict[str, Any] = {
-        "key": key, "help": info.help, "disabled": disabled, "persist_state": "session",
-    }  # fmt: skip
+        "key": key,
+        "help": info.help,
+        "disabled": disabled,
+        "persist_state": "session",
+    }
     choices = choices or info.choices
     if choices:
         return _choice(label, name, choices, value, common)
@@ -274,9 +292,13 @@ def option_widget(
         return float(value if typed is None else typed)
     if isinstance(default, tuple):
         picked = st.multiselect(
-            label, list(value), list(value), accept_new_options=True,
-            placeholder="Type a name, press Enter", **common,
-        )  # fmt: skip
+            label,
+            list(value),
+            list(value),
+            accept_new_options=True,
+            placeholder="Type a name, press Enter",
+            **common,
+        )
         return tuple(picked)
     return st.text_input(label, value or "", **common)
 

@@ -28,52 +28,65 @@ _IN_MODEL, _LEFT_OUT = "In the model", "Left out"
 _GENE = Column("", "Gene", "The gene's name in your file.", 92)
 _COLUMNS = (
     Column(
-        "fit_explained", "Explained",
+        "fit_explained",
+        "Explained",
         "Share of the gene's variation over cells, spliced and unspliced, that the fitted "
         "dynamics explain: 1 is all of it, 0 no better than a flat line.",
-        74, "%.2f", bar=True,
+        74,
+        "%.2f",
+        bar=True,
     ),
     Column(
-        "fit_likelihood", "Likelihood",
+        "fit_likelihood",
+        "Likelihood",
         "Mean log-likelihood of the gene's abundances under the model. It is also high for genes "
         "that are nearly silent, so read it together with the explained share.",
-        80, "%.2f",
+        80,
+        "%.2f",
     ),
     Column(
-        "velocity_r2", "R²",
+        "velocity_r2",
+        "R²",
         "How closely unspliced follows spliced RNA on the steady-state line, before training.",
-        56, "%.2f",
+        56,
+        "%.2f",
     ),
     Column(
-        "permutation_score", "Permutation score",
+        "permutation_score",
+        "Permutation score",
         "How much worse the model fits when cells are shuffled; high means real dynamics.",
-        92, "%.2f",
+        92,
+        "%.2f",
     ),
     Column(
         "fit_alpha", "Transcription", "Transcription rate, per unit of scaled time.", 98, "%.3f"
     ),
     Column("fit_beta", "Splicing", "Splicing rate, per unit of scaled time.", 74, "%.3f"),
-    Column(
-        "fit_gamma", "Degradation", "Degradation rate, per unit of scaled time.", 92, "%.3f"
-    ),
+    Column("fit_gamma", "Degradation", "Degradation rate, per unit of scaled time.", 92, "%.3f"),
     Column(
         "half_life", "Half-life", "ln 2 / degradation rate, in units of scaled time.", 82, "%.2f"
     ),
     Column(
-        "fit_t_", "Switch time", "When transcription turns off, on the axis from 0 to 20.", 66,
+        "fit_t_",
+        "Switch time",
+        "When transcription turns off, on the axis from 0 to 20.",
+        66,
         "%.2f",
     ),
-)  # fmt: skip
+)
 COLUMNS = {one.name: one for one in _COLUMNS}
 _REASON, _SHARED = "Why it was left out", "Shared counts"
 _LEFT_OUT_COLUMNS = (
     Column(_REASON, _REASON, "The first of the filters that the gene did not pass.", 250),
     Column(
-        _SHARED, _SHARED, "Molecules in cells that hold spliced and unspliced RNA of the gene.", 80,
+        _SHARED,
+        _SHARED,
+        "Molecules in cells that hold spliced and unspliced RNA of the gene.",
+        80,
         "%.0f",
     ),
     Column("R²", "R²", COLUMNS["velocity_r2"].note, 56, "%.2f"),
-)  # fmt: skip
+)
 # what the table can be narrowed by
 QUALITIES = ("fit_explained", "fit_likelihood", "velocity_r2", "permutation_score")
 
@@ -217,9 +230,12 @@ def gene_select(
     """
     st.session_state[key] = shown_gene(view, tell=tell)
     return st.selectbox(
-        label, view.store.genes, key=key, help="Type a few letters to search.",
+        label,
+        view.store.genes,
+        key=key,
+        help="Type a few letters to search.",
         on_change=lambda: open_gene(st.session_state[key], *parts),
-    )  # fmt: skip
+    )
 
 
 def open_gene(gene: str, *parts: str) -> None:
@@ -251,11 +267,17 @@ def gene_list(view: ResultView, *, height: int) -> None:
     with plain_errors():
         say_pending()
         st.text_input(
-            "Find genes", key=_FIND, type="search", live="200ms", icon=":material/search:",
-            placeholder="Name, or part of it", on_change=_narrowing,
+            "Find genes",
+            key=_FIND,
+            type="search",
+            live="200ms",
+            icon=":material/search:",
+            placeholder="Name, or part of it",
+            on_change=_narrowing,
             help="Capitals, dashes and dots do not matter. When no gene holds what you typed, "
-            "the nearest names are shown.", **KEEP,
-        )  # fmt: skip
+            "the nearest names are shown.",
+            **KEEP,
+        )
         listed = listing(view)
         left, right = st.columns(2, gap="small")
         with left:
@@ -270,9 +292,14 @@ def gene_list(view: ResultView, *, height: int) -> None:
 def _tables_panel(view: ResultView, listed: Listing, height: int) -> None:
     st.session_state.setdefault(_KIND, _IN_MODEL)
     kind = st.segmented_control(
-        "Table of genes", [_IN_MODEL, _LEFT_OUT], required=True, key=_KIND, width="stretch",
-        label_visibility="collapsed", **KEEP,
-    )  # fmt: skip
+        "Table of genes",
+        [_IN_MODEL, _LEFT_OUT],
+        required=True,
+        key=_KIND,
+        width="stretch",
+        label_visibility="collapsed",
+        **KEEP,
+    )
     tables = {_IN_MODEL: listed.in_model, _LEFT_OUT: listed.left_out}
     totals = dict(zip(tables, map(len, gene_tables(view)), strict=True))
     if tables[str(kind)].empty:
@@ -304,10 +331,16 @@ def _table_of(view: ResultView, kind: str, frame: pd.DataFrame, height: int) -> 
     in_model = kind == _IN_MODEL
     columns = _COLUMNS if in_model else _LEFT_OUT_COLUMNS
     table(
-        frame, [_GENE, *(one for one in columns if one.name in frame)], key=_table_key(kind),
-        height=height, alt=f"Genes: {kind.lower()}", order=_order(kind), on_order=ordered,
-        current=shown_gene(view) if in_model else None, opens=in_model,
-    )  # fmt: skip
+        frame,
+        [_GENE, *(one for one in columns if one.name in frame)],
+        key=_table_key(kind),
+        height=height,
+        alt=f"Genes: {kind.lower()}",
+        order=_order(kind),
+        on_order=ordered,
+        current=shown_gene(view) if in_model else None,
+        opens=in_model,
+    )
 
 
 def opened_in_table(view: ResultView, shown: str) -> None:
@@ -349,7 +382,13 @@ def _filter_popover(table: pd.DataFrame) -> None:
             known = table[column].dropna()
             between = f"{form % known.min()} to {form % known.max()}" if len(known) else "no values"
             st.number_input(
-                f"{title}, at least", value=None, step=0.05, key=_filter_key(column),
-                placeholder=between, help=note, on_change=_narrowing, **KEEP,
-            )  # fmt: skip
+                f"{title}, at least",
+                value=None,
+                step=0.05,
+                key=_filter_key(column),
+                placeholder=between,
+                help=note,
+                on_change=_narrowing,
+                **KEEP,
+            )
         st.button("No filter", key="genes_no_filter", on_click=no_filter, disabled=not active)

@@ -125,9 +125,12 @@ def _portrait(view: ResultView, data: GeneData) -> None:
     )
     figure = phase_figure(data, current_theme(), height=_PORTRAIT_HEIGHT)
     chart(
-        figure, "phase_portrait", gene=data.gene, alt=f"Phase portrait of {data.gene}",
+        figure,
+        "phase_portrait",
+        gene=data.gene,
+        alt=f"Phase portrait of {data.gene}",
         on_outline=lambda outline: take_outline(view, data.gene, outline),
-    )  # fmt: skip
+    )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         said = f"{data.caption[:1].upper()}{data.caption[1:]}."
         if data.selected is None:
@@ -135,9 +138,14 @@ def _portrait(view: ResultView, data: GeneData) -> None:
         st.caption(said, width="content")
         if data.selected is not None:
             st.button(
-                "Clear", key="genes_clear_selection", type="tertiary", icon=":material/close:",
-                on_click=select, args=(view, None), help="Select no cells.",
-            )  # fmt: skip
+                "Clear",
+                key="genes_clear_selection",
+                type="tertiary",
+                icon=":material/close:",
+                on_click=select,
+                args=(view, None),
+                help="Select no cells.",
+            )
 
 
 def take_outline(view: ResultView, gene: str, outline: Outline) -> None:
@@ -205,16 +213,21 @@ def map_panel(view: ResultView, gene: str) -> None:
             continue
         colorings = [Coloring(gene=gene, layer=one) for one in shown]
         maps_head(
-            view, title,
+            view,
+            title,
             "\n\n".join(f"{GENE_LAYERS[layer][0]}: {GENE_LAYERS[layer][2]}" for layer in shown),
-            f"{gene} {title}", colorings, key=key,
-        )  # fmt: skip
+            f"{gene} {title}",
+            colorings,
+            key=key,
+        )
         cell_map(view, colorings, key=key, height=height)
 
 
 def _wants_states() -> bool:
     """Whether the reader wants the four maps of states, which take a browser a moment to draw."""
     return st.toggle(
-        "States on the map", key="genes_states_wanted", persist_state="session",
+        "States on the map",
+        key="genes_states_wanted",
+        persist_state="session",
         help="Four more maps: how likely each cell is in each state of the gene.",
-    )  # fmt: skip
+    )

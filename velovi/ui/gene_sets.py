@@ -41,11 +41,14 @@ def list_popover(listed: Sequence[str], changed: Callable[[], None]) -> None:
     names = wanted_names()
     with st.popover("My genes", key="genes_list", width="stretch"):
         st.text_area(
-            "Your genes", key=_TEXT, height=130, on_change=changed,
+            "Your genes",
+            key=_TEXT,
+            height=130,
+            on_change=changed,
             placeholder="Paste names, separated by commas, blanks or new lines",
             help="The table and the phase portraits side by side then show these genes only.",
             **KEEP,
-        )  # fmt: skip
+        )
         st.button("Use this list", key="genes_use_list", on_click=changed)
         with plain_errors():
             _saved_sets(changed)
@@ -61,9 +64,13 @@ def list_report(match: GeneMatch, changed: Callable[[], None]) -> None:
         for sentence in report_sentences(match):
             st.caption(sentence)
         st.button(
-            "Show all genes", key="genes_clear_list", type="tertiary", icon=":material/close:",
-            on_click=_set_list, args=([], changed),
-        )  # fmt: skip
+            "Show all genes",
+            key="genes_clear_list",
+            type="tertiary",
+            icon=":material/close:",
+            on_click=_set_list,
+            args=([], changed),
+        )
 
 
 def report_sentences(match: GeneMatch) -> list[str]:
@@ -115,15 +122,23 @@ def _saved_sets(changed: Callable[[], None]) -> None:
         st.session_state[_OPEN] = None
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     left.selectbox(
-        "Gene sets", saved, index=None, key=_OPEN, on_change=opened, disabled=not saved,
+        "Gene sets",
+        saved,
+        index=None,
+        key=_OPEN,
+        on_change=opened,
+        disabled=not saved,
         placeholder="Open a set" if saved else "None kept yet",
         help="Sets that were kept in this workspace; they serve every run.",
-    )  # fmt: skip
+    )
     right.button(
-        "Delete", key="genes_delete_set", on_click=deleted,
-        disabled=not st.session_state.get(_OPEN), width="stretch",
+        "Delete",
+        key="genes_delete_set",
+        on_click=deleted,
+        disabled=not st.session_state.get(_OPEN),
+        width="stretch",
         help="Remove the set that is open. The list above stays.",
-    )  # fmt: skip
+    )
 
 
 def _keep_set(genes: Sequence[str], is_list: bool) -> None:
@@ -140,14 +155,20 @@ def _keep_set(genes: Sequence[str], is_list: bool) -> None:
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     what = "your list" if is_list else "the genes that the table lists now"
     left.text_input(
-        "Keep as a set", key=_NAME, max_chars=60, placeholder="Name, for example: beta cells",
+        "Keep as a set",
+        key=_NAME,
+        max_chars=60,
+        placeholder="Name, for example: beta cells",
         help=f"Keeps {what} ({len(genes):,}) with the workspace. A set of the same name is "
         "replaced.",
-    )  # fmt: skip
+    )
     right.button(
-        "Keep", key="genes_keep_set", on_click=kept,
-        disabled=not genes, width="stretch",
-    )  # fmt: skip
+        "Keep",
+        key="genes_keep_set",
+        on_click=kept,
+        disabled=not genes,
+        width="stretch",
+    )
 
 
 def _files(genes: Sequence[str], changed: Callable[[], None]) -> None:
@@ -157,14 +178,23 @@ def _files(genes: Sequence[str], changed: Callable[[], None]) -> None:
             _with_word(lambda: _set_list(_file_names(file.getvalue()), changed))
 
     st.file_uploader(
-        "From a file", type=["csv", "tsv", "txt"], key=_FILE, on_change=uploaded,
-        max_upload_size=1, help="A table with one gene a row, in its first column.",
-    )  # fmt: skip
+        "From a file",
+        type=["csv", "tsv", "txt"],
+        key=_FILE,
+        on_change=uploaded,
+        max_upload_size=1,
+        help="A table with one gene a row, in its first column.",
+    )
     st.download_button(
-        f"Download {len(genes):,} genes (CSV)", lambda: names_table(genes).encode(), "genes.csv",
-        "text/csv", key="genes_download_list", on_click="ignore", icon=":material/download:",
+        f"Download {len(genes):,} genes (CSV)",
+        lambda: names_table(genes).encode(),
+        "genes.csv",
+        "text/csv",
+        key="genes_download_list",
+        on_click="ignore",
+        icon=":material/download:",
         disabled=not genes,
-    )  # fmt: skip
+    )
 
 
 def _file_names(content: bytes) -> list[str]:

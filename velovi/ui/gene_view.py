@@ -51,10 +51,14 @@ def gene_view(view: ResultView, place: DeltaGenerator) -> None:
             with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
                 st.session_state.setdefault(SHOWN, ONE)
                 st.segmented_control(
-                    "Show", [ONE, SEVERAL], required=True, key=SHOWN,
+                    "Show",
+                    [ONE, SEVERAL],
+                    required=True,
+                    key=SHOWN,
                     help="One gene in all its pictures, or the phase portraits of the genes that "
-                    "the table lists, side by side.", **KEEP,
-                )  # fmt: skip
+                    "the table lists, side by side.",
+                    **KEEP,
+                )
                 several = st.session_state[SHOWN] == SEVERAL
                 most = _how_many() if several else 0
                 gene = gene_select(view, key="genes_gene", tell=False, parts=(VIEW, LIST))
@@ -91,20 +95,27 @@ def missing_gene_note(view: ResultView) -> None:
             st.caption("Near names:", width="content")
             for gene in near:
                 st.button(
-                    plain(gene), key=f"near_{gene}", type="tertiary", on_click=open_gene,
+                    plain(gene),
+                    key=f"near_{gene}",
+                    type="tertiary",
+                    on_click=open_gene,
                     args=(gene, VIEW, LIST),
-                )  # fmt: skip
+                )
 
 
 def _how_many() -> int:
     st.session_state.setdefault("genes_grid_size", 12)
     return int(
         st.segmented_control(
-            "How many", [6, 12, MOST_PANELS], required=True, key="genes_grid_size",
+            "How many",
+            [6, 12, MOST_PANELS],
+            required=True,
+            key="genes_grid_size",
             help="The first genes of the table on the left: search, filter or paste a list there "
-            "to choose others.", **KEEP,
+            "to choose others.",
+            **KEEP,
         )
-    )  # fmt: skip
+    )
 
 
 def grid_panel(view: ResultView, most: int) -> None:
@@ -142,9 +153,15 @@ def _grid(data: GridData) -> None:
     columns = 3 if len(data.panels) <= 6 else 4
     figure = grid_figure(data, current_theme(), columns=columns)
     st.plotly_chart(
-        figure, theme=None, width="stretch", key=key, on_select=clicked, selection_mode="points",
-        config={"displayModeBar": False}, alt="Phase portraits of several genes",
-    )  # fmt: skip
+        figure,
+        theme=None,
+        width="stretch",
+        key=key,
+        on_select=clicked,
+        selection_mode="points",
+        config={"displayModeBar": False},
+        alt="Phase portraits of several genes",
+    )
     said = data.caption
     st.caption(
         f"Upwards: unspliced, to the right: spliced. {said[:1].upper()}{said[1:]} in each. Click a "

@@ -68,22 +68,29 @@ def _kind_control(
         remember(name, f"{chosen}:{first[chosen][0]}")
 
     st.segmented_control(
-        "Colour by" if name == "color" else "Second map: colour by", offered,
-        format_func=lambda one: kinds[one], required=True, key=key, on_change=changed,
+        "Colour by" if name == "color" else "Second map: colour by",
+        offered,
+        format_func=lambda one: kinds[one],
+        required=True,
+        key=key,
+        on_change=changed,
         width="stretch",
-    )  # fmt: skip
+    )
 
 
 def _choice(name: str, label: str, kind: str, options: list[str], what: str, form: Any) -> str:
     key = f"map_{name}_{kind}"
     st.session_state[key] = what
     return st.selectbox(
-        label, options, key=key, format_func=distinct({one: form(one) for one in options}),
+        label,
+        options,
+        key=key,
+        format_func=distinct({one: form(one) for one in options}),
         on_change=lambda: remember(name, f"{kind}:{st.session_state[key]}"),
         help="Groups of cells first, then the model's numbers of each cell, then the file's."
         if kind == "obs"
         else None,
-    )  # fmt: skip
+    )
 
 
 def annotation_columns(view: ResultView) -> list[str]:
@@ -101,10 +108,11 @@ def second_map(view: ResultView) -> Coloring | None:
     on = linked("maps", ("1", "2"), "1") == "2"
     st.session_state["map_second"] = on
     st.toggle(
-        "Two maps", key="map_second",
+        "Two maps",
+        key="map_second",
         on_change=lambda: remember("maps", "2" if st.session_state["map_second"] else None),
         help="Both move together and share the selection.",
-    )  # fmt: skip
+    )
     if not on:
         return None
     return color_controls(view, "color2", "obs:latent_time")
@@ -121,16 +129,27 @@ def look_controls(view: ResultView) -> MapLook:
         )
         opacity = st.slider("Point opacity", 0.1, 1.0, 0.8, 0.05, key="map_opacity", **KEEP)
         clip = st.slider(
-            "Colour range (percentiles)", 0.0, 100.0, (1.0, 99.0), 0.5, key="map_clip",
+            "Colour range (percentiles)",
+            0.0,
+            100.0,
+            (1.0, 99.0),
+            0.5,
+            key="map_clip",
             help="Values beyond these percentiles take the end colours, so that a few extreme "
-            "cells do not wash out the rest.", **KEEP,
-        )  # fmt: skip
+            "cells do not wash out the rest.",
+            **KEEP,
+        )
     only = _shown_cells(view)
     return MapLook(
-        embedding, size, opacity, names, clip, streams,
+        embedding,
+        size,
+        opacity,
+        names,
+        clip,
+        streams,
         only=None if only == ALL_CELLS else set_mask(view, only),
         only_name="" if only == ALL_CELLS else only,
-    )  # fmt: skip
+    )
 
 
 def _embedding(view: ResultView) -> str:
@@ -139,11 +158,13 @@ def _embedding(view: ResultView) -> str:
     if len(embeddings) > 1:
         st.session_state["map_embedding"] = chosen
         st.selectbox(
-            "Embedding", embeddings, key="map_embedding",
+            "Embedding",
+            embeddings,
+            key="map_embedding",
             format_func=distinct({one: embedding_name(one) for one in embeddings}),
             on_change=lambda: remember("embedding", st.session_state["map_embedding"]),
             help="The two-dimensional picture of the cells.",
-        )  # fmt: skip
+        )
     return chosen
 
 
@@ -151,24 +172,40 @@ def _overlay(view: ResultView, embedding: str) -> Streams:
     kinds = {"lines": "Lines", "arrows": "Arrows", "none": "Off"}
     st.session_state["map_velocity"] = linked("velocity", kinds, "lines", what="velocity overlay")
     kind = st.segmented_control(
-        "Velocity", list(kinds), format_func=lambda one: kinds[one], required=True,
-        key="map_velocity", width="stretch",
+        "Velocity",
+        list(kinds),
+        format_func=lambda one: kinds[one],
+        required=True,
+        key="map_velocity",
+        width="stretch",
         on_change=lambda: remember("velocity", st.session_state["map_velocity"]),
         help="Lines follow the average velocity of the cells below them; arrows show it at evenly "
         "spaced places, longer where cells change faster.",
-    )  # fmt: skip
+    )
     if kind == "none":
         return Streams()
     density = st.slider(
-        "Density", 0.3, 2.0, 1.0, 0.1, key="map_density",
-        help="More show finer turns; fewer are calmer.", **KEEP,
-    )  # fmt: skip
+        "Density",
+        0.3,
+        2.0,
+        1.0,
+        0.1,
+        key="map_density",
+        help="More show finer turns; fewer are calmer.",
+        **KEEP,
+    )
     if kind == "lines":
         return view.streams(embedding, density)
     length = st.slider(
-        "Arrow length", 0.4, 3.0, 1.0, 0.1, key="map_length",
-        help="1: the fastest tenth of the arrows is as long as arrows are apart.", **KEEP,
-    )  # fmt: skip
+        "Arrow length",
+        0.4,
+        3.0,
+        1.0,
+        0.1,
+        key="map_length",
+        help="1: the fastest tenth of the arrows is as long as arrows are apart.",
+        **KEEP,
+    )
     return view.arrows(embedding, density, length)
 
 
@@ -177,9 +214,12 @@ def _shown_cells(view: ResultView) -> str:
     if not sets:
         return ALL_CELLS
     return st.selectbox(
-        "Show", [ALL_CELLS, *sets], key="map_only",
-        help="Show only the cells of one of your sets.", **KEEP,
-    )  # fmt: skip
+        "Show",
+        [ALL_CELLS, *sets],
+        key="map_only",
+        help="Show only the cells of one of your sets.",
+        **KEEP,
+    )
 
 
 def picture_data(view: ResultView, coloring: Coloring, look: MapLook) -> EmbeddingData:
@@ -193,19 +233,30 @@ def picture_data(view: ResultView, coloring: Coloring, look: MapLook) -> Embeddi
     if shown.labels is None and values is None:
         values = np.full(store.n_cells, np.nan, dtype=np.float32)
     return embedding_data(
-        positions, store.obs.index, labels=shown.labels, colors=shown.colors, values=values,
-        title=f"{shown.gene}<br>{shown.name}" if shown.gene else shown.name, scale=shown.scale,
-        clip=look.clip, bounds=shown.bounds, strata=view.strata(), streams=look.streams,
+        positions,
+        store.obs.index,
+        labels=shown.labels,
+        colors=shown.colors,
+        values=values,
+        title=f"{shown.gene}<br>{shown.name}" if shown.gene else shown.name,
+        scale=shown.scale,
+        clip=look.clip,
+        bounds=shown.bounds,
+        strata=view.strata(),
+        streams=look.streams,
         limit=_PICTURE_CELLS,
-    )  # fmt: skip
+    )
 
 
 def picture(view: ResultView, coloring: Coloring, look: MapLook) -> go.Figure:
     """The map as a figure for print."""
     return embedding_figure(
-        picture_data(view, coloring, look), LIGHT, size=look.size, opacity=look.opacity,
+        picture_data(view, coloring, look),
+        LIGHT,
+        size=look.size,
+        opacity=look.opacity,
         names=look.names,
-    )  # fmt: skip
+    )
 
 
 def reading(look: MapLook) -> str:

@@ -34,9 +34,11 @@ def new_run(workspace: Workspace) -> None:
     if not trainable(summary):
         st.warning("This file cannot be trained on as it is.", icon=":material/warning:")
         st.page_link(
-            "pages/data.py", label="See what it needs", icon=":material/arrow_forward:",
+            "pages/data.py",
+            label="See what it needs",
+            icon=":material/arrow_forward:",
             query_params={"dataset": dataset.dataset_id},
-        )  # fmt: skip
+        )
         return
     st.caption(
         f"{summary.n_cells:,} cells × {summary.n_genes:,} genes. {_hardware()} The options below "
@@ -51,10 +53,12 @@ def new_run(workspace: Workspace) -> None:
         st.rerun()
 
     options_panel(
-        f"options_{dataset.dataset_id}", Defaults.from_summary(summary),
-        workspace.free_run_name(dataset.name), start,
+        f"options_{dataset.dataset_id}",
+        Defaults.from_summary(summary),
+        workspace.free_run_name(dataset.name),
+        start,
         lambda options: show_estimate(file_size(summary, options), options),
-    )  # fmt: skip
+    )
 
 
 def run_again(workspace: Workspace, run: RunFolder) -> None:
@@ -85,9 +89,13 @@ def run_again(workspace: Workspace, run: RunFolder) -> None:
         show_estimate(size if cells is None else size.part(len(cells)), options)
 
     options_panel(
-        f"again_{run.run_id}", Defaults.from_options(spec.options, summary),
-        workspace.free_run_name(spec.name), start, expect, label="Train with these options",
-    )  # fmt: skip
+        f"again_{run.run_id}",
+        Defaults.from_options(spec.options, summary),
+        workspace.free_run_name(spec.name),
+        start,
+        expect,
+        label="Train with these options",
+    )
 
 
 def _submit(run: RunFolder) -> None:
@@ -125,10 +133,14 @@ def _pick(datasets: list[Dataset]) -> Dataset:
             st.query_params["dataset"] = st.session_state["train_dataset"]
 
     picked = st.selectbox(
-        "File", list(by_id), key="train_dataset", on_change=chosen, persist_state="session",
+        "File",
+        list(by_id),
+        key="train_dataset",
+        on_change=chosen,
+        persist_state="session",
         format_func=file_label(datasets),
         help="A file from the Data page.",
-    )  # fmt: skip
+    )
     return by_id.get(picked, datasets[0])
 
 

@@ -46,11 +46,13 @@ def maps_head(
 ) -> None:
     """The same for maps side by side, each of which shows a number of the cells."""
     figure_head(
-        title, note, name,
+        title,
+        note,
+        name,
         lambda: maps_figure(collect_maps(view, name, colorings), LIGHT),
         lambda: collect_maps(view, name, colorings).to_frame(),
         key=f"{key}_maps",
-    )  # fmt: skip
+    )
 
 
 def collect_maps(view: ResultView, name: str, colorings: Sequence[Coloring]) -> QuantityMaps:
@@ -58,11 +60,16 @@ def collect_maps(view: ResultView, name: str, colorings: Sequence[Coloring]) -> 
     store = view.store
     maps = [
         embedding_data(
-            store.embedding(store.embeddings[0]), store.obs.index, title=shown.name,
-            values=shown.values, scale=shown.scale, bounds=shown.bounds, strata=view.strata(),
+            store.embedding(store.embeddings[0]),
+            store.obs.index,
+            title=shown.name,
+            values=shown.values,
+            scale=shown.scale,
+            bounds=shown.bounds,
+            strata=view.strata(),
         )
         for shown in (meaning(view, one) for one in colorings)
-    ]  # fmt: skip
+    ]
     return QuantityMaps(name, tuple(maps))
 
 
@@ -109,9 +116,11 @@ def chosen_cells(view: ResultView) -> np.ndarray | None:
         return None
     n = int(mask.sum())
     only = st.toggle(
-        f"Only the {n:,} selected cells", key="only_selected", **KEEP,
+        f"Only the {n:,} selected cells",
+        key="only_selected",
+        **KEEP,
         help="The figures below are worked out from the cells that you selected on a map.",
-    )  # fmt: skip
+    )
     return mask if only else None
 
 
@@ -153,9 +162,17 @@ def cells_key(cells: np.ndarray | None) -> int:
 
 @st.cache_data(show_spinner=False, max_entries=40)
 def _spread(
-    path: str, changed: float, title: str, what: str, label: str, only: int, _values: np.ndarray,
-    _labels: pd.Series | None, _colors: dict[str, str] | None, _only: np.ndarray | None,
-) -> GroupSpread:  # fmt: skip
+    path: str,
+    changed: float,
+    title: str,
+    what: str,
+    label: str,
+    only: int,
+    _values: np.ndarray,
+    _labels: pd.Series | None,
+    _colors: dict[str, str] | None,
+    _only: np.ndarray | None,
+) -> GroupSpread:
     return group_spread(title, _values, _labels, colors=_colors, only=_only)
 
 
@@ -177,6 +194,14 @@ def spread_by_group(
         Tells these values from others of the result.
     """
     return _spread(
-        view.path, view.changed, title, what, "" if labels is None else str(labels.name),
-        cells_key(only), values, labels, group_colors(view, labels), only,
-    )  # fmt: skip
+        view.path,
+        view.changed,
+        title,
+        what,
+        "" if labels is None else str(labels.name),
+        cells_key(only),
+        values,
+        labels,
+        group_colors(view, labels),
+        only,
+    )

@@ -116,11 +116,16 @@ def runs_table(workspace: Workspace, choices: list[Choice], opened: str) -> None
             "selection": {"rows": [ids.index(opened)], "columns": [], "cells": []}
         }
     st.dataframe(
-        frame.reset_index(drop=True), key=key, hide_index=True, column_config=_config(),
-        height=_HEIGHT if len(ids) > _ROWS_SHOWN else "content", placeholder=_NONE,
-        on_select=chosen, selection_mode=["single-row-required", "single-cell"],
+        frame.reset_index(drop=True),
+        key=key,
+        hide_index=True,
+        column_config=_config(),
+        height=_HEIGHT if len(ids) > _ROWS_SHOWN else "content",
+        placeholder=_NONE,
+        on_select=chosen,
+        selection_mode=["single-row-required", "single-cell"],
         alt="All runs of this workspace",
-    )  # fmt: skip
+    )
     active = tuple((one.run, one.state) for one in choices if one.state.active)
     if active:
         watch_states(active)
@@ -131,8 +136,11 @@ def _config() -> dict[str, Any]:
     return {
         "name": column.TextColumn("Run", width=235, help="Click a row to open a run."),
         "state": column.MultiselectColumn(
-            "State", options=[one[0] for one in STATES.values()], format_func=str.capitalize,
-            color=[one[1] for one in STATES.values()], width=105,
+            "State",
+            options=[one[0] for one in STATES.values()],
+            format_func=str.capitalize,
+            color=[one[1] for one in STATES.values()],
+            width=105,
             help="Where the run stands. Lost: its worker ended without a word.",
         ),
         "created": column.DatetimeColumn(
@@ -146,7 +154,7 @@ def _config() -> dict[str, Any]:
         ),
         "device": column.TextColumn("Trained on", help="Hardware that trained the model."),
         "size": column.NumberColumn("Size", format="bytes", help="Room it takes on disk."),
-    }  # fmt: skip
+    }
 
 
 def note_if_gone(choices: list[Choice]) -> None:
@@ -185,7 +193,9 @@ def show_run(workspace: Workspace, choice: Choice) -> None:
     with st.expander("Options", icon=":material/tune:"):
         st.markdown(changed_sentence(spec.options))
         st.dataframe(
-            pd.DataFrame(options_table(spec.options)), hide_index=True, alt="Options of this run",
+            pd.DataFrame(options_table(spec.options)),
+            hide_index=True,
+            alt="Options of this run",
             column_config={
                 "Differs": st.column_config.TextColumn(
                     width=65, help="● marks values other than the default; they come first."
@@ -193,7 +203,7 @@ def show_run(workspace: Workspace, choice: Choice) -> None:
                 "What it does": st.column_config.TextColumn(width="large"),
                 **{one: st.column_config.TextColumn(width=115) for one in ("Value", "Default")},
             },
-        )  # fmt: skip
+        )
     if not choice.is_demo:
         again = st.expander("Run again with other options", icon=":material/replay:")
         with again, plain_errors():
@@ -217,10 +227,11 @@ def _heading(workspace: Workspace, choice: Choice) -> None:
             explore_button(choice, "Show on the map")
         elif not choice.is_demo:
             st.page_link(
-                "pages/train.py", icon=":material/model_training:",
+                "pages/train.py",
+                icon=":material/model_training:",
                 label="Watch it" if choice.state.active else "Open on Train",
                 query_params={"run": choice.run_id},
-            )  # fmt: skip
+            )
         if choice.state == RunState.DONE:
             _verify(choice)
         if not choice.is_demo:
@@ -232,10 +243,12 @@ def _verify(choice: Choice) -> None:
     """A button that compares a result on disk with what was written."""
     path = choice.run.result_path
     if not st.button(
-        "Verify", icon=":material/fact_check:", key=f"verify_{choice.run_id}",
+        "Verify",
+        icon=":material/fact_check:",
+        key=f"verify_{choice.run_id}",
         help="Reads the whole result and compares it with the checksums that were kept when it "
         "was written.",
-    ):  # fmt: skip
+    ):
         return
     if not has_manifest(path):
         st.info("This result was written before checksums were kept.", icon=":material/info:")
@@ -259,8 +272,9 @@ def unreadable_runs(workspace: Workspace) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(
                 f"**{plain(run.run_id)} is unreadable**: its specification is damaged. "
-                f"It takes {size_text(run.size())}.", width="stretch",
-            )  # fmt: skip
+                f"It takes {size_text(run.size())}.",
+                width="stretch",
+            )
             if st.button("Delete", key=f"delete_{run.run_id}", icon=":material/delete:"):
                 with plain_errors():
                     workspace.delete_run(run.run_id)
@@ -273,9 +287,12 @@ def _rename(workspace: Workspace, choice: Choice) -> None:
     key = f"rename_{choice.run_id}_{turn}"
     with st.popover("Rename", icon=":material/edit:", key=f"{key}_box"), st.form(key, border=False):
         name = st.text_input(
-            "Name", choice.name, max_chars=LONGEST_NAME, key=f"{key}_name",
+            "Name",
+            choice.name,
+            max_chars=LONGEST_NAME,
+            key=f"{key}_name",
             help="How the run is called in lists. The name inside a finished result stays.",
-        )  # fmt: skip
+        )
         if st.form_submit_button("Rename", type="primary", key=f"{key}_do"):
             try:
                 workspace.rename_run(choice.run_id, name or "")
@@ -288,10 +305,12 @@ def _rename(workspace: Workspace, choice: Choice) -> None:
 
 def _delete(workspace: Workspace, choice: Choice) -> None:
     with st.popover(
-        "Delete", icon=":material/delete:", disabled=choice.state.active,
+        "Delete",
+        icon=":material/delete:",
+        disabled=choice.state.active,
         key=f"delete_{choice.run_id}_box",
         help="Cancel the run first, on the Train page." if choice.state.active else None,
-    ):  # fmt: skip
+    ):
         st.write(
             f"Delete **{plain(choice.name)}** and its result "
             f"({size_text(run_facts(choice.run).size)})? The file that it was trained on stays. "
@@ -368,5 +387,7 @@ def _versions(spec: RunSpec) -> None:
     st.caption("Software that made this run; the same versions and seeds give the same result.")
     st.dataframe(
         pd.DataFrame(list(spec.versions.items()), columns=["Package", "Version"]),
-        hide_index=True, width="content", alt="Versions of the software",
-    )  # fmt: skip
+        hide_index=True,
+        width="content",
+        alt="Versions of the software",
+    )

@@ -65,9 +65,12 @@ def gene_states(view: ResultView) -> None:
         if len(data.rows):
             chosen = " among the selected cells" if only is not None else ""
             _shares(
-                f"States of {plain(gene)} by group", _HELP, data, key="states_by_group",
+                f"States of {plain(gene)} by group",
+                _HELP,
+                data,
+                key="states_by_group",
                 note=f"Mean probability in each group{chosen}.",
-            )  # fmt: skip
+            )
         else:
             st.info(f"No cell has state probabilities of {plain(gene)}.")
     with right:
@@ -79,9 +82,14 @@ def gene_states(view: ResultView) -> None:
 
 @st.cache_data(show_spinner="Reading states …", max_entries=20)
 def _by_gene(
-    path: str, changed: float, genes: tuple[str, ...], states: tuple[str, ...], marker: int,
-    _view: ResultView, _cells: np.ndarray | None,
-) -> StateShares:  # fmt: skip
+    path: str,
+    changed: float,
+    genes: tuple[str, ...],
+    states: tuple[str, ...],
+    marker: int,
+    _view: ResultView,
+    _cells: np.ndarray | None,
+) -> StateShares:
     def mean(state: str, gene: str) -> float:
         values = _view.gene(f"p_{state}", gene)
         values = values if _cells is None else values[_cells]
@@ -99,9 +107,14 @@ def genes_by_state(view: ResultView) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         cells, said = _some_cells(view)
         most = st.segmented_control(
-            "Genes", _MOST_GENES, default=_MOST_GENES[0], required=True, key="states_most",
-            help="So many of the genes that the fit explains best.", **KEEP,
-        )  # fmt: skip
+            "Genes",
+            _MOST_GENES,
+            default=_MOST_GENES[0],
+            required=True,
+            key="states_most",
+            help="So many of the genes that the fit explains best.",
+            **KEEP,
+        )
     genes = tuple(best_genes(view, int(most)))
     data = _by_gene(view.path, view.changed, genes, tuple(states), cells_key(cells), view, cells)
     if not len(data.rows):
@@ -110,16 +123,16 @@ def genes_by_state(view: ResultView) -> None:
     _shares(
         f"What genes do in {said}",
         "Genes that are most likely in the same state stand together, the surest first. " + _HELP,
-        data, key="genes_by_state", note=f"Mean probabilities over {data.counts[0]:,} cells.",
-    )  # fmt: skip
+        data,
+        key="genes_by_state",
+        note=f"Mean probabilities over {data.counts[0]:,} cells.",
+    )
 
 
 def _shares(title: str, help_text: str, data: StateShares, *, key: str, note: str) -> None:
     """Stacked bars under a key that a narrow page can break into lines."""
     theme = current_theme()
-    figure_head(
-        title, help_text, key, lambda: shares_figure(data, LIGHT), data.to_frame, key=key
-    )  # fmt: skip
+    figure_head(title, help_text, key, lambda: shares_figure(data, LIGHT), data.to_frame, key=key)
     state_key(data.states)
     draw(shares_figure(data, theme, legend=False), key, alt=title)
     st.caption(note)
@@ -130,9 +143,11 @@ def _some_cells(view: ResultView) -> tuple[np.ndarray | None, str]:
     groups = [] if labels is None else [str(one) for one in labels.cat.categories]
     special = (["The selected cells"] if mask is not None else []) + ["All cells"]
     choice = st.selectbox(
-        "Cells", special + groups, key=f"states_cells_{mask is not None}",
+        "Cells",
+        special + groups,
+        key=f"states_cells_{mask is not None}",
         help="A group of cells, or those that you selected on a map.",
-    )  # fmt: skip
+    )
     if choice == "The selected cells" and mask is not None:
         return mask, f"the {int(mask.sum()):,} selected cells"
     if labels is not None and choice in groups:
@@ -170,8 +185,13 @@ def _rates(view: ResultView, x: str, y: str, gene: str) -> None:
             choose_gene(str(data.genes[points[0]["point_index"]]))
 
     st.plotly_chart(
-        rate_figure(data, current_theme(), gene=gene), theme=None, width="stretch", key=key,
-        on_select=clicked, selection_mode="points", config={"displayModeBar": False},
+        rate_figure(data, current_theme(), gene=gene),
+        theme=None,
+        width="stretch",
+        key=key,
+        on_select=clicked,
+        selection_mode="points",
+        config={"displayModeBar": False},
         alt=f"{RATES[x]} against {RATES[y]}",
-    )  # fmt: skip
+    )
     take_away(key, lambda: rate_figure(data, LIGHT, gene=gene), data.to_frame, key=key)

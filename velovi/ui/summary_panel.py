@@ -65,22 +65,35 @@ def downloads(view: ResultView) -> None:
     name = "".join(c if c.isalnum() or c in "-_" else "_" for c in view.name)[:60] or "result"
     with st.container(horizontal=True):
         st.download_button(
-            "Cells (CSV)", lambda: _csv(view, "cell_table"), f"{name}_cells.csv",
-            "text/csv", on_click="ignore", icon=":material/table:", key="download_cells",
+            "Cells (CSV)",
+            lambda: _csv(view, "cell_table"),
+            f"{name}_cells.csv",
+            "text/csv",
+            on_click="ignore",
+            icon=":material/table:",
+            key="download_cells",
             help="One row a cell: your annotations and the model's numbers." + _SAFE_CSV,
-        )  # fmt: skip
+        )
         st.download_button(
-            "Genes (CSV)", lambda: _csv(view, "gene_table"),
-            f"{name}_genes.csv", "text/csv", on_click="ignore", icon=":material/table:",
+            "Genes (CSV)",
+            lambda: _csv(view, "gene_table"),
+            f"{name}_genes.csv",
+            "text/csv",
+            on_click="ignore",
+            icon=":material/table:",
             key="download_genes",
             help="One row a gene: rates, switch time, quality, or why it was left out." + _SAFE_CSV,
-        )  # fmt: skip
+        )
         st.download_button(
-            "Whole result (h5ad)", lambda: result_bytes(view), f"{name}_velovi.h5ad",
-            "application/octet-stream", on_click="ignore", icon=":material/download:",
+            "Whole result (h5ad)",
+            lambda: result_bytes(view),
+            f"{name}_velovi.h5ad",
+            "application/octet-stream",
+            on_click="ignore",
+            icon=":material/download:",
             key="download_result",
             help="Opens in Scanpy, scVelo and CellRank. Large results take a moment to prepare.",
-        )  # fmt: skip
+        )
 
 
 def _csv(view: ResultView, table: str) -> bytes:

@@ -57,17 +57,24 @@ def _button(
             st.download_button(
                 f"Picture ({options.kind.upper()})",
                 lambda: _made(lambda: picture(figure(), options), trouble, key),
-                f"{file}.{options.kind}", options.media_type, on_click="ignore",
-                icon=":material/image:", key=f"{key}_take_away_picture", type="primary",
-            )  # fmt: skip
+                f"{file}.{options.kind}",
+                options.media_type,
+                on_click="ignore",
+                icon=":material/image:",
+                key=f"{key}_take_away_picture",
+                type="primary",
+            )
             st.download_button(
                 "Data (CSV)",
                 lambda: _made(lambda: csv_bytes(frame(), index=False), trouble, key),
-                f"{file}.csv", "text/csv", on_click="ignore", icon=":material/table:",
+                f"{file}.csv",
+                "text/csv",
+                on_click="ignore",
+                icon=":material/table:",
                 key=f"{key}_take_away_data",
                 help="The numbers that the figure shows. Names that a spreadsheet would take for a "
                 "formula have an apostrophe in front.",
-            )  # fmt: skip
+            )
         if key in trouble:
             raise trouble.pop(key)
 
@@ -84,10 +91,16 @@ def _made(make: Callable[[], bytes], trouble: dict[str, Exception], key: str) ->
 def _options(key: str) -> PictureOptions:
     """Widgets for kind, size and letters; their values are the same at every figure."""
     kind = _widget(
-        st.segmented_control, key, "kind", label="Format", options=KINDS, required=True,
-        format_func=str.upper, width="stretch",
+        st.segmented_control,
+        key,
+        "kind",
+        label="Format",
+        options=KINDS,
+        required=True,
+        format_func=str.upper,
+        width="stretch",
         help="SVG and PDF stay sharp at any size and can be edited; in an SVG, text stays text.",
-    )  # fmt: skip
+    )
     sizes = {}
     left, right = st.columns(2)
     for slot, field, label, (low, high), step in (
@@ -96,11 +109,23 @@ def _options(key: str) -> PictureOptions:
         (left, "font_size_pt", "Font size (pt)", FONT_SIZE_PT, 0.5),
     ):
         sizes[field] = _widget(
-            slot.number_input, key, field, label=label, min_value=low, max_value=high, step=step,
+            slot.number_input,
+            key,
+            field,
+            label=label,
+            min_value=low,
+            max_value=high,
+            step=step,
             format="%g",
-        )  # fmt: skip
-    font = _widget(right.selectbox, key, "font", label="Font", options=list(_FONTS),
-                   format_func=lambda one: _FONTS[one])  # fmt: skip
+        )
+    font = _widget(
+        right.selectbox,
+        key,
+        "font",
+        label="Font",
+        options=list(_FONTS),
+        format_func=lambda one: _FONTS[one],
+    )
     return PictureOptions(kind=kind, font=font, **sizes)
 
 

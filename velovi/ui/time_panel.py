@@ -67,11 +67,13 @@ def time_choice(view: ResultView) -> tuple[str, np.ndarray] | None:
         return None
     st.session_state["time_choice"] = linked("time", options, options[0], what="latent time")
     chosen = st.selectbox(
-        "Time", options, key="time_choice",
+        "Time",
+        options,
+        key="time_choice",
         format_func=distinct({OWN: "From the data"} | {one: done[one].name for one in done}),
         on_change=lambda: remember("time", st.session_state["time_choice"]),
         help="Where time begins is found from the velocities, or chosen by you.",
-    )  # fmt: skip
+    )
     if chosen == OWN:
         assert own is not None
         return chosen, own
@@ -103,9 +105,11 @@ def root_controls(view: ResultView) -> None:
         root, name = _root(view)
         title = st.text_input("Name", value=name, max_chars=60, key=f"root_name_{name}")
         pressed = st.button(
-            "Work out time from here", type="primary", key="request_time",
+            "Work out time from here",
+            type="primary",
+            key="request_time",
             disabled=root is None or not title.strip(),
-        )  # fmt: skip
+        )
         if pressed and root is not None:
             st.session_state[_ASKED] = request_time(
                 Path(view.path), times_folder(view), title, np.flatnonzero(root)
@@ -188,15 +192,22 @@ def time_by_group(
         "Where the groups stand",
         "For each group the median (point), the middle half (bar) and 90 % (line) of its cells' "
         "latent time; the earliest group is lowest.",
-        lambda theme: spread_figure(data, theme), data.to_frame, key="time_by_group",
-    )  # fmt: skip
+        lambda theme: spread_figure(data, theme),
+        data.to_frame,
+        key="time_by_group",
+    )
 
 
 @st.cache_data(show_spinner=False, max_entries=20)
 def _agreement(
-    path: str, changed: float, time_id: str, embedding: str, label: str, _view: ResultView,
+    path: str,
+    changed: float,
+    time_id: str,
+    embedding: str,
+    label: str,
+    _view: ResultView,
     _time: np.ndarray,
-) -> Agreement:  # fmt: skip
+) -> Agreement:
     store = _view.store
     labels = None if not label else store.labels(label)
     return time_agreement(
@@ -225,25 +236,36 @@ def agreement_panel(view: ResultView, time_id: str, time: np.ndarray) -> None:
     if len(data.groups) > 1:
         frame = data.to_frame().iloc[1:].round({"to later times": 2})
         st.dataframe(
-            frame, hide_index=True, height=min(38 * (len(frame) + 1), 330), key="agreement",
+            frame,
+            hide_index=True,
+            height=min(38 * (len(frame) + 1), 330),
+            key="agreement",
             column_config={
                 "to later times": st.column_config.ProgressColumn(
                     "To later times", min_value=0, max_value=1, format="percent"
                 ),
                 "cosine": st.column_config.NumberColumn(
-                    "Cosine", format="%.2f",
+                    "Cosine",
+                    format="%.2f",
                     help="Mean cosine between velocity and rise of time: 1 same, -1 opposite.",
                 ),
             },
             alt="Agreement of time with velocity by group",
-        )  # fmt: skip
+        )
 
 
 @st.cache_data(show_spinner="Reading genes …", max_entries=20)
 def _courses(
-    path: str, changed: float, time_id: str, layer: str, genes: tuple[str, ...], cells: int,
-    _view: ResultView, _time: np.ndarray, _only: np.ndarray | None,
-) -> GeneCourses:  # fmt: skip
+    path: str,
+    changed: float,
+    time_id: str,
+    layer: str,
+    genes: tuple[str, ...],
+    cells: int,
+    _view: ResultView,
+    _time: np.ndarray,
+    _only: np.ndarray | None,
+) -> GeneCourses:
     columns = {gene: _view.gene(layer, gene) for gene in genes}
     return gene_courses(GENE_LAYERS[layer][0], _time, columns, only=_only)
 
@@ -258,13 +280,23 @@ def courses_panel(
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         layer = st.segmented_control(
-            "Quantity", layers, default=layers[0], required=True, key="courses_layer",
-            format_func=lambda name: GENE_LAYERS[name][0], **KEEP,
-        )  # fmt: skip
+            "Quantity",
+            layers,
+            default=layers[0],
+            required=True,
+            key="courses_layer",
+            format_func=lambda name: GENE_LAYERS[name][0],
+            **KEEP,
+        )
         most = st.segmented_control(
-            "Genes", _COUNTS, default=_COUNTS[1], required=True, key="courses_most",
-            help="So many of the genes that the fit explains best.", **KEEP,
-        )  # fmt: skip
+            "Genes",
+            _COUNTS,
+            default=_COUNTS[1],
+            required=True,
+            key="courses_most",
+            help="So many of the genes that the fit explains best.",
+            **KEEP,
+        )
     genes = tuple(best_genes(view, int(most)))
     data = _courses(
         view.path, view.changed, time_id, str(layer), genes, cells_key(only), view, time, only
@@ -273,8 +305,10 @@ def courses_panel(
         "Genes along time, ordered by their peak",
         "Each row is a gene: its mean in bins of latent time, from its lowest (0) to its highest "
         "(1). Read it from the upper left, genes of the start, to the lower right.",
-        lambda theme: courses_figure(data, theme), data.to_frame, key="genes_along_time",
-    )  # fmt: skip
+        lambda theme: courses_figure(data, theme),
+        data.to_frame,
+        key="genes_along_time",
+    )
 
 
 @st.cache_data(show_spinner=False, max_entries=40)
@@ -296,7 +330,9 @@ def gene_time_panel(view: ResultView, time_id: str, time: np.ndarray) -> None:
         "Each gene has a latent time of its own, from 0 to 20. Line: its median where the shared "
         "time is known; shade: 80 % of the cells. A gene that rests has no time of its own, so "
         "not every gene follows.",
-        lambda theme: gene_time_figure(data, theme), data.to_frame, key="gene_time",
+        lambda theme: gene_time_figure(data, theme),
+        data.to_frame,
+        key="gene_time",
         note="Rank correlation with the shared time: "
         + (f"{rank:.2f} (1: the same order, 0: none)." if np.isfinite(rank) else "not defined."),
-    )  # fmt: skip
+    )

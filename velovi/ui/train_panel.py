@@ -99,12 +99,14 @@ def _buttons(run: RunFolder, state: RunState, progress: Progress) -> None:
     busy = state in (RunState.CANCELLING, RunState.STOPPING)
     with st.container(horizontal=True):
         stop = st.button(
-            "Stop and keep", icon=":material/flag:", key="stop_run",
+            "Stop and keep",
+            icon=":material/flag:",
+            key="stop_run",
             disabled=busy or trained or state == RunState.QUEUED,
             help="Training has ended; the model is asked for its answer."
             if trained
             else "End training now and use the model as it is.",
-        )  # fmt: skip
+        )
         cancel = _cancel_button(run, state)
     if stop:
         get_launcher().stop(run)
@@ -119,13 +121,19 @@ def _cancel_button(run: RunFolder, state: RunState) -> bool:
     off = state == RunState.CANCELLING
     if state == RunState.QUEUED:
         return st.button(
-            "Cancel", icon=":material/cancel:", key="cancel_run", disabled=off,
+            "Cancel",
+            icon=":material/cancel:",
+            key="cancel_run",
+            disabled=off,
             help="Take the run out of the queue.",
-        )  # fmt: skip
+        )
     with st.popover(
-        "Cancel", icon=":material/cancel:", key=f"cancel_{run.run_id}_box", disabled=off,
+        "Cancel",
+        icon=":material/cancel:",
+        key=f"cancel_{run.run_id}_box",
+        disabled=off,
         help="End the run and throw its work away.",
-    ):  # fmt: skip
+    ):
         st.write(
             "End this run and throw its work away? *Stop and keep* ends training and keeps it."
         )
@@ -155,8 +163,12 @@ def loss_curve(run: RunFolder) -> None:
         )
         if not run.state().active:
             take_away("loss", lambda: training_figure(data, LIGHT), data.to_frame, key="loss_curve")
-    draw(training_figure(data, current_theme(), height=260), "loss_curve", alt="Loss by epoch",
-         toolbar=False)  # fmt: skip
+    draw(
+        training_figure(data, current_theme(), height=260),
+        "loss_curve",
+        alt="Loss by epoch",
+        toolbar=False,
+    )
     if data.best is not None:
         st.caption(
             f"{len(data.epochs):,} epochs; best held-out loss {data.best[1]:,.1f} at epoch "
@@ -175,14 +187,20 @@ def _ended(choice: Choice) -> None:
     with st.container(horizontal=True):
         go_on = choice.state in (RunState.LOST, RunState.FAILED) and run.can_go_on
         if go_on and st.button(
-            "Go on", type="primary", icon=":material/resume:", key="go_on",
+            "Go on",
+            type="primary",
+            icon=":material/resume:",
+            key="go_on",
             help="The same run goes on from what it has kept; nothing is trained twice.",
-        ):  # fmt: skip
+        ):
             continue_run(run)
         if st.button(
-            "Start again", type="secondary" if go_on else "primary", icon=":material/replay:",
-            key="start_again", help="The same file with the same options, as a new run.",
-        ):  # fmt: skip
+            "Start again",
+            type="secondary" if go_on else "primary",
+            icon=":material/replay:",
+            key="start_again",
+            help="The same file with the same options, as a new run.",
+        ):
             start_again(run)
     show_log(run)
 
@@ -219,9 +237,12 @@ def show_outcome(choice: Choice) -> None:
 def explore_button(choice: Choice, label: str = "Explore the result") -> None:
     """A button that shows a finished run on the map."""
     if st.button(
-        label, type="primary", icon=":material/map:", key="explore_result",
+        label,
+        type="primary",
+        icon=":material/map:",
+        key="explore_result",
         help="Opens the Map page with this run.",
-    ):  # fmt: skip
+    ):
         choose_run(choice.run_id)
         st.switch_page("pages/map.py", query_params={"run": choice.run_id})
 
@@ -256,10 +277,15 @@ def show_log(run: RunFolder) -> None:
         height = LOG_HEIGHT if long else "content"
         st.code(text, language=None, height=height, wrap_lines=True)  # type: ignore[arg-type]
         st.download_button(
-            "Download the log", run.log_path.read_bytes, f"{run.run_id}_log.txt", "text/plain",
-            on_click="ignore", icon=":material/download:", key=f"log_{run.run_id}",
+            "Download the log",
+            run.log_path.read_bytes,
+            f"{run.run_id}_log.txt",
+            "text/plain",
+            on_click="ignore",
+            icon=":material/download:",
+            key=f"log_{run.run_id}",
             help="All of it; above is its end. Send it along when you report a problem.",
-        )  # fmt: skip
+        )
 
 
 def queue(choices: list[Choice], shown: str | None) -> None:
@@ -276,9 +302,10 @@ def queue(choices: list[Choice], shown: str | None) -> None:
     active.sort(key=lambda one: one.state == RunState.QUEUED)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.subheader(
-            "Queue", width="content",
+            "Queue",
+            width="content",
             help="Runs take turns by themselves, the oldest first; also when this page is closed.",
-        )  # fmt: skip
+        )
         st.page_link("pages/runs.py", label="All runs", icon=":material/history:")
     if not active:
         st.caption("Nothing is running and nothing waits.")
@@ -308,9 +335,12 @@ def _queued(choice: Choice, place: int, *, shown: bool) -> None:
         said = f"{STAGES.get(progress.stage, 'starting').lower()}{count}"
     where.caption(f"{said} · asked for {ago(choice.created)}")
     if show.button(
-        "Shown" if shown else "Show", key=f"show_{choice.run_id}", width="stretch",
-        disabled=shown, help="Watch this run above, stop it or cancel it.",
-    ):  # fmt: skip
+        "Shown" if shown else "Show",
+        key=f"show_{choice.run_id}",
+        width="stretch",
+        disabled=shown,
+        help="Watch this run above, stop it or cancel it.",
+    ):
         choose_run(choice.run_id)
         st.query_params.pop("dataset", None)
         st.rerun()

@@ -60,13 +60,17 @@ def measure_choice(names: list[str]) -> str:
     with st.popover("More measures", icon=":material/more_horiz:"):
         return str(
             st.selectbox(
-                "Measure", names, key="uncertainty_measure", format_func=lambda one: MEASURES[one],
+                "Measure",
+                names,
+                key="uncertainty_measure",
+                format_func=lambda one: MEASURES[one],
                 help="Angles and cosines are between each posterior sample and the samples' mean. "
                 "Ranges and variances say how much that angle differs from sample to sample, not "
                 "how large it is: they shrink with the number of genes, however unsure the model "
-                "is.", **KEEP,
+                "is.",
+                **KEEP,
             )
-        )  # fmt: skip
+        )
 
 
 def columns_of(view: ResultView, measure: str) -> dict[str, str]:
@@ -119,15 +123,22 @@ def by_group(
                 "For each group the median (point), the middle half (bar) and 90 % (line) of its "
                 "cells; the surest group is lowest.",
                 lambda theme, data=data: spread_figure(data, theme),  # type: ignore[misc]
-                data.to_frame, key=f"{title.lower()}_by_group",
-            )  # fmt: skip
+                data.to_frame,
+                key=f"{title.lower()}_by_group",
+            )
 
 
 @st.cache_data(show_spinner=False, max_entries=30)
 def _pair(
-    path: str, changed: float, x: str, y: str, title: str, marker: int, _view: ResultView,
+    path: str,
+    changed: float,
+    x: str,
+    y: str,
+    title: str,
+    marker: int,
+    _view: ResultView,
     _only: np.ndarray | None,
-) -> PairDensity:  # fmt: skip
+) -> PairDensity:
     first, second = column(_view, x), column(_view, y)
     assert first is not None
     assert second is not None
@@ -157,8 +168,10 @@ def beside(view: ResultView, measure: str, found: dict[str, str], only: np.ndarr
                 f"Against {title.lower()}",
                 f"{cell_number(other)[1]} Darker squares hold more cells; the line is the median.",
                 lambda theme, data=data: pair_figure(data, theme),  # type: ignore[misc]
-                data.to_frame, key=f"uncertainty_{other}", note=_in_words(data, title),
-            )  # fmt: skip
+                data.to_frame,
+                key=f"uncertainty_{other}",
+                note=_in_words(data, title),
+            )
 
 
 def _in_words(data: PairDensity, title: str) -> str:

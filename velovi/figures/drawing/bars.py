@@ -78,15 +78,21 @@ def _stacked(at: Numbers, length: Numbers, tops: dict[tuple[float, bool], float]
 
 
 def _draw(
-    page: Page, panel: Panel, trace: Props, number: int,
+    page: Page,
+    panel: Panel,
+    trace: Props,
+    number: int,
     layout: tuple[Numbers, Numbers, Numbers, Numbers],
-) -> None:  # fmt: skip
+) -> None:
     lefts, widths, bases, lengths = layout
     marker, flat = pick(trace, "marker", {}), _horizontal(trace)
     colors, scale = point_colors(
-        marker, len(lefts), page.layout, page.default_color(number),
+        marker,
+        len(lefts),
+        page.layout,
+        page.default_color(number),
         float(pick(trace, "opacity", 1.0)),
-    )  # fmt: skip
+    )
     page.remember(scale)
     edge_width = float(np.max(numbers(pick(marker, "line.width", 0.0)), initial=0.0))
     edges = point_colors(pick(marker, "line", {}), len(lefts), page.layout, "#444444")[0]
@@ -96,10 +102,13 @@ def _draw(
         if np.isfinite([left, length]).all():
             corner, size = (left, base), (width, length)
             bar = Rectangle(
-                corner[::-1] if flat else corner, *(size[::-1] if flat else size),
-                facecolor=tuple(color), edgecolor=tuple(edge), zorder=BARS,
+                corner[::-1] if flat else corner,
+                *(size[::-1] if flat else size),
+                facecolor=tuple(color),
+                edgecolor=tuple(edge),
+                zorder=BARS,
                 linewidth=edge_width * page.pen.mark,
-            )  # fmt: skip
+            )
             bar.set_gid(gid("bar", pick(trace, "name", number)))
             panel.axes.add_patch(bar)
     along, across = (panel.y, panel.x) if flat else (panel.x, panel.y)
@@ -138,8 +147,10 @@ def _bar_texts(
         if not text or not np.isfinite([middle, length]).all():
             continue
         end, up = base + length, (length >= 0) == outside
-        where = ("middle right" if up else "middle left") if flat else (
-            "top center" if up else "bottom center"
-        )  # fmt: skip
+        where = (
+            ("middle right" if up else "middle left")
+            if flat
+            else ("top center" if up else "bottom center")
+        )
         at = (end, middle) if flat else (middle, end)
         page.notes.append(beside(page, panel, str(text), look, at, where, away))

@@ -144,9 +144,14 @@ class ColorKey:
         font = pick(self.props, "title.font")
         look = Lettering(page.pen.size(font), page.pen.color(font))
         self.title = Words(
-            page.figure, title, look, at=(0.0, 0.0), transform=page.figure.transFigure,
-            across=self._side(), down="bottom",
-        )  # fmt: skip
+            page.figure,
+            title,
+            look,
+            at=(0.0, 0.0),
+            transform=page.figure.transFigure,
+            across=self._side(),
+            down="bottom",
+        )
         if not title:
             self.title.set_visible(False)
 

@@ -38,9 +38,15 @@ def heatmap(page: Page, panel: Panel, trace: Props, number: int) -> None:
     )
     gap = max(float(pick(trace, "xgap", 0)), float(pick(trace, "ygap", 0))) * page.pen.mark
     drawn = panel.axes.pcolormesh(
-        edges_x, edges_y, colors, zorder=AREAS, rasterized=values.size > _MOST_FIELDS,
-        edgecolors="white" if gap else "face", linewidth=gap or 0.1, antialiased=bool(gap),
-    )  # fmt: skip
+        edges_x,
+        edges_y,
+        colors,
+        zorder=AREAS,
+        rasterized=values.size > _MOST_FIELDS,
+        edgecolors="white" if gap else "face",
+        linewidth=gap or 0.1,
+        antialiased=bool(gap),
+    )
     drawn.set_gid(gid("map", pick(trace, "name", number)))
     panel.x.see(edges_x)
     panel.y.see(edges_y)
@@ -61,9 +67,13 @@ def _edges(ruler: Ruler, given: Any, count: int) -> Numbers:
 
 
 def _texts(
-    page: Page, panel: Panel, trace: Props, values: Numbers, colors: Numbers,
+    page: Page,
+    panel: Panel,
+    trace: Props,
+    values: Numbers,
+    colors: Numbers,
     edges: tuple[Numbers, Numbers],
-) -> None:  # fmt: skip
+) -> None:
     template = str(pick(trace, "texttemplate", ""))
     if not template:
         return
@@ -77,11 +87,13 @@ def _texts(
         ink = page.pen.color(font if pick(font, "color") or light else {"color": "#ffffff"})
         page.notes.append(
             Words(
-                page.figure, text, Lettering(page.pen.size(font, 0.9), ink),
+                page.figure,
+                text,
+                Lettering(page.pen.size(font, 0.9), ink),
                 at=(float(middles[0][column]), float(middles[1][row])),
                 transform=panel.over.transData,
             )
-        )  # fmt: skip
+        )
 
 
 def _filled(template: str, value: float, text: str) -> str:

@@ -129,10 +129,16 @@ def annotation(page: Page, props: Props) -> None:
     tail = _arrow(page, props, references, at) if arrow else (0.0, 0.0)
     across, down = _anchor(props, references, at, tail if arrow else None)
     words = Words(
-        page.figure, text, _lettering(page, props), at=at, transform=page.transform(*references),
-        across=across, down=down, shift=(shift[0] + tail[0], shift[1] + tail[1]),
+        page.figure,
+        text,
+        _lettering(page, props),
+        at=at,
+        transform=page.transform(*references),
+        across=across,
+        down=down,
+        shift=(shift[0] + tail[0], shift[1] + tail[1]),
         align=pick(props, "align", "center"),
-    )  # fmt: skip
+    )
     page.notes.append(words)
     if not arrow:
         on_axes = all(one in page.rulers for one in references)
@@ -160,9 +166,11 @@ def _lettering(page: Page, props: Props) -> Lettering:
 
 
 def _anchor(
-    props: Props, references: tuple[str, str], at: tuple[float, float],
+    props: Props,
+    references: tuple[str, str],
+    at: tuple[float, float],
     tail: tuple[float, float] | None,
-) -> tuple[Across, Down]:  # fmt: skip
+) -> tuple[Across, Down]:
     """Which part of the text stands on its point, where the annotation leaves it open."""
     across, down = str(pick(props, "xanchor", "auto")), str(pick(props, "yanchor", "auto"))
     if tail is not None:  # the text stands at the end of the arrow's shaft
@@ -199,8 +207,10 @@ def _arrow(
     away = ScaledTranslation(tail[0] / 72, tail[1] / 72, page.figure.dpi_scale_trans)
     arrow = _Arrow(at, where, where + away, color=color, linewidth=width)
     size = float(pick(props, "arrowsize", 1.0))
-    arrow.set_arrowstyle("-|>" if head else "-", **({"head_length": 2.2 * size, "head_width": 1.1 *
-                                                     size} if head else {}))  # fmt: skip
+    arrow.set_arrowstyle(
+        "-|>" if head else "-",
+        **({"head_length": 2.2 * size, "head_width": 1.1 * size} if head else {}),
+    )
     arrow.set_mutation_scale(2.0 * width + 1.0)
     arrow.set_zorder(OVER_ALL - 1)
     page.figure.add_artist(arrow)

@@ -77,8 +77,12 @@ def place(page: Page, panel: Panel, room: Bbox, taken: Sequence[Bbox] = ()) -> N
     bottom, height = _stretch(page, panel.y, room.y0, room.height)
     whole = _beside(Bbox.from_bounds(left, bottom, width, height), taken)
     box, x_limits, y_limits = _proportioned(panel, whole)
-    place = (box.x0 / page.width, box.y0 / page.height, box.width / page.width,
-             box.height / page.height)  # fmt: skip
+    place = (
+        box.x0 / page.width,
+        box.y0 / page.height,
+        box.width / page.width,
+        box.height / page.height,
+    )
     for axes in panel.layers:
         axes.set_position(place)
         axes.set_xlim(*x_limits)
@@ -90,8 +94,9 @@ def place(page: Page, panel: Panel, room: Bbox, taken: Sequence[Bbox] = ()) -> N
         set_ticks(axis, ruler, page.pen, length)
         other = panel.y if ruler is panel.x else panel.x
         if _drawn_elsewhere(page, ruler, other):
-            axis.set_tick_params(labelbottom=False, labeltop=False, labelleft=False,
-                                 labelright=False, length=0)  # fmt: skip
+            axis.set_tick_params(
+                labelbottom=False, labeltop=False, labelleft=False, labelright=False, length=0
+            )
     for axes in panel.layers:  # ticks may widen what is seen
         axes.set_xlim(*x_limits)
         axes.set_ylim(*y_limits)
@@ -154,8 +159,9 @@ def _drawn_elsewhere(page: Page, ruler: Ruler, other: Ruler) -> bool:
 def dress(page: Page, panel: Panel) -> None:
     """Ground, frame and zero lines of a panel."""
     for ruler, first, second in (
-        (panel.x, "bottom", "top"), (panel.y, "left", "right"),
-    ):  # fmt: skip
+        (panel.x, "bottom", "top"),
+        (panel.y, "left", "right"),
+    ):
         line = {"color": pick(ruler.props, "linecolor"), "width": pick(ruler.props, "linewidth", 1)}
         look = page.pen.line(line)
         shown = bool(pick(ruler.props, "showline", False)) and ruler.visible
@@ -163,12 +169,15 @@ def dress(page: Page, panel: Panel) -> None:
         both = bool(pick(ruler.props, "mirror", False))
         for edge in (first, second):
             panel.axes.spines[edge].set(
-                visible=shown and (both or edge == side), color=look["color"],
+                visible=shown and (both or edge == side),
+                color=look["color"],
                 linewidth=look["linewidth"],
-            )  # fmt: skip
+            )
         if bool(pick(ruler.props, "zeroline", False)) and ruler.visible:
-            zero = {"color": pick(ruler.props, "zerolinecolor", "#c9cfda"),
-                    "width": pick(ruler.props, "zerolinewidth", 1)}  # fmt: skip
+            zero = {
+                "color": pick(ruler.props, "zerolinecolor", "#c9cfda"),
+                "width": pick(ruler.props, "zerolinewidth", 1),
+            }
             draw = panel.axes.axvline if ruler is panel.x else panel.axes.axhline
             draw(0.0, **page.pen.line(zero), zorder=BELOW)
 
@@ -186,9 +195,15 @@ class AxisTitle:
         across = {"left": "right", "right": "left"}.get(self.side, "center")
         down = {"bottom": "top", "top": "bottom"}.get(self.side, "middle")
         self.words = Words(
-            page.figure, str(pick(ruler.props, "title.text")), look, at=(0.5, 0.5),
-            transform=page.figure.transFigure, across=across, down=down, align="center",  # type: ignore[arg-type]
-        )  # fmt: skip
+            page.figure,
+            str(pick(ruler.props, "title.text")),
+            look,
+            at=(0.5, 0.5),
+            transform=page.figure.transFigure,
+            across=across,  # type: ignore[arg-type]
+            down=down,  # type: ignore[arg-type]
+            align="center",
+        )
 
     def place(self, renderer: Any) -> None:
         """Put it beyond the labels as they are now."""
@@ -201,9 +216,11 @@ class AxisTitle:
         away = min(away, 0.6 * self.words.size) * pixel
         middle = (frame.x0 + frame.x1) / 2, (frame.y0 + frame.y1) / 2
         spot = {
-            "bottom": (middle[0], outer.y0 - away), "top": (middle[0], outer.y1 + away),
-            "left": (outer.x0 - away, middle[1]), "right": (outer.x1 + away, middle[1]),
-        }[self.side]  # fmt: skip
+            "bottom": (middle[0], outer.y0 - away),
+            "top": (middle[0], outer.y1 + away),
+            "left": (outer.x0 - away, middle[1]),
+            "right": (outer.x1 + away, middle[1]),
+        }[self.side]
         x, y = self.page.figure.transFigure.inverted().transform(spot)
         self.words.at = (float(x), float(y))
 

@@ -15,11 +15,23 @@ from velovi.figures.drawing.props import Numbers, Props, listed, numbers, pick, 
 from velovi.figures.drawing.words import Across, Down, Lettering, Words
 
 _SYMBOLS = {
-    "circle": "o", "square": "s", "diamond": "D", "cross": "P", "x": "X", "triangle-up": "^",
-    "triangle-down": "v", "triangle-left": "<", "triangle-right": ">", "star": "*",
-    "pentagon": "p", "hexagon": "h", "line-ns": "|", "line-ew": "_", "cross-thin": "+",
+    "circle": "o",
+    "square": "s",
+    "diamond": "D",
+    "cross": "P",
+    "x": "X",
+    "triangle-up": "^",
+    "triangle-down": "v",
+    "triangle-left": "<",
+    "triangle-right": ">",
+    "star": "*",
+    "pentagon": "p",
+    "hexagon": "h",
+    "line-ns": "|",
+    "line-ew": "_",
+    "cross-thin": "+",
     "x-thin": "x",
-}  # fmt: skip
+}
 _STEPS = {"hv": "steps-post", "vh": "steps-pre", "hvh": "steps-mid"}
 _HALF_CLEAR = 0.5  # opacity of an area that has no colour of its own
 _LEGEND_MARKER = 8.0  # pixels
@@ -99,9 +111,11 @@ def _areas(
     given = pick(trace, "fillcolor")
     shade = rgba(color, _HALF_CLEAR * opacity) if given is None else rgba(given, opacity)
     (area,) = panel.axes.fill(
-        *_outline(str(fill), x, y, before), facecolor=shade, linewidth=0,
+        *_outline(str(fill), x, y, before),
+        facecolor=shade,
+        linewidth=0,
         zorder=AREAS if pick(trace, "type") == "scatter" else POINTS,
-    )  # fmt: skip
+    )
     area.set_gid(gid("area", pick(trace, "name", "")))
     return y, Patch(facecolor=shade, linewidth=0)
 
@@ -123,9 +137,15 @@ def _outline(
 
 
 def _line(
-    page: Page, panel: Panel, trace: Props, x: Numbers, y: Numbers, color: Any, opacity: float,
+    page: Page,
+    panel: Panel,
+    trace: Props,
+    x: Numbers,
+    y: Numbers,
+    color: Any,
+    opacity: float,
     level: float,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     line = pick(trace, "line", {})
     look = page.pen.line(line, color)
     look["color"] = faded(look["color"], opacity)
@@ -133,17 +153,28 @@ def _line(
         known = np.isfinite(x) & np.isfinite(y)
         x, y = x[known], y[known]
     (drawn,) = (panel.over if level == POINTS else panel.axes).plot(
-        x, y, **look, drawstyle=_STEPS.get(str(pick(line, "shape")), "default"), zorder=level,
-        solid_joinstyle="round", clip_on=bool(pick(trace, "cliponaxis", True)),
-    )  # fmt: skip
+        x,
+        y,
+        **look,
+        drawstyle=_STEPS.get(str(pick(line, "shape")), "default"),
+        zorder=level,
+        solid_joinstyle="round",
+        clip_on=bool(pick(trace, "cliponaxis", True)),
+    )
     drawn.set_gid(gid("line", pick(trace, "name", "")))
     return look
 
 
 def _markers(
-    page: Page, panel: Panel, trace: Props, x: Numbers, y: Numbers, color: Any, opacity: float,
+    page: Page,
+    panel: Panel,
+    trace: Props,
+    x: Numbers,
+    y: Numbers,
+    color: Any,
+    opacity: float,
     web: bool,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     marker = pick(trace, "marker", {})
     colors, scale = point_colors(marker, len(x), page.layout, color, opacity)
     page.remember(scale)
@@ -157,12 +188,16 @@ def _markers(
         rim: Any = colors[mine] if hollow or edges is None else edges[mine]
         dots = panel.points is not panel.axes
         drawn = (panel.points if web or dots else panel.axes).scatter(
-            x[mine], y[mine], s=_alike(sizes[mine] ** 2), marker=style,
-            facecolors="none" if hollow else _alike(colors[mine]), edgecolors=_alike(rim),
+            x[mine],
+            y[mine],
+            s=_alike(sizes[mine] ** 2),
+            marker=style,
+            facecolors="none" if hollow else _alike(colors[mine]),
+            edgecolors=_alike(rim),
             linewidths=edge_width or (page.pen.mark if hollow else 0.0),
             zorder=POINTS if web else LINES + 0.5,
             clip_on=bool(pick(trace, "cliponaxis", True)),
-        )  # fmt: skip
+        )
         drawn.set_gid(gid("points", pick(trace, "name", "")))
     return _marker_sign(page, marker, colors, symbols, edges, edge_width)
 
@@ -197,9 +232,13 @@ def _style(symbol: str) -> tuple[MarkerStyle, bool]:
 
 
 def _marker_sign(
-    page: Page, marker: Props, colors: Numbers, symbols: np.ndarray, edges: Numbers | None,
+    page: Page,
+    marker: Props,
+    colors: Numbers,
+    symbols: np.ndarray,
+    edges: Numbers | None,
     edge_width: float,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     constant = pick(page.layout, "legend.itemsizing") == "constant"
     size = pick(marker, "size", 6.0)
     size = _LEGEND_MARKER if constant or several(size) else min(float(size), 16.0)
@@ -231,10 +270,16 @@ def error_bars(
         look = page.pen.line(line, color)
         which: dict[str, Any] = {f"{letter}err": spans}
         panel.axes.errorbar(
-            x, y, **which, fmt="none", ecolor=look["color"], elinewidth=look["linewidth"],
-            capsize=float(pick(error, "width", 4.0)) * page.pen.mark, capthick=look["linewidth"],
+            x,
+            y,
+            **which,
+            fmt="none",
+            ecolor=look["color"],
+            elinewidth=look["linewidth"],
+            capsize=float(pick(error, "width", 4.0)) * page.pen.mark,
+            capthick=look["linewidth"],
             zorder=ABOVE,
-        )  # fmt: skip
+        )
         ruler = panel.x if letter == "x" else panel.y
         ruler.see(np.concatenate([at - spans[0], at + spans[1]]), room=True)
 
@@ -262,16 +307,26 @@ def beside(
     """A text by a point: where Plotly's ``textposition`` says, ``away`` points from it."""
     down, across = (*where.split(), "center")[:2]
     sides: dict[str, tuple[Across, float]] = {
-        "left": ("right", -away), "center": ("center", 0.0), "right": ("left", away),
-    }  # fmt: skip
+        "left": ("right", -away),
+        "center": ("center", 0.0),
+        "right": ("left", away),
+    }
     levels: dict[str, tuple[Down, float]] = {
-        "top": ("bottom", away), "middle": ("middle", 0.0), "bottom": ("top", -away),
-    }  # fmt: skip
+        "top": ("bottom", away),
+        "middle": ("middle", 0.0),
+        "bottom": ("top", -away),
+    }
     (ha, dx), (va, dy) = sides.get(across, sides["center"]), levels.get(down, levels["middle"])
     return Words(
-        page.figure, text, look, at=(float(at[0]), float(at[1])), transform=panel.over.transData,
-        across=ha, down=va, shift=(dx, dy),
-    )  # fmt: skip
+        page.figure,
+        text,
+        look,
+        at=(float(at[0]), float(at[1])),
+        transform=panel.over.transData,
+        across=ha,
+        down=va,
+        shift=(dx, dy),
+    )
 
 
 def faded(color: Rgba, opacity: float) -> Rgba:

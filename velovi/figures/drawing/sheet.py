@@ -67,10 +67,13 @@ def written(source: go.Figure, options: PictureOptions) -> bytes:
         page = drawn(source, options)
         target = io.BytesIO()
         page.figure.savefig(
-            target, format=options.kind, dpi=options.dpi, metadata=_metadata(options.kind),
+            target,
+            format=options.kind,
+            dpi=options.dpi,
+            metadata=_metadata(options.kind),
             transparent=options.transparent,
             facecolor="none" if options.transparent else "white",
-        )  # fmt: skip
+        )
         return target.getvalue()
 
 
@@ -173,9 +176,11 @@ def _fit(page: Page) -> None:
             title.place(renderer)
         around = _around(page, words, keys, box, renderer)
         over = (
-            _EDGE - around.x0, _EDGE - around.y0,
-            around.x1 - page.width + _EDGE, around.y1 - page.height + _EDGE + head,
-        )  # fmt: skip
+            _EDGE - around.x0,
+            _EDGE - around.y0,
+            around.x1 - page.width + _EDGE,
+            around.y1 - page.height + _EDGE + head,
+        )
         margins = [max(0.0, one + more) for one, more in zip(margins, over, strict=True)]
         if max(abs(one) for one in over) < 0.2:
             break
@@ -219,6 +224,11 @@ def _heading(page: Page) -> Words | None:
     across: Across = "left" if share <= 1 / 3 else "right" if share >= 2 / 3 else "center"
     given = pick(page.layout, "title.xanchor", "auto")
     return Words(
-        page.figure, str(text), look, at=(share, 1 - _EDGE / page.height),
-        transform=page.figure.transFigure, across=across if given == "auto" else given, down="top",
-    )  # fmt: skip
+        page.figure,
+        str(text),
+        look,
+        at=(share, 1 - _EDGE / page.height),
+        transform=page.figure.transFigure,
+        across=across if given == "auto" else given,
+        down="top",
+    )

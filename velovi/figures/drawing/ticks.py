@@ -127,9 +127,10 @@ def _locator(ruler: Ruler, size: float, length: float) -> tuple[Locator, Formatt
         step = max(1, math.ceil((high - low) / (1.6 * room)))
         return FixedLocator(list(np.arange(math.ceil(low), math.floor(high) + 1, step))), Powers()
     form = Figures(
-        str(pick(props, "tickformat", "")), plain(pick(props, "tickprefix", "")),
+        str(pick(props, "tickformat", "")),
+        plain(pick(props, "tickprefix", "")),
         plain(pick(props, "ticksuffix", "")),
-    )  # fmt: skip
+    )
     step = pick(props, "dtick")
     if step is not None:
         first, (low, high) = float(pick(props, "tick0", 0.0)), sorted(ruler.limits)
@@ -161,8 +162,11 @@ def _dress(axis: Axis, props: Props, pen: Pen, size: float) -> None:
         pad=2.5 * pen.text,
         **sides,
     )
-    grid = {"color": pick(props, "gridcolor", "#e6e8ee"), "width": pick(props, "gridwidth", 1),
-            "dash": pick(props, "griddash", "solid")}  # fmt: skip
+    grid = {
+        "color": pick(props, "gridcolor", "#e6e8ee"),
+        "width": pick(props, "gridwidth", 1),
+        "dash": pick(props, "griddash", "solid"),
+    }
     shows = bool(pick(props, "showgrid", True))
     axis.grid(shows, **(pen.line(grid) if shows else {}))
     angle = pick(props, "tickangle")
@@ -174,8 +178,9 @@ def turn_labels(axis: Axis, angle: float, side: str) -> None:
     """Turn labels by so many degrees with the clock, with their near end at the tick."""
     upright = angle % 180 == 0
     ends: dict[str, tuple[Across, Across]] = {
-        "bottom": ("right", "left"), "top": ("left", "right"),
-    }  # fmt: skip
+        "bottom": ("right", "left"),
+        "top": ("left", "right"),
+    }
     for text in axis.get_ticklabels():
         text.set_rotation(-angle)
         if side in ends and not upright:

@@ -194,10 +194,16 @@ class Words(Artist):
 
     def _text(self, run: Run) -> Text:
         text = Text(
-            0, 0, run.text, color=self.look.color, parse_math=False, rotation=self.look.angle,
-            rotation_mode="anchor", va="baseline",
+            0,
+            0,
+            run.text,
+            color=self.look.color,
+            parse_math=False,
+            rotation=self.look.angle,
+            rotation_mode="anchor",
+            va="baseline",
             **{**self.look.settings, **run.settings(self.size)},
-        )  # fmt: skip
+        )
         text.set_figure(self.page_figure)
         text.set_transform(IdentityTransform())
         return text
@@ -268,9 +274,13 @@ class Words(Artist):
             return
         extent = self.get_window_extent(renderer)
         patch = Rectangle(
-            (extent.x0, extent.y0), extent.width, extent.height, facecolor=box.color,
-            edgecolor=box.border, linewidth=box.width,
-        )  # fmt: skip
+            (extent.x0, extent.y0),
+            extent.width,
+            extent.height,
+            facecolor=box.color,
+            edgecolor=box.border,
+            linewidth=box.width,
+        )
         patch.set_figure(self.page_figure)
         patch.set_transform(IdentityTransform())
         patch.draw(renderer)
