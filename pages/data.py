@@ -13,7 +13,7 @@ from velovi.ui.data_panel import (
     trainable,
     unreadable_files,
 )
-from velovi.ui.guard import plain_errors
+from velovi.ui.errors import show_errors
 from velovi.ui.router import page
 from velovi.ui.services import get_workspace
 
@@ -42,7 +42,7 @@ def body() -> None:
         train_here = st.empty()
         delete_file(workspace, dataset)
     ready = False
-    with plain_errors():
+    with show_errors():
         with st.spinner("Looking into the file …"):
             summary = dataset.summary()
         ready = trainable(summary)

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from velovi.ui.explore import demo_banner, need_result
-from velovi.ui.gene_choice import gene_list
-from velovi.ui.gene_view import gene_view
+from velovi.ui.gene_list import gene_list_section
+from velovi.ui.genes_page import genes_section
 from velovi.ui.router import page
 
 TABLE_HEIGHT = 640
@@ -22,8 +22,8 @@ def body() -> None:
         return
     table, gene = st.columns([1, 2.5], gap="medium")
     with table:
-        gene_list(view, height=TABLE_HEIGHT)
-    gene_view(view, gene)
+        gene_list_section(view, height=TABLE_HEIGHT)
+    genes_section(view, gene)
 
 
 page(body)

@@ -4,7 +4,6 @@ import streamlit as st
 
 from velovi.ui.cell_sets import linked_selection, selection_panel
 from velovi.ui.explore import demo_banner, need_result
-from velovi.ui.links import copy_link
 from velovi.ui.panels import chosen_cells
 from velovi.ui.router import page
 from velovi.ui.time_panel import (
@@ -16,6 +15,7 @@ from velovi.ui.time_panel import (
     time_choice,
     time_map,
 )
+from velovi.ui.url_state import copy_link
 
 
 def body() -> None:

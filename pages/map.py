@@ -4,8 +4,8 @@ import streamlit as st
 
 from velovi.ui.cell_map import cell_map
 from velovi.ui.cell_sets import linked_selection, selection_panel
+from velovi.ui.download_figure import download_figure
 from velovi.ui.explore import demo_banner, need_result
-from velovi.ui.links import copy_link
 from velovi.ui.map_panel import (
     color_controls,
     look_controls,
@@ -16,7 +16,7 @@ from velovi.ui.map_panel import (
 )
 from velovi.ui.router import page
 from velovi.ui.summary_panel import downloads, key_figures
-from velovi.ui.take_away import take_away
+from velovi.ui.url_state import copy_link
 
 
 def body() -> None:
@@ -37,7 +37,7 @@ def body() -> None:
             cell_map(view, shown, key="map", height=height, tall=tall, look=look)
             st.caption(reading(look))
             with st.container(horizontal=True):
-                take_away(
+                download_figure(
                     "map",
                     lambda: picture(view, first, look),
                     lambda: picture_data(view, first, look).to_frame(),

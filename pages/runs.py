@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from velovi.ui.choice import all_runs
 from velovi.ui.explore import current_choice
 from velovi.ui.router import page
+from velovi.ui.run_state import all_runs
 from velovi.ui.runs_panel import note_if_gone, runs_table, show_run, unreadable_runs
 from velovi.ui.services import advance_queue, get_workspace
 

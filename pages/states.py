@@ -4,9 +4,9 @@ import streamlit as st
 
 from velovi.ui.cell_sets import linked_selection, selection_panel
 from velovi.ui.explore import demo_banner, need_result
-from velovi.ui.links import copy_link
 from velovi.ui.router import page
 from velovi.ui.states_panel import gene_states, genes_by_state, known_states, rate_panels
+from velovi.ui.url_state import copy_link
 
 
 def body() -> None:

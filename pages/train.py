@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from velovi.ui.choice import all_runs
+from velovi.ui.errors import show_errors
 from velovi.ui.explore import current_choice
-from velovi.ui.guard import plain_errors
 from velovi.ui.new_run import new_run
 from velovi.ui.router import page
+from velovi.ui.run_state import all_runs
 from velovi.ui.services import advance_queue, get_workspace
 from velovi.ui.train_panel import queue, show_run
 
@@ -18,7 +18,7 @@ def body() -> None:
     own = choice if choice is not None and not choice.is_demo else None
     wants_new = "dataset" in st.query_params or own is None
     if own is not None and not wants_new:
-        with plain_errors():
+        with show_errors():
             show_run(own)
     if wants_new:
         new_run(workspace)

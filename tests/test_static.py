@@ -491,7 +491,7 @@ def test_names_that_overlap_are_moved_apart():
 
 def test_pages_load_no_matplotlib():
     code = (
-        "import sys, velovi.ui.take_away, velovi.figures.static; print('matplotlib' in sys.modules)"
+        "import sys, velovi.ui.download, velovi.figures.static; print('matplotlib' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.stdout.strip() == "False", found.stderr
@@ -501,10 +501,10 @@ def _page() -> None:
     import pandas as pd
     import plotly.graph_objects as go
 
-    from velovi.ui.take_away import take_away
+    from velovi.ui.download_figure import download_figure
 
     for key, trace in (("one", go.Scatter(x=[1, 2], y=[1, 2])), ("two", go.Pie(values=[1]))):
-        take_away(
+        download_figure(
             "My figure!",
             lambda trace=trace: go.Figure(trace),
             lambda: pd.DataFrame({"cell": ["a"], "x": [1.5]}),
@@ -526,17 +526,17 @@ def test_sizes_are_shared_by_figures_and_files_are_made_when_asked_for(monkeypat
     assert not files
     assert not app.number_input
     for key in ("one", "two"):
-        app.session_state[f"{key}_take_away"] = True
+        app.session_state[f"{key}_download"] = True
     app.run()
-    app.number_input(key="one_take_away_width_mm").set_value(85.0).run()
+    app.number_input(key="one_download_width_mm").set_value(85.0).run()
     assert not app.exception
-    assert app.number_input(key="two_take_away_width_mm").value == 85.0
-    name, mime, make = files["one_take_away_picture"]
+    assert app.number_input(key="two_download_width_mm").value == 85.0
+    name, mime, make = files["one_download_picture"]
     assert (name, mime) == ("My_figure.svg", "image/svg+xml")
     assert b'width="240.94' in make()
-    assert files["one_take_away_data"][2]() == b"cell,x\na,1.5\n"
+    assert files["one_download_data"][2]() == b"cell,x\na,1.5\n"
     with pytest.raises(OptionError):
-        files["two_take_away_picture"][2]()
+        files["two_download_picture"][2]()
     app.run()
     assert "pie" in app.error[0].value
     assert not app.run().error

@@ -162,7 +162,7 @@ def test_cells_are_selected_named_coloured_and_trained_on(opened, workspace):
     settle(page)
 
     from velovi.runs.cell_sets import CellSets
-    from velovi.ui.view import open_result
+    from velovi.ui.cached_result import open_result
 
     run = workspace.run(RUN)
     view = open_result(run, run.run_id)
@@ -183,7 +183,7 @@ def test_cells_are_selected_named_coloured_and_trained_on(opened, workspace):
 
 
 def test_a_box_in_a_phase_portrait_selects_cells(opened, workspace):
-    from velovi.ui.view import open_result
+    from velovi.ui.cached_result import open_result
 
     page = opened
     page.locator("[data-testid=stSidebarNav]").get_by_text("Genes", exact=True).click()

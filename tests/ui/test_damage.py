@@ -15,7 +15,7 @@ from fakes import add_run, fake_result, write_velocity_file
 from velovi.runs import files
 from velovi.runs.folder import RunState
 from velovi.runs.results import write_result
-from velovi.ui.guard import plain
+from velovi.ui.errors import escape_markdown
 
 BROKEN = "unexpected went wrong"
 PAGES = ("map", "genes", "latent_time", "states", "uncertainty", "data", "train", "runs")
@@ -245,4 +245,4 @@ def test_names_from_a_file_do_nothing_on_any_page(page, open_page, workspace, tm
     assert BROKEN not in said(app)
     assert unescaped(app) == []
     for text in said(app).splitlines():
-        assert "![x](https" not in text.replace(plain(PAYLOAD), "")
+        assert "![x](https" not in text.replace(escape_markdown(PAYLOAD), "")

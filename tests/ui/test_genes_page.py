@@ -15,11 +15,11 @@ from velovi.runs.folder import RunState
 from velovi.runs.gene_sets import GeneSets
 from velovi.runs.results import write_result
 from velovi.runs.workspace import Workspace
-from velovi.ui import gene_panel, selection
+from velovi.ui import gene_detail, selection
+from velovi.ui.cached_result import open_result
 from velovi.ui.chart import as_outline
-from velovi.ui.gene_choice import gene_table, narrowed, searched
-from velovi.ui.gene_panel import take_outline
-from velovi.ui.view import open_result
+from velovi.ui.gene_detail import apply_outline
+from velovi.ui.gene_list import filtered_genes, gene_table, matching_genes
 
 KINDS = ("title", "markdown", "error", "info", "warning", "success", "caption")
 
@@ -130,13 +130,13 @@ def test_narrowed_is_an_obvious_filter():
     table = pd.DataFrame({"a": rng.random(50), "b": rng.random(50)}, [f"g{i}" for i in range(50)])
     table.iloc[3, 0] = np.nan
     wanted = ["g9", "g3", "nothing", "g20", "g1"]
-    found = narrowed(table, only=wanted, least={"a": 0.2, "absent": 1})
+    found = filtered_genes(table, only=wanted, least={"a": 0.2, "absent": 1})
     slow = [g for g in wanted if g in table.index and table.loc[g, "a"] >= 0.2]
     assert found.index.tolist() == slow
-    assert narrowed(table).equals(table)
-    assert narrowed(table, found=["g5", "g2"], only=wanted).empty
-    assert searched(" ", ["a"]) is None
-    assert searched("g1,g2", ["g2", "g1", "g12"]) == ["g1", "g12", "g2"]
+    assert filtered_genes(table).equals(table)
+    assert filtered_genes(table, found=["g5", "g2"], only=wanted).empty
+    assert matching_genes(" ", ["a"]) is None
+    assert matching_genes("g1,g2", ["g2", "g1", "g12"]) == ["g1", "g12", "g2"]
 
 
 def test_search_and_filter_narrow_the_table(genes_page):
@@ -322,7 +322,7 @@ def test_no_embedding(genes_page):
         (["fit_t"], "no latent time for each gene", {"phase_portrait"}),
         (["fit_s", "fit_u", "fit_s_sd", "fit_u_sd"], "", {"phase_portrait", "state_time"}),
         (["velocity"], "", {"phase_portrait", "state_time"}),
-        ([f"p_{one}" for one in gene_panel.STATE_TITLES], "", {"phase_portrait", "spliced_time"}),
+        ([f"p_{one}" for one in gene_detail.STATE_TITLES], "", {"phase_portrait", "spliced_time"}),
         (["p_induction"], "", {"phase_portrait", "state_time"}),
         (list(fake_result(10, 2).layers), "no smoothed spliced", set()),
     ],
@@ -384,7 +384,7 @@ def test_an_outline_selects_among_all_cells_of_the_run(view, monkeypatch):
     def around(left: float, right: float, low: float, high: float, how: str) -> None:
         corners = {"x": [left, right, right, left], "y": [low, low, high, high], "how": how}
         outline = as_outline({"gene": "Gene1", **corners}, "Gene1")
-        take_outline(view, "Gene1", outline)
+        apply_outline(view, "Gene1", outline)
 
     around(-1, edge, -1, 1e3, "replace")
     left = spliced < edge
@@ -430,7 +430,7 @@ def test_a_press_before_the_page_is_complete_draws_all_of_it():
     def script() -> None:
         import streamlit as st
 
-        from velovi.ui.gene_choice import _draw_anew
+        from velovi.ui.gene_list import _draw_anew
 
         @st.fragment(key="some_list")
         def part() -> None:

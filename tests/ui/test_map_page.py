@@ -11,9 +11,9 @@ from fakes import write_velocity_file
 from velovi.figures.theme import LIGHT
 from velovi.runs.cell_sets import CellSets
 from velovi.runs.folder import RunState
-from velovi.ui.cell_map import cell_colors, cell_facts, take_selection
-from velovi.ui.coloring import Coloring
-from velovi.ui.view import open_result
+from velovi.ui.cached_result import open_result
+from velovi.ui.cell_map import apply_selection, cell_colors, cell_facts
+from velovi.ui.coloring import ColorBy
 
 SELECTED = "selected_cells"
 
@@ -166,7 +166,7 @@ def test_nonsense_from_the_browser_is_no_selection(done, store, monkeypatch, sai
     monkeypatch.setattr("velovi.ui.cell_map.select", lambda view, mask: taken.append(mask))
     if isinstance(said, dict):
         said = {"run": view.run_id, **said}
-    take_selection(view, said)
+    apply_selection(view, said)
     assert taken == []
 
 
@@ -176,14 +176,14 @@ def test_what_the_browser_says_becomes_the_selection(done, store, monkeypatch, s
     mask = np.random.default_rng(0).random(store.n_cells) < share
     taken = []
     monkeypatch.setattr("velovi.ui.cell_map.select", lambda view, mask: taken.append(mask))
-    take_selection(view, as_said(view.run_id, mask))
+    apply_selection(view, as_said(view.run_id, mask))
     (found,) = taken
     assert (found is None and not mask.any()) or (found == mask).all()
 
 
 def test_the_card_tells_the_stores_numbers(done, store):
     view = open_result(done, done.run_id)
-    facts = cell_facts(view, [Coloring(column="n_counts"), Coloring(gene="Gene2", layer="Ms")], 7)
+    facts = cell_facts(view, [ColorBy(column="n_counts"), ColorBy(gene="Gene2", layer="Ms")], 7)
     assert facts["name"] == store.obs.index[7]
     told = dict(facts["values"])
     assert told["n_counts"] == f"{store.obs['n_counts'].iloc[7]:.4g}"
@@ -195,7 +195,7 @@ def test_the_card_tells_the_stores_numbers(done, store):
 
 def test_colours_are_the_stores_numbers(done, store):
     view = open_result(done, done.run_id)
-    colors = cell_colors(view, Coloring(gene="Gene1", layer="velocity"), LIGHT, (0.0, 100.0))
+    colors = cell_colors(view, ColorBy(gene="Gene1", layer="velocity"), LIGHT, (0.0, 100.0))
     values = store.gene("velocity", "Gene1")
     bound = np.abs(values).max()
     wanted = (values + bound) / (2 * bound) * 254

@@ -18,8 +18,8 @@ from velovi.errors import OptionError, StoreError
 from velovi.runs.folder import RunFolder, RunState
 from velovi.runs.names import LONGEST_NAME
 from velovi.ui import estimate
-from velovi.ui.choice import all_runs
 from velovi.ui.forms import GROUPS, grouped, options_table
+from velovi.ui.run_state import all_runs
 from velovi.ui.runs_panel import runs_frame
 
 BROKEN = "unexpected went wrong"

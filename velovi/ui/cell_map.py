@@ -32,17 +32,17 @@ from velovi.figures.cells import (
 )
 from velovi.figures.embedding import Streams
 from velovi.figures.theme import FONT, FigureTheme, theme_named
-from velovi.ui.browser import drawing, unseen
-from velovi.ui.coloring import Coloring, Meaning, meaning
+from velovi.ui.cached_result import ResultView
+from velovi.ui.coloring import ColorBy, ColorData, resolve_color
+from velovi.ui.components import headless_component, visible_component
 from velovi.ui.selection import select, selected
 from velovi.ui.theme import browser_colors, current_theme
-from velovi.ui.view import ResultView
 
 _SENT = "sent_to_browser"
 _LINE, _HEAD = 1.2, 5.0  # width of the velocity field's lines and size of its arrowheads, pixels
 _PLACES_KEPT, _CODES_KEPT = 3, 8  # fewer than the browser keeps
-_scatter = drawing("scatter", '<div class="bar"></div><div class="maps"></div>')
-_lookup = unseen("lookup")
+_scatter = visible_component("scatter", '<div class="bar"></div><div class="maps"></div>')
+_hover_query = headless_component("hover_query")
 # what, beside places, colours and selection, changes the picture
 _DRAWN_BY = (
     "view",
@@ -79,7 +79,7 @@ def default_size(n_cells: int) -> float:
 
 def cell_map(
     view: ResultView,
-    colorings: Sequence[Coloring],
+    colorings: Sequence[ColorBy],
     *,
     key: str,
     height: int = 480,
@@ -127,7 +127,7 @@ def cell_map(
     mounted = f"scatter_{key}"
 
     def picked() -> None:
-        take_selection(view, st.session_state[mounted].get("picked"))
+        apply_selection(view, st.session_state[mounted].get("picked"))
 
     def missing() -> None:
         st.session_state.pop(_SENT, None)
@@ -229,7 +229,7 @@ def _end(value: float, colors: CellColors) -> str:
     return "0" if small else f"{value:.2g}" if abs(value) < 10 else f"{value:.3g}"
 
 
-def take_selection(view: ResultView, said: Any) -> None:
+def apply_selection(view: ResultView, said: Any) -> None:
     """Take over what the reader outlined in the browser; what is no selection is ignored."""
     if not isinstance(said, dict) or said.get("run") != view.run_id:
         return
@@ -256,11 +256,11 @@ def embedding_places(view: ResultView, embedding: str) -> Places:
 
 
 def cell_colors(
-    view: ResultView, coloring: Coloring, theme: FigureTheme, clip: tuple[float, float]
+    view: ResultView, coloring: ColorBy, theme: FigureTheme, clip: tuple[float, float]
 ) -> CellColors:
     """Codes and colours of a colouring; kept, because a page asks again whenever it is drawn."""
     if coloring.values is not None or coloring.labels is not None:
-        return _coded(meaning(view, coloring), view.store.n_cells, theme, clip)
+        return _coded(resolve_color(view, coloring), view.store.n_cells, theme, clip)
     return _colors(view.path, view.changed, coloring, theme.name, clip, view)
 
 
@@ -268,17 +268,17 @@ def cell_colors(
 def _colors(
     path: str,
     changed: float,
-    coloring: Coloring,
+    coloring: ColorBy,
     theme_name: str,
     clip: tuple[float, float],
     _view: ResultView,
 ) -> CellColors:
-    shown = meaning(_view, coloring)
+    shown = resolve_color(_view, coloring)
     return _coded(shown, _view.store.n_cells, theme_named(theme_name), clip)
 
 
 def _coded(
-    shown: Meaning, n_cells: int, theme: FigureTheme, clip: tuple[float, float]
+    shown: ColorData, n_cells: int, theme: FigureTheme, clip: tuple[float, float]
 ) -> CellColors:
     title, note = shown.name, shown.note
     if shown.gene:
@@ -294,7 +294,7 @@ def _coded(
 
 
 @st.fragment
-def hover_card(view: ResultView, colorings: list[Coloring], *, key: str) -> None:
+def hover_card(view: ResultView, colorings: list[ColorBy], *, key: str) -> None:
     """Tell the browser the name and the exact values of the cell under the pointer."""
     mounted = f"lookup_{key}"
     asked = st.session_state.get(mounted) or {}
@@ -302,15 +302,15 @@ def hover_card(view: ResultView, colorings: list[Coloring], *, key: str) -> None
     data = None
     if isinstance(said, dict) and said.get("run") == view.run_id:
         data = cell_facts(view, colorings, said.get("cell"))
-    _lookup(key=mounted, data=data, on_ask_change=lambda: None, height=1)
+    _hover_query(key=mounted, data=data, on_ask_change=lambda: None, height=1)
 
 
-def cell_facts(view: ResultView, colorings: Sequence[Coloring], cell: Any) -> dict[str, Any] | None:
+def cell_facts(view: ResultView, colorings: Sequence[ColorBy], cell: Any) -> dict[str, Any] | None:
     """Name of a cell and what each map shows of it; None when there is no such cell."""
     if not isinstance(cell, int) or not 0 <= cell < view.store.n_cells:
         return None
     values = []
-    for shown in (meaning(view, one) for one in colorings):
+    for shown in (resolve_color(view, one) for one in colorings):
         column = shown.values if shown.labels is None else shown.labels.array
         if column is not None:
             title = f"{shown.gene}: {shown.name}" if shown.gene else shown.name

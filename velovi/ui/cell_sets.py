@@ -9,15 +9,15 @@ import streamlit as st
 from velovi.errors import VeloviError
 from velovi.runs.cell_sets import CellSets
 from velovi.runs.names import LONGEST_SHORT_NAME
-from velovi.ui.choice import choose_run
-from velovi.ui.coloring import Coloring
+from velovi.ui.cached_result import ResultView
+from velovi.ui.coloring import ColorBy
+from velovi.ui.errors import escape_markdown, show_errors
 from velovi.ui.explore import current_choice
-from velovi.ui.guard import plain, plain_errors
-from velovi.ui.links import linked, remember
+from velovi.ui.run_state import choose_run
 from velovi.ui.selection import select, selected
 from velovi.ui.services import get_launcher, get_workspace
 from velovi.ui.theme import current_theme
-from velovi.ui.view import ResultView
+from velovi.ui.url_state import set_url_param, url_param
 
 _MOST_GROUPS = 3  # of a selection that a sentence names
 _FEWEST_TO_TRAIN = 50
@@ -43,13 +43,13 @@ def set_mask(view: ResultView, name: str) -> np.ndarray | None:
         return None
 
 
-def set_coloring(view: ResultView, name: str) -> Coloring:
+def set_coloring(view: ResultView, name: str) -> ColorBy:
     """Colours that show a set."""
     mask = set_mask(view, name)
     theme = current_theme()
     inside = np.zeros(view.store.n_cells, dtype=bool) if mask is None else mask
     labels = pd.Categorical(np.where(inside, name, "other cells"), ["other cells", name])
-    return Coloring(
+    return ColorBy(
         title=f"Set: {name}",
         labels=pd.Series(labels, index=view.store.obs.index),
         colors={"other cells": theme.missing, name: theme.third},
@@ -59,11 +59,11 @@ def set_coloring(view: ResultView, name: str) -> Coloring:
 def linked_selection(view: ResultView) -> None:
     """Select the set that the address names, once."""
     names = set_names(view)
-    name = linked("cells", names, "", what="set of cells")
+    name = url_param("cells", names, "", what="set of cells")
     if name and st.session_state.get("selected_set") != (view.run_id, name):
         select(view, set_mask(view, name))
         st.session_state["selected_set"] = view.run_id, name
-        remember("cells", name)
+        set_url_param("cells", name)
 
 
 def composition(view: ResultView, mask: np.ndarray) -> str:
@@ -77,7 +77,7 @@ def composition(view: ResultView, mask: np.ndarray) -> str:
     counts = np.bincount(codes[codes >= 0], minlength=len(labels.cat.categories))
     order = np.argsort(-counts, kind="stable")[:_MOST_GROUPS]
     groups = [
-        f"{plain(str(labels.cat.categories[one]))} {100 * counts[one] / n:.0f} %"
+        f"{escape_markdown(str(labels.cat.categories[one]))} {100 * counts[one] / n:.0f} %"
         for one in order
         if counts[one]
     ]
@@ -120,12 +120,12 @@ def _keep(view: ResultView, mask: np.ndarray) -> None:
             placeholder="for example: early ducts",
         )
         if st.form_submit_button("Keep", key="keep_set", type="primary"):
-            with plain_errors():
+            with show_errors():
                 kept = cell_sets(view).save(name, mask)
                 st.session_state[_KEPT] = turn + 1
                 st.session_state["selected_set"] = view.run_id, kept
-                remember("cells", kept)
-                st.toast(f"**{plain(kept)}** is kept: {int(mask.sum()):,} cells.")
+                set_url_param("cells", kept)
+                st.toast(f"**{escape_markdown(kept)}** is kept: {int(mask.sum()):,} cells.")
                 st.rerun()
 
 
@@ -133,11 +133,11 @@ def _sets(view: ResultView, names: list[str]) -> None:
     with st.popover(f"Sets ({len(names)})", icon=":material/bookmarks:"):
         for i, name in enumerate(names):
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(plain(name))
+                st.markdown(escape_markdown(name))
                 if st.button("Select", key=f"take_set_{i}"):
                     select(view, set_mask(view, name))
                     st.session_state["selected_set"] = view.run_id, name
-                    remember("cells", name)
+                    set_url_param("cells", name)
                     st.rerun()
                 if st.button(
                     "Delete",
@@ -157,7 +157,7 @@ def _delete(view: ResultView, name: str) -> None:
         select(view, mask)
     cell_sets(view).delete(name)
     way_back = " Its cells are selected: *Keep as a set* brings it back." if alone else ""
-    st.toast(f"**{plain(name)}** is deleted.{way_back}")
+    st.toast(f"**{escape_markdown(name)}** is deleted.{way_back}")
 
 
 def _train(view: ResultView, mask: np.ndarray) -> None:
@@ -167,7 +167,8 @@ def _train(view: ResultView, mask: np.ndarray) -> None:
         return
     with st.popover("Train on these cells", icon=":material/model_training:"):
         st.write(
-            f"A new run with the same options as **{plain(choice.name)}**, on these {n:,} cells "
+            f"A new run with the same options as **{escape_markdown(choice.name)}**, on these "
+            f"{n:,} cells "
             "only: genes are chosen and scaled anew."
         )
         if n < _FEWEST_TO_TRAIN:
@@ -177,7 +178,7 @@ def _train(view: ResultView, mask: np.ndarray) -> None:
         )
         if not pressed:
             return
-        with plain_errors():
+        with show_errors():
             names = [str(one) for one in view.store.obs.index[mask]]
             run = get_workspace().run_again(
                 choice.run, cells=names, name=f"{choice.name}, {n:,} cells"

@@ -13,12 +13,12 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from velovi.ui.browser import drawing
+from velovi.ui.components import visible_component
 from velovi.ui.selection import HOW, Outline
 from velovi.ui.theme import browser_colors, current_theme
 
 _MOST_CORNERS = 20_000
-_chart = drawing(
+_chart = visible_component(
     "chart",
     '<div class="bar"></div><div class="stage" tabindex="0" role="img"><canvas></canvas>'
     '<div class="card" hidden></div></div>',

@@ -10,12 +10,12 @@ import pandas as pd
 
 from velovi.figures.embedding import ScaleKind
 from velovi.runs.results import ANGLE_COLUMNS
-from velovi.ui.view import ResultView
-from velovi.ui.words import GENE_LAYERS, cell_number
+from velovi.ui.cached_result import ResultView
+from velovi.ui.labels import GENE_LAYERS, cell_column_title
 
 
 @dataclass(frozen=True)
-class Coloring:
+class ColorBy:
     """What to colour by: an annotation, a layer of a gene, or numbers or groups given here.
 
     ``values`` are (cells,), ``labels`` a categorical Series; both need a ``title``, which an
@@ -34,7 +34,7 @@ class Coloring:
 
 
 @dataclass(frozen=True)
-class Meaning:
+class ColorData:
     """What a colouring shows: groups, or numbers, or neither.
 
     Attributes
@@ -59,27 +59,27 @@ class Meaning:
     bounds: tuple[float, float] | None = None
 
 
-def meaning(view: ResultView, coloring: Coloring) -> Meaning:
+def resolve_color(view: ResultView, coloring: ColorBy) -> ColorData:
     """Read what a colouring shows."""
     title, note, store = coloring.title, coloring.note, view.store
     if coloring.values is not None:
-        return Meaning(title, note, values=coloring.values, scale=coloring.scale)
+        return ColorData(title, note, values=coloring.values, scale=coloring.scale)
     if coloring.labels is not None:
-        return Meaning(title, note, labels=coloring.labels, colors=coloring.colors)
+        return ColorData(title, note, labels=coloring.labels, colors=coloring.colors)
     if coloring.gene and coloring.layer:
         name, scale, note = GENE_LAYERS[coloring.layer]
         values = view.gene(coloring.layer, coloring.gene)
         # probabilities share one scale, so that maps beside each other can be compared
         bounds = (0.0, 1.0) if coloring.layer.startswith("p_") else None
-        return Meaning(name, note, coloring.gene, values=values, scale=scale, bounds=bounds)
+        return ColorData(name, note, coloring.gene, values=values, scale=scale, bounds=bounds)
     if coloring.column is None:
-        return Meaning("Cells")
-    name, note = cell_number(coloring.column)
+        return ColorData("Cells")
+    name, note = cell_column_title(coloring.column)
     if coloring.column in store.label_columns:
         labels, colors = store.labels(coloring.column), view.colors(coloring.column)
-        return Meaning(title or name, note, labels=labels, colors=colors)
+        return ColorData(title or name, note, labels=labels, colors=colors)
     values = store.obs[coloring.column].to_numpy(dtype=np.float32, na_value=np.nan)
     kind: ScaleKind = "time" if coloring.column == "latent_time" else "abundance"
     # angles have one scale, whatever the data: what looks dark is unsure
     bounds = (0.0, 90.0) if coloring.column in ANGLE_COLUMNS else None
-    return Meaning(title or name, note, values=values, scale=kind, bounds=bounds)
+    return ColorData(title or name, note, values=values, scale=kind, bounds=bounds)

@@ -13,10 +13,11 @@ import streamlit as st
 from velovi.errors import DataError
 from velovi.figures.dataset import unspliced_data, unspliced_figure
 from velovi.runs.workspace import DEMO_FOLDER, Dataset, Workspace
-from velovi.ui.guard import plain, plain_errors
+from velovi.ui.errors import escape_markdown, show_errors
+from velovi.ui.formatting import distinct_labels, format_time
+from velovi.ui.labels import embedding_name
 from velovi.ui.panels import figure_panel
 from velovi.ui.services import server_file, server_files, server_folders
-from velovi.ui.words import distinct, embedding_name, moment
 
 if TYPE_CHECKING:
     from velovi.data import DatasetSummary
@@ -75,7 +76,7 @@ def _upload(workspace: Workspace) -> None:
         return
     st.session_state["taken"].add(uploaded.file_id)
     st.session_state[REFUSED] = True  # until the file has been taken
-    with plain_errors(), st.spinner(f"Taking {plain(uploaded.name)} in …"):
+    with show_errors(), st.spinner(f"Taking {escape_markdown(uploaded.name)} in …"):
         if not uploaded.name.lower().endswith(".h5ad"):
             raise DataError(
                 "this is not an AnnData file",
@@ -128,7 +129,7 @@ def _from_server(workspace: Workspace) -> None:
         help="Files in the folders that this server was told to offer (VELOVI_DATA).",
     )
     if st.button("Take this file", disabled=not chosen, icon=":material/folder_open:"):
-        with plain_errors(), st.spinner("Copying …"):
+        with show_errors(), st.spinner("Copying …"):
             path = server_file(str(chosen))
             dataset = workspace.add_dataset(path, path.stem)
             refuse_unreadable(workspace, dataset)
@@ -142,7 +143,9 @@ def _choose(dataset: Dataset) -> None:
 
 def file_label(datasets: list[Dataset]) -> Callable[[str], str]:
     """What each file is called in a list, by its id; the same at any time of the day."""
-    return distinct({one.dataset_id: f"{one.name} · {moment(one.created)}" for one in datasets})
+    return distinct_labels(
+        {one.dataset_id: f"{one.name} · {format_time(one.created)}" for one in datasets}
+    )
 
 
 def is_unreadable(dataset: Dataset) -> bool:
@@ -193,7 +196,10 @@ def show_check(summary: DatasetSummary) -> None:
         _numbers(summary)
     for problem in summary.problems:
         show, icon = LEVELS[problem.level]
-        show(f"**{plain(problem.what)}** {plain(problem.remedy)}".strip(), icon=icon)
+        show(
+            f"**{escape_markdown(problem.what)}** {escape_markdown(problem.remedy)}".strip(),
+            icon=icon,
+        )
     if known:
         _contents(summary)
     if not summary.ready:
@@ -225,7 +231,7 @@ def _contents(summary: DatasetSummary) -> None:
                 summary.label_column or "group", summary.unspliced_fraction_by_label
             )
             figure_panel(
-                f"Unspliced RNA by {plain(str(summary.label_column))}",
+                f"Unspliced RNA by {escape_markdown(str(summary.label_column))}",
                 "Most droplet experiments lie between 10 and 25 %. A group far outside is worth a "
                 "second look: its counting, or its biology, is unusual.",
                 lambda theme: unspliced_figure(data, theme),
@@ -253,11 +259,11 @@ def _roles(summary: DatasetSummary) -> None:
         ("Unspliced counts", summary.unspliced_layer),
         ("Groups of cells", summary.label_column),
     ):
-        lines.append(f"| {what} | {plain(name) if name else 'not found'} |")
-    maps = ", ".join(plain(embedding_name(one.name)) for one in summary.embeddings)
+        lines.append(f"| {what} | {escape_markdown(name) if name else 'not found'} |")
+    maps = ", ".join(escape_markdown(embedding_name(one.name)) for one in summary.embeddings)
     lines.append(f"| Embeddings | {maps or 'none; a UMAP will be computed'} |")
     used = {summary.spliced_layer, summary.unspliced_layer}
-    others = ", ".join(plain(one.name) for one in summary.layers if one.name not in used)
+    others = ", ".join(escape_markdown(one.name) for one in summary.layers if one.name not in used)
     lines.append(f"| Other layers | {others or 'none'} |")
     st.markdown("\n".join(["| In the file | |", "|---|---|", *lines]))
 
@@ -265,9 +271,12 @@ def _roles(summary: DatasetSummary) -> None:
 def delete_file(workspace: Workspace, dataset: Dataset) -> None:
     """A button that asks before it removes a file."""
     with st.popover("Delete", icon=":material/delete:"):
-        st.write(f"Remove **{plain(dataset.name)}** from the workspace? Runs made from it stay.")
+        st.write(
+            f"Remove **{escape_markdown(dataset.name)}** from the workspace? Runs made from it "
+            "stay."
+        )
         if st.button("Delete this file", type="primary", key="delete_dataset"):
-            with plain_errors():
+            with show_errors():
                 workspace.delete_dataset(dataset.dataset_id)
                 st.query_params.pop("dataset", None)
                 st.rerun()
@@ -278,11 +287,12 @@ def unreadable_files(workspace: Workspace) -> None:
     for dataset in workspace.unreadable_datasets():
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(
-                f"**{plain(dataset.dataset_id)} is unreadable**: what the workspace knows of this "
+                f"**{escape_markdown(dataset.dataset_id)} is unreadable**: what the workspace "
+                "knows of this "
                 "file is damaged.",
                 width="stretch",
             )
             if st.button("Delete", key=f"delete_{dataset.dataset_id}", icon=":material/delete:"):
-                with plain_errors():
+                with show_errors():
                     workspace.delete_dataset(dataset.dataset_id)
                     st.rerun()

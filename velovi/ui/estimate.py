@@ -12,8 +12,9 @@ import streamlit as st
 
 from velovi.config import RunOptions
 from velovi.runs.estimate import GB, Estimate, FileSize, estimate_run, genes_that_fit
+from velovi.ui.formatting import format_duration, format_duration_range, format_size
+from velovi.ui.labels import STAGE_TITLES
 from velovi.ui.services import get_hardware, get_workspace
-from velovi.ui.words import STAGES, duration, duration_range, size_text
 
 if TYPE_CHECKING:
     from velovi.data import DatasetSummary
@@ -55,8 +56,9 @@ def show_estimate(file: FileSize, options: RunOptions) -> None:
 
     found = told(options)
     st.markdown(
-        f"About **{duration_range(*found.time_range)}** · about **{found.peak_gb:.1f} GB** of "
-        f"memory · about **{size_text(found.disk_gb * GB)}** on disk",
+        f"About **{format_duration_range(*found.time_range)}** · about **{found.peak_gb:.1f} GB** "
+        "of "
+        f"memory · about **{format_size(found.disk_gb * GB)}** on disk",
         help=_details(found, threads),
     )
     st.caption(_basis(file, found, options))
@@ -65,15 +67,16 @@ def show_estimate(file: FileSize, options: RunOptions) -> None:
     elif found.files_gb > _LEAST_WORTH_SAYING:
         limit = options.train.memory_gb or free / 2
         st.info(
-            f"About {size_text(found.files_gb * GB)} of matrices go to files while the run works, "
-            f"which is slower: **Memory for matrices** keeps {size_text(limit * GB)} in memory.",
+            f"About {format_size(found.files_gb * GB)} of matrices go to files while the run "
+            "works, "
+            f"which is slower: **Memory for matrices** keeps {format_size(limit * GB)} in memory.",
             icon=":material/hard_drive:",
         )
     disk = shutil.disk_usage(get_workspace().root).free / GB
     if found.disk_gb + found.files_gb > disk:
         st.warning(
-            f"About {size_text((found.disk_gb + found.files_gb) * GB)} on disk are needed, and "
-            f"{size_text(disk * GB)} are free. Delete runs that you no longer need, on the Runs "
+            f"About {format_size((found.disk_gb + found.files_gb) * GB)} on disk are needed, and "
+            f"{format_size(disk * GB)} are free. Delete runs that you no longer need, on the Runs "
             "page.",
             icon=":material/hard_drive:",
         )
@@ -81,9 +84,9 @@ def show_estimate(file: FileSize, options: RunOptions) -> None:
 
 def _details(found: Estimate, threads: int) -> str:
     rows = [
-        f"| {title} | {duration(found.seconds[stage])} | "
+        f"| {title} | {format_duration(found.seconds[stage])} | "
         + (f"{found.memory_gb[stage]:.1f} GB |" if stage in found.memory_gb else "|")
-        for stage, title in STAGES.items()
+        for stage, title in STAGE_TITLES.items()
         if found.seconds.get(stage, 0.0) > _SECONDS_WORTH_SAYING
     ]
     head = ["| Step | About | Memory |", "|---|---|---|"]
@@ -103,7 +106,7 @@ def _basis(file: FileSize, found: Estimate, options: RunOptions) -> str:
     else:
         most = "at most " if options.train.preset == "reference" else ""
         parts.append(f"and {most}{found.epochs:,} epoch{'s' * (found.epochs != 1)}")
-    said = " ".join(parts) + f"; the longest step is *{STAGES[found.longest]}*."
+    said = " ".join(parts) + f"; the longest step is *{STAGE_TITLES[found.longest]}*."
     if options.preprocess.filter_on_r2:
         said += (
             " Genes without signal are dropped first; in the shorter time a fifth of the genes "
@@ -118,7 +121,8 @@ def _too_large(found: Estimate, options: RunOptions, free: float, told: Told) ->
         return told(replace(options, preprocess=fewer))
 
     said = (
-        f"**This may not fit.** *{STAGES[found.largest]}* needs about {found.peak_gb:.1f} GB of "
+        f"**This may not fit.** *{STAGE_TITLES[found.largest]}* needs about {found.peak_gb:.1f} "
+        "GB of "
         f"memory, and {free:.1f} GB are free. "
     )
     genes = genes_that_fit(with_genes, found.n_genes, free)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from velovi.runs.folder import RunState
-from velovi.ui.choice import Choice
-from velovi.ui.guard import plain
-from velovi.ui.verdict import training_verdict
-from velovi.ui.view import ResultView, open_result
+from velovi.ui.cached_result import ResultView, open_result
+from velovi.ui.convergence import training_convergence
+from velovi.ui.errors import escape_markdown
+from velovi.ui.run_state import RunEntry
 
 
-def current_choice() -> Choice | None:
+def current_choice() -> RunEntry | None:
     """The run picked in the sidebar."""
     return st.session_state.get("choice")
 
@@ -36,10 +36,10 @@ def need_result() -> ResultView | None:
     return view
 
 
-def _warnings(choice: Choice, view: ResultView) -> None:
+def _warnings(choice: RunEntry, view: ResultView) -> None:
     """Say what stands against a result: warnings about its file, and training that broke off."""
-    verdict = training_verdict(choice.run)
-    told = [plain(one) for one in view.store.warnings]
+    verdict = training_convergence(choice.run)
+    told = [escape_markdown(one) for one in view.store.warnings]
     if verdict is not None and not verdict.settled:
         told.append(verdict.sentence)
     if told:
@@ -60,7 +60,7 @@ def demo_banner() -> None:
         st.page_link("pages/data.py", label="Load your own file", icon=":material/upload_file:")
 
 
-def _not_ready(choice: Choice) -> None:
+def _not_ready(choice: RunEntry) -> None:
     if choice.state.active:
         title, text = "This run is still at work", "Its map appears here when it is done."
     else:

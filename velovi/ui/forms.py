@@ -15,8 +15,8 @@ import streamlit as st
 from velovi.config import OptionInfo, Options, RunOptions
 from velovi.runs.names import LONGEST_NAME
 from velovi.schedule import FAST_EPOCHS
-from velovi.ui.guard import plain, plain_errors
-from velovi.ui.words import CHOICES
+from velovi.ui.errors import escape_markdown, show_errors
+from velovi.ui.labels import OPTION_CHOICES
 
 if TYPE_CHECKING:
     from velovi.data import DatasetSummary
@@ -143,7 +143,7 @@ def options_panel(
     # widgets with a new key begin anew, which is how the form goes back to where it began
     turn = st.session_state.get(f"{key}_turn", 0)
     prefix = f"{key}_again{turn}" if turn else key
-    with st.container(border=True, key=f"{key}_panel"), plain_errors():
+    with st.container(border=True, key=f"{key}_panel"), show_errors():
         called, values = _fields(prefix, defaults, name)
         missing = [one for one in ("spliced", "unspliced") if not _layer(values, one)]
         same = not missing and _layer(values, "spliced") == _layer(values, "unspliced")
@@ -307,7 +307,7 @@ def _choice(
     label: str, name: str, choices: tuple[str, ...], value: Any, common: dict[str, Any]
 ) -> Any:
     index = choices.index(value) if value in choices else None
-    told = CHOICES.get(name, {})
+    told = OPTION_CHOICES.get(name, {})
 
     def title(one: str) -> str:
         return told[one][0] if one in told else one
@@ -337,7 +337,7 @@ def value_text(name: str, value: Any) -> str:
         return f"{value:,}" if isinstance(value, int) else f"{value:g}"
     if isinstance(value, tuple | list):
         return ", ".join(map(str, value)) or "none"
-    told = CHOICES.get(name, {})
+    told = OPTION_CHOICES.get(name, {})
     return told[value][0] if value in told else str(value) or "none"
 
 
@@ -364,5 +364,7 @@ def changed_sentence(options: RunOptions) -> str:
     changed = [row for row in options_table(options) if row["Differs"]]
     if not changed:
         return "All options are the defaults."
-    told = [f"{row['Option']} **{plain(row['Value'])}** ({row['Default']})" for row in changed]
+    told = [
+        f"{row['Option']} **{escape_markdown(row['Value'])}** ({row['Default']})" for row in changed
+    ]
     return "Different from the defaults, which are in brackets: " + "; ".join(told) + "."

@@ -14,7 +14,7 @@ from velovi.runs.gene_sets import (
     split_names,
     table_names,
 )
-from velovi.ui.guard import plain, plain_errors
+from velovi.ui.errors import escape_markdown, show_errors
 from velovi.ui.panels import KEEP
 from velovi.ui.services import get_workspace
 
@@ -50,7 +50,7 @@ def list_popover(listed: Sequence[str], changed: Callable[[], None]) -> None:
             **KEEP,
         )
         st.button("Use this list", key="genes_use_list", on_click=changed)
-        with plain_errors():
+        with show_errors():
             _saved_sets(changed)
             _keep_set(names or listed, bool(names))
             _files(names or listed, changed)
@@ -78,13 +78,14 @@ def report_sentences(match: GeneMatch) -> list[str]:
     said = []
     if match.left_out:
         parts = [
-            f"**{plain(name)}**" + (f" ({plain(why)})" if why else "")
+            f"**{escape_markdown(name)}**" + (f" ({escape_markdown(why)})" if why else "")
             for name, why in match.left_out.items()
         ]
         said.append("In the file, but left out: " + _some(parts) + ".")
     if match.missing:
         parts = [
-            f"**{plain(name)}**" + (f" (near: {', '.join(map(plain, near))})" if near else "")
+            f"**{escape_markdown(name)}**"
+            + (f" (near: {', '.join(map(escape_markdown, near))})" if near else "")
             for name, near in match.missing.items()
         ]
         said.append("Not in this file: " + _some(parts) + ".")
@@ -219,4 +220,4 @@ def say_pending() -> None:
     """Say what came of the reader's last press: a callback has no place on the page to do so."""
     said = st.session_state.pop(_SAID, None)
     if said is not None:
-        st.toast(plain(said[0]), icon=said[1])
+        st.toast(escape_markdown(said[0]), icon=said[1])

@@ -10,20 +10,21 @@ import streamlit as st
 
 from velovi.figures.embedding import EmbeddingData, Streams, embedding_data, embedding_figure
 from velovi.figures.theme import LIGHT
+from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import MapLook, default_size
 from velovi.ui.cell_sets import set_coloring, set_mask, set_names
-from velovi.ui.coloring import Coloring, meaning
-from velovi.ui.gene_choice import gene_select
-from velovi.ui.links import linked, remember
+from velovi.ui.coloring import ColorBy, resolve_color
+from velovi.ui.formatting import distinct_labels
+from velovi.ui.gene_list import gene_select
+from velovi.ui.labels import CELL_COLUMNS, GENE_LAYERS, cell_column_title, embedding_name
 from velovi.ui.panels import KEEP
-from velovi.ui.view import ResultView
-from velovi.ui.words import CELL_NUMBERS, GENE_LAYERS, cell_number, distinct, embedding_name
+from velovi.ui.url_state import set_url_param, url_param
 
 ALL_CELLS = "All cells"
 _PICTURE_CELLS = 200_000
 
 
-def color_controls(view: ResultView, name: str, default: str = "") -> Coloring:
+def color_controls(view: ResultView, name: str, default: str = "") -> ColorBy:
     """Widgets that choose what the colour of one map means.
 
     Parameters
@@ -41,20 +42,22 @@ def color_controls(view: ResultView, name: str, default: str = "") -> Coloring:
     first = {"obs": columns, "layer": layers, "set": sets}
     known = {f"{kind}:{one}" for kind, names in first.items() for one in names}
     fallback = default if default in known else next(iter([f"obs:{c}" for c in columns]), "")
-    kind, _, what = linked(name, known, fallback, what="colour").partition(":")
+    kind, _, what = url_param(name, known, fallback, what="colour").partition(":")
     kinds = {"obs": "Cells", "layer": "Gene", "set": "Set"}
     offered = [one for one in kinds if first[one]]
     if not offered:
-        return Coloring()
+        return ColorBy()
     _kind_control(name, kinds, offered, kind, first)
     if kind == "layer":
         gene = gene_select(view, key=f"map_{name}_gene")
         layer = _choice(name, "Quantity", "layer", layers, what, lambda one: GENE_LAYERS[one][0])
-        return Coloring(gene=gene, layer=layer)
+        return ColorBy(gene=gene, layer=layer)
     if kind == "set":
         return set_coloring(view, _choice(name, "Set of cells", "set", sets, what, str))
-    column = _choice(name, "Annotation", "obs", columns, what, lambda one: cell_number(one)[0])
-    return Coloring(column=column)
+    column = _choice(
+        name, "Annotation", "obs", columns, what, lambda one: cell_column_title(one)[0]
+    )
+    return ColorBy(column=column)
 
 
 def _kind_control(
@@ -65,7 +68,7 @@ def _kind_control(
 
     def changed() -> None:
         chosen = st.session_state[key]
-        remember(name, f"{chosen}:{first[chosen][0]}")
+        set_url_param(name, f"{chosen}:{first[chosen][0]}")
 
     st.segmented_control(
         "Colour by" if name == "color" else "Second map: colour by",
@@ -85,8 +88,8 @@ def _choice(name: str, label: str, kind: str, options: list[str], what: str, for
         label,
         options,
         key=key,
-        format_func=distinct({one: form(one) for one in options}),
-        on_change=lambda: remember(name, f"{kind}:{st.session_state[key]}"),
+        format_func=distinct_labels({one: form(one) for one in options}),
+        on_change=lambda: set_url_param(name, f"{kind}:{st.session_state[key]}"),
         help="Groups of cells first, then the model's numbers of each cell, then the file's."
         if kind == "obs"
         else None,
@@ -96,21 +99,21 @@ def _choice(name: str, label: str, kind: str, options: list[str], what: str, for
 def annotation_columns(view: ResultView) -> list[str]:
     """Groups first, then the model's own numbers, the file's, and further measures of ours."""
     numbers = view.store.numeric_columns
-    ours = [name for name in CELL_NUMBERS if name in numbers]
+    ours = [name for name in CELL_COLUMNS if name in numbers]
     more = [name for name in ours if name.startswith("directional_")]
     first = [name for name in ours if name not in more]
     files = [name for name in numbers if name not in ours]
     return view.store.label_columns + first + files + more
 
 
-def second_map(view: ResultView) -> Coloring | None:
+def second_map(view: ResultView) -> ColorBy | None:
     """A switch for a second map beside the first, and its colour."""
-    on = linked("maps", ("1", "2"), "1") == "2"
+    on = url_param("maps", ("1", "2"), "1") == "2"
     st.session_state["map_second"] = on
     st.toggle(
         "Two maps",
         key="map_second",
-        on_change=lambda: remember("maps", "2" if st.session_state["map_second"] else None),
+        on_change=lambda: set_url_param("maps", "2" if st.session_state["map_second"] else None),
         help="Both move together and share the selection.",
     )
     if not on:
@@ -154,15 +157,15 @@ def look_controls(view: ResultView) -> MapLook:
 
 def _embedding(view: ResultView) -> str:
     embeddings = view.store.embeddings
-    chosen = linked("embedding", embeddings, embeddings[0], what="embedding")
+    chosen = url_param("embedding", embeddings, embeddings[0], what="embedding")
     if len(embeddings) > 1:
         st.session_state["map_embedding"] = chosen
         st.selectbox(
             "Embedding",
             embeddings,
             key="map_embedding",
-            format_func=distinct({one: embedding_name(one) for one in embeddings}),
-            on_change=lambda: remember("embedding", st.session_state["map_embedding"]),
+            format_func=distinct_labels({one: embedding_name(one) for one in embeddings}),
+            on_change=lambda: set_url_param("embedding", st.session_state["map_embedding"]),
             help="The two-dimensional picture of the cells.",
         )
     return chosen
@@ -170,7 +173,9 @@ def _embedding(view: ResultView) -> str:
 
 def _overlay(view: ResultView, embedding: str) -> Streams:
     kinds = {"lines": "Lines", "arrows": "Arrows", "none": "Off"}
-    st.session_state["map_velocity"] = linked("velocity", kinds, "lines", what="velocity overlay")
+    st.session_state["map_velocity"] = url_param(
+        "velocity", kinds, "lines", what="velocity overlay"
+    )
     kind = st.segmented_control(
         "Velocity",
         list(kinds),
@@ -178,7 +183,7 @@ def _overlay(view: ResultView, embedding: str) -> Streams:
         required=True,
         key="map_velocity",
         width="stretch",
-        on_change=lambda: remember("velocity", st.session_state["map_velocity"]),
+        on_change=lambda: set_url_param("velocity", st.session_state["map_velocity"]),
         help="Lines follow the average velocity of the cells below them; arrows show it at evenly "
         "spaced places, longer where cells change faster.",
     )
@@ -222,13 +227,13 @@ def _shown_cells(view: ResultView) -> str:
     )
 
 
-def picture_data(view: ResultView, coloring: Coloring, look: MapLook) -> EmbeddingData:
+def picture_data(view: ResultView, coloring: ColorBy, look: MapLook) -> EmbeddingData:
     """A map's numbers, for the picture and the table to take away."""
     store = view.store
     positions = store.embedding(look.embedding)
     if look.only is not None:
         positions = np.where(look.only[:, None], positions, np.float32(np.nan))
-    shown = meaning(view, coloring)
+    shown = resolve_color(view, coloring)
     values = shown.values
     if shown.labels is None and values is None:
         values = np.full(store.n_cells, np.nan, dtype=np.float32)
@@ -242,13 +247,13 @@ def picture_data(view: ResultView, coloring: Coloring, look: MapLook) -> Embeddi
         scale=shown.scale,
         clip=look.clip,
         bounds=shown.bounds,
-        strata=view.strata(),
+        strata=view.group_codes(),
         streams=look.streams,
         limit=_PICTURE_CELLS,
     )
 
 
-def picture(view: ResultView, coloring: Coloring, look: MapLook) -> go.Figure:
+def picture(view: ResultView, coloring: ColorBy, look: MapLook) -> go.Figure:
     """The map as a figure for print."""
     return embedding_figure(
         picture_data(view, coloring, look),

@@ -12,10 +12,10 @@ from velovi.config import RunOptions
 from velovi.errors import StoreError
 from velovi.runs.folder import RunFolder, RunSpec
 from velovi.runs.workspace import Dataset, Workspace
-from velovi.ui.choice import choose_run
 from velovi.ui.data_panel import file_label, is_unreadable, trainable
 from velovi.ui.estimate import file_size, show_estimate
 from velovi.ui.forms import Defaults, options_panel
+from velovi.ui.run_state import choose_run
 from velovi.ui.services import get_hardware, get_launcher, server_model
 
 if TYPE_CHECKING:

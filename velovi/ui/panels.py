@@ -15,16 +15,16 @@ from velovi.figures.groups import GroupSpread, group_spread
 from velovi.figures.quantity_maps import QuantityMaps, maps_figure
 from velovi.figures.states import STATE_TITLES, state_colors
 from velovi.figures.theme import LIGHT, FigureTheme
-from velovi.ui.coloring import Coloring, meaning
+from velovi.ui.cached_result import ResultView
+from velovi.ui.coloring import ColorBy, resolve_color
+from velovi.ui.download_figure import download_figure
 from velovi.ui.selection import selected
-from velovi.ui.take_away import take_away
 from velovi.ui.theme import color_key, current_theme, draw
-from velovi.ui.view import ResultView
 
 KEEP: dict[str, Any] = {"persist_state": "session"}
 
 
-def figure_head(
+def figure_header(
     title: str,
     note: str,
     name: str,
@@ -38,14 +38,14 @@ def figure_head(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
     ):
         st.markdown(f"**{title}**", help=note, width="content")
-        take_away(name, figure, frame, key=key)
+        download_figure(name, figure, frame, key=key)
 
 
-def maps_head(
-    view: ResultView, title: str, note: str, name: str, colorings: Sequence[Coloring], *, key: str
+def maps_header(
+    view: ResultView, title: str, note: str, name: str, colorings: Sequence[ColorBy], *, key: str
 ) -> None:
     """The same for maps side by side, each of which shows a number of the cells."""
-    figure_head(
+    figure_header(
         title,
         note,
         name,
@@ -55,7 +55,7 @@ def maps_head(
     )
 
 
-def collect_maps(view: ResultView, name: str, colorings: Sequence[Coloring]) -> QuantityMaps:
+def collect_maps(view: ResultView, name: str, colorings: Sequence[ColorBy]) -> QuantityMaps:
     """Read what the maps to take away need."""
     store = view.store
     maps = [
@@ -66,9 +66,9 @@ def collect_maps(view: ResultView, name: str, colorings: Sequence[Coloring]) -> 
             values=shown.values,
             scale=shown.scale,
             bounds=shown.bounds,
-            strata=view.strata(),
+            strata=view.group_codes(),
         )
-        for shown in (meaning(view, one) for one in colorings)
+        for shown in (resolve_color(view, one) for one in colorings)
     ]
     return QuantityMaps(name, tuple(maps))
 
@@ -103,7 +103,7 @@ def figure_panel(
     note
         A sentence below it.
     """
-    figure_head(title, help_text, key, lambda: figure(LIGHT), frame, key=key)
+    figure_header(title, help_text, key, lambda: figure(LIGHT), frame, key=key)
     draw(figure(current_theme()), key, alt=title)
     if note:
         st.caption(note)
@@ -124,7 +124,7 @@ def chosen_cells(view: ResultView) -> np.ndarray | None:
     return mask if only else None
 
 
-def column(view: ResultView, name: str) -> np.ndarray | None:
+def cell_values(view: ResultView, name: str) -> np.ndarray | None:
     """A number of each cell (cells,) float32; None when the result has no such number."""
     if name not in view.store.obs:
         return None

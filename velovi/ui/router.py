@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from velovi.ui.guard import plain_errors
-from velovi.ui.links import keep_address
+from velovi.ui.errors import show_errors
 from velovi.ui.navigation import navigate
+from velovi.ui.preload_plotly import preload_plotly
 from velovi.ui.sidebar import run_picker, show_logo
 from velovi.ui.theme import page_style
-from velovi.ui.warm_up import warm_up
+from velovi.ui.url_state import keep_address
 
 ROUTED = "choice"
 _WITH_FIGURES = ("Time", "States and rates", "Uncertainty")  # by Plotly, as soon as they open
@@ -21,12 +21,12 @@ _EXPLORE = ("Map", "Genes", *_WITH_FIGURES)  # whose address says what they show
 
 def show_site(current: st.Page) -> None:
     """Sidebar, then the page that is asked for."""
-    with plain_errors():
+    with show_errors():
         page_style()
         show_logo()
         st.session_state[ROUTED] = None
         with st.sidebar:
-            warm_up(now=current.title in _WITH_FIGURES)
+            preload_plotly(now=current.title in _WITH_FIGURES)
         st.session_state[ROUTED] = run_picker(prefer_active=current.title == "Train")
     current.run()
     with st.sidebar:
@@ -54,5 +54,5 @@ def page(body: Callable[[], None]) -> None:
     if ROUTED not in st.session_state:
         navigate()
         st.rerun()
-    with plain_errors():
+    with show_errors():
         body()

@@ -16,13 +16,14 @@ from velovi.runs.folder import RunFolder, RunSpec, RunState
 from velovi.runs.names import LONGEST_NAME
 from velovi.runs.results import has_manifest, verify_result
 from velovi.runs.workspace import Workspace
-from velovi.ui.choice import Choice, choose_run
+from velovi.ui.cached_result import open_result
+from velovi.ui.errors import escape_markdown, show_error, show_errors
+from velovi.ui.formatting import format_duration, format_size
 from velovi.ui.forms import changed_sentence, options_table
-from velovi.ui.guard import plain, plain_errors, show_error
+from velovi.ui.labels import RUN_STATES, device_name
 from velovi.ui.new_run import run_again
+from velovi.ui.run_state import RunEntry, choose_run
 from velovi.ui.train_panel import explore_button, loss_curve, show_log, show_outcome, watch_states
-from velovi.ui.view import open_result
-from velovi.ui.words import STATES, device_name, duration, size_text
 
 _OPENED = "opened_run"  # the run that was open on this page, to say so when it is gone
 _ROWS_SHOWN, _HEIGHT = 10, 400
@@ -56,7 +57,7 @@ def _changed(path: Path) -> float:
         return 0.0
 
 
-def file_name(workspace: Workspace, choice: Choice, spec: RunSpec) -> str:
+def file_name(workspace: Workspace, choice: RunEntry, spec: RunSpec) -> str:
     """What the file of a run is called, and whether it is still there."""
     if choice.is_demo:
         return "simulated cells"
@@ -72,7 +73,7 @@ def _moment(seconds: float) -> pd.Timestamp | None:
     return pd.Timestamp(seconds, unit="s", tz="UTC") if seconds else None
 
 
-def runs_frame(workspace: Workspace, choices: list[Choice]) -> pd.DataFrame:
+def runs_frame(workspace: Workspace, choices: list[RunEntry]) -> pd.DataFrame:
     """One row for each run that can be read, with its id as index."""
     rows = {}
     for choice in choices:
@@ -84,7 +85,7 @@ def runs_frame(workspace: Workspace, choices: list[Choice]) -> pd.DataFrame:
         cells, genes = facts.shape or (None, None)
         rows[choice.run_id] = {
             "name": choice.name,
-            "state": [STATES[choice.state][0]],
+            "state": [RUN_STATES[choice.state][0]],
             "created": _moment(spec.created),
             "file": file_name(workspace, choice, spec),
             "cells": cells,
@@ -97,7 +98,7 @@ def runs_frame(workspace: Workspace, choices: list[Choice]) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(("cells", "genes", "epochs", "size"), "Int64"))
 
 
-def runs_table(workspace: Workspace, choices: list[Choice], opened: str) -> None:
+def runs_table(workspace: Workspace, choices: list[RunEntry], opened: str) -> None:
     """The sortable table; a click on a row opens that run on all pages."""
     frame = runs_frame(workspace, choices)
     ids = list(frame.index)
@@ -137,9 +138,9 @@ def _config() -> dict[str, Any]:
         "name": column.TextColumn("Run", width=235, help="Click a row to open a run."),
         "state": column.MultiselectColumn(
             "State",
-            options=[one[0] for one in STATES.values()],
+            options=[one[0] for one in RUN_STATES.values()],
             format_func=str.capitalize,
-            color=[one[1] for one in STATES.values()],
+            color=[one[1] for one in RUN_STATES.values()],
             width=105,
             help="Where the run stands. Lost: its worker ended without a word.",
         ),
@@ -157,7 +158,7 @@ def _config() -> dict[str, Any]:
     }
 
 
-def note_if_gone(choices: list[Choice]) -> None:
+def note_if_gone(choices: list[RunEntry]) -> None:
     """Say so when the run that was open here has been deleted in another tab."""
     run_id, name, linked = st.session_state.get(_OPENED, ("", "", True))
     if run_id in {one.run_id for one in choices}:
@@ -165,20 +166,21 @@ def note_if_gone(choices: list[Choice]) -> None:
     st.session_state.pop(_OPENED, None)
     if run_id and not linked:  # the sidebar speaks about runs that the address names
         st.warning(
-            f"**{plain(name)}** has been deleted, perhaps in another tab. Choose another run "
+            f"**{escape_markdown(name)}** has been deleted, perhaps in another tab. Choose "
+            "another run "
             "from the table.",
             icon=":material/link_off:",
         )
 
 
-def show_run(workspace: Workspace, choice: Choice) -> None:
+def show_run(workspace: Workspace, choice: RunEntry) -> None:
     """One run: what came of it, what it was told, and what can be done with it."""
     st.session_state[_OPENED] = choice.run_id, choice.name, "run" in st.query_params
     try:
         spec = choice.run.spec()
     except StoreError:
         st.warning(
-            f"**{plain(choice.name)}** has just been deleted, perhaps in another tab.",
+            f"**{escape_markdown(choice.name)}** has just been deleted, perhaps in another tab.",
             icon=":material/link_off:",
         )
         if st.button("See the other runs", icon=":material/history:", key="other_runs"):
@@ -206,18 +208,18 @@ def show_run(workspace: Workspace, choice: Choice) -> None:
         )
     if not choice.is_demo:
         again = st.expander("Run again with other options", icon=":material/replay:")
-        with again, plain_errors():
+        with again, show_errors():
             run_again(workspace, choice.run)
     show_log(choice.run)
     with st.expander("Versions", icon=":material/inventory_2:"):
         _versions(spec)
 
 
-def _heading(workspace: Workspace, choice: Choice) -> None:
-    text, color, icon = STATES[choice.state]
+def _heading(workspace: Workspace, choice: RunEntry) -> None:
+    text, color, icon = RUN_STATES[choice.state]
     name, actions = st.columns([1, 1.5], vertical_alignment="top")
     with name, st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(plain(choice.name), width="content")
+        st.subheader(escape_markdown(choice.name), width="content")
         st.badge(text, icon=icon, color=color)  # type: ignore[arg-type]
     with (
         actions,
@@ -239,7 +241,7 @@ def _heading(workspace: Workspace, choice: Choice) -> None:
             _delete(workspace, choice)
 
 
-def _verify(choice: Choice) -> None:
+def _verify(choice: RunEntry) -> None:
     """A button that compares a result on disk with what was written."""
     path = choice.run.result_path
     if not st.button(
@@ -253,7 +255,7 @@ def _verify(choice: Choice) -> None:
     if not has_manifest(path):
         st.info("This result was written before checksums were kept.", icon=":material/info:")
         return
-    with plain_errors():
+    with show_errors():
         bar = st.progress(0.0, text="Reading the result …")
         try:
             verify_result(path, progress=lambda share: _show_share(bar, share))
@@ -271,17 +273,17 @@ def unreadable_runs(workspace: Workspace) -> None:
     for run in workspace.unreadable_runs():
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(
-                f"**{plain(run.run_id)} is unreadable**: its specification is damaged. "
-                f"It takes {size_text(run.size())}.",
+                f"**{escape_markdown(run.run_id)} is unreadable**: its specification is damaged. "
+                f"It takes {format_size(run.size())}.",
                 width="stretch",
             )
             if st.button("Delete", key=f"delete_{run.run_id}", icon=":material/delete:"):
-                with plain_errors():
+                with show_errors():
                     workspace.delete_run(run.run_id)
                     st.rerun()
 
 
-def _rename(workspace: Workspace, choice: Choice) -> None:
+def _rename(workspace: Workspace, choice: RunEntry) -> None:
     # a popover with a new key is a closed one
     turn = st.session_state.get("renamed", 0)
     key = f"rename_{choice.run_id}_{turn}"
@@ -303,7 +305,7 @@ def _rename(workspace: Workspace, choice: Choice) -> None:
             st.rerun()
 
 
-def _delete(workspace: Workspace, choice: Choice) -> None:
+def _delete(workspace: Workspace, choice: RunEntry) -> None:
     with st.popover(
         "Delete",
         icon=":material/delete:",
@@ -312,8 +314,8 @@ def _delete(workspace: Workspace, choice: Choice) -> None:
         help="Cancel the run first, on the Train page." if choice.state.active else None,
     ):
         st.write(
-            f"Delete **{plain(choice.name)}** and its result "
-            f"({size_text(run_facts(choice.run).size)})? The file that it was trained on stays. "
+            f"Delete **{escape_markdown(choice.name)}** and its result "
+            f"({format_size(run_facts(choice.run).size)})? The file that it was trained on stays. "
             "This cannot be undone."
         )
         if st.button("Delete this run", type="primary", key=f"delete_{choice.run_id}"):
@@ -322,7 +324,7 @@ def _delete(workspace: Workspace, choice: Choice) -> None:
             except VeloviError as error:
                 show_error(error)
                 return
-            st.toast(f"{plain(choice.name)} was deleted.", icon=":material/delete:")
+            st.toast(f"{escape_markdown(choice.name)} was deleted.", icon=":material/delete:")
             _forget()
 
 
@@ -333,7 +335,7 @@ def _forget() -> None:
     st.rerun()
 
 
-def _numbers(choice: Choice, spec: RunSpec) -> None:
+def _numbers(choice: RunEntry, spec: RunSpec) -> None:
     facts, progress = run_facts(choice.run), choice.run.progress()
     cells, genes = facts.shape or (None, None)
     end = time.time() if choice.state.active else progress.heartbeat
@@ -348,10 +350,10 @@ def _numbers(choice: Choice, spec: RunSpec) -> None:
         ),
         (
             "Time taken",
-            _NONE if took is None else duration(took),
+            _NONE if took is None else format_duration(took),
             "From the first step to the last; waiting in the queue does not count.",
         ),
-        ("Size", size_text(facts.size), "Room that the run takes on disk."),
+        ("Size", format_size(facts.size), "Room that the run takes on disk."),
     )
     for slot, (label, value, note) in zip(st.columns(len(numbers)), numbers, strict=True):
         slot.metric(label, value, help=note)
@@ -361,21 +363,21 @@ def _count(number: int | None) -> str:
     return _NONE if number is None else f"{number:,}"
 
 
-def _about(workspace: Workspace, choice: Choice, spec: RunSpec) -> None:
+def _about(workspace: Workspace, choice: RunEntry, spec: RunSpec) -> None:
     """File, date and hardware in a line, and the notes of the result."""
-    parts = [f"File: {plain(file_name(workspace, choice, spec))}"]
+    parts = [f"File: {escape_markdown(file_name(workspace, choice, spec))}"]
     if spec.created:
         parts.append(time.strftime("created %d %B %Y, %H:%M", time.localtime(spec.created)))
     device = device_name(choice.run.progress().device)
-    parts += [f"trained on: {plain(device)}"] if device else []
+    parts += [f"trained on: {escape_markdown(device)}"] if device else []
     cells = choice.run.only_cells()
     parts += [f"on {len(cells):,} selected cells"] if cells is not None else []
     st.caption(" · ".join(parts))
     if choice.state != RunState.DONE:
         return
-    with plain_errors():
+    with show_errors():
         notes = open_result(choice.run, choice.run_id).store.details.get("notes", ())
-        told = [plain(str(one)) for one in notes]
+        told = [escape_markdown(str(one)) for one in notes]
         if told:
             st.markdown("**Notes**\n\n" + "\n".join(f"- {one}" for one in told))
 

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import streamlit as st
 
-from velovi.ui.links import last_choice, remember
-from velovi.ui.view import ResultView
+from velovi.ui.cached_result import ResultView
+from velovi.ui.url_state import last_choice, set_url_param
 
 _KEY = "selected_cells"
 HOW = ("replace", "add", "subtract")
@@ -39,7 +39,7 @@ def select(view: ResultView, cells: np.ndarray | None) -> None:
     so afterwards.
     """
     if last_choice("cells") is not None:
-        remember("cells", None)
+        set_url_param("cells", None)
     st.session_state.pop("selected_set", None)
     if cells is None or not cells.any():
         st.session_state.pop(_KEY, None)

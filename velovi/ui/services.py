@@ -14,7 +14,7 @@ import streamlit as st
 
 from velovi.errors import DataError
 from velovi.runs.workspace import Workspace
-from velovi.ui.guard import plain_errors
+from velovi.ui.errors import show_errors
 
 if TYPE_CHECKING:
     from velovi.runs.hardware import Hardware
@@ -38,7 +38,7 @@ def get_launcher() -> LocalLauncher:
 
 def advance_queue() -> None:
     """Start what waits, if there is room; a workspace that cannot be written to gets a sentence."""
-    with plain_errors():
+    with show_errors():
         get_launcher().advance()
 
 

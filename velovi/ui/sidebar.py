@@ -6,12 +6,13 @@ import streamlit as st
 
 from velovi.figures.theme import FONT
 from velovi.runs.folder import RunState
-from velovi.ui.choice import Choice, all_runs, choose_run, chosen_run
-from velovi.ui.guard import plain
+from velovi.ui.errors import escape_markdown
+from velovi.ui.formatting import distinct_labels, format_time
+from velovi.ui.labels import RUN_STATES
 from velovi.ui.navigation import MARK, SVG, mark
+from velovi.ui.run_state import RunEntry, all_runs, choose_run, chosen_run
 from velovi.ui.services import get_workspace
 from velovi.ui.theme import current_theme
-from velovi.ui.words import STATES, distinct, moment
 
 
 def show_logo() -> None:
@@ -25,23 +26,23 @@ def show_logo() -> None:
     st.logo(wide, size="large", icon_image=mark())
 
 
-def run_label(choice: Choice) -> str:
+def run_label(choice: RunEntry) -> str:
     """A run's name, and its state unless it is simply there to be looked at."""
     if choice.is_demo:
         return "Demo (simulated data)"
     if choice.state is RunState.DONE:
         return choice.name
-    return f"{choice.name} · {STATES[choice.state][0]}"
+    return f"{choice.name} · {RUN_STATES[choice.state][0]}"
 
 
-def run_picker(*, prefer_active: bool = False) -> Choice | None:
+def run_picker(*, prefer_active: bool = False) -> RunEntry | None:
     """Let the reader choose the run that all pages show."""
     runs = all_runs(get_workspace())
     choice = chosen_run(runs, prefer_active=prefer_active)
     if st.session_state.pop("missing_run", None):
         st.warning(
             "The run of this address is not here any more, perhaps deleted"
-            + (f"; this is **{plain(choice.name)}**." if choice else "."),
+            + (f"; this is **{escape_markdown(choice.name)}**." if choice else "."),
             icon=":material/link_off:",
         )
     with st.sidebar:
@@ -54,14 +55,14 @@ def run_picker(*, prefer_active: bool = False) -> Choice | None:
             "Run",
             [one.run_id for one in runs],
             key="run_picker",
-            format_func=distinct(
+            format_func=distinct_labels(
                 {one.run_id: run_label(one) for one in runs},
-                {one.run_id: moment(one.created) for one in runs},
+                {one.run_id: format_time(one.created) for one in runs},
             ),
             help="All pages show this run. The newest is first; the demo is last.",
             on_change=lambda: choose_run(st.session_state["run_picker"]),
         )
-        text, color, icon = STATES[choice.state]
+        text, color, icon = RUN_STATES[choice.state]
         if not choice.is_demo:
             st.badge(text, icon=icon, color=color)  # type: ignore[arg-type]
     return choice

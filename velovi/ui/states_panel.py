@@ -18,25 +18,25 @@ from velovi.figures.rates import (
 )
 from velovi.figures.states import STATE_TITLES
 from velovi.figures.theme import LIGHT
+from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import cell_map
-from velovi.ui.choice import choose_gene
-from velovi.ui.coloring import Coloring
-from velovi.ui.gene_choice import best_genes, gene_select, shown_gene
-from velovi.ui.guard import plain
+from velovi.ui.coloring import ColorBy
+from velovi.ui.download_figure import download_figure
+from velovi.ui.errors import escape_markdown
+from velovi.ui.gene_list import best_genes, current_gene, gene_select
 from velovi.ui.panels import (
     KEEP,
     cells_key,
     chosen_cells,
-    figure_head,
+    figure_header,
     in_group,
     label_choice,
-    maps_head,
+    maps_header,
     state_key,
 )
+from velovi.ui.run_state import choose_gene
 from velovi.ui.selection import selected
-from velovi.ui.take_away import take_away
 from velovi.ui.theme import current_theme, draw
-from velovi.ui.view import ResultView
 
 _PAIRS = (("fit_alpha", "fit_beta"), ("fit_beta", "fit_gamma"), ("fit_alpha", "fit_gamma"))
 _MOST_GENES = (20, 40, 80)
@@ -65,18 +65,18 @@ def gene_states(view: ResultView) -> None:
         if len(data.rows):
             chosen = " among the selected cells" if only is not None else ""
             _shares(
-                f"States of {plain(gene)} by group",
+                f"States of {escape_markdown(gene)} by group",
                 _HELP,
                 data,
                 key="states_by_group",
                 note=f"Mean probability in each group{chosen}.",
             )
         else:
-            st.info(f"No cell has state probabilities of {plain(gene)}.")
+            st.info(f"No cell has state probabilities of {escape_markdown(gene)}.")
     with right:
-        maps = [Coloring(gene=gene, layer=f"p_{name}") for name in states]
+        maps = [ColorBy(gene=gene, layer=f"p_{name}") for name in states]
         if view.store.embeddings:
-            maps_head(view, "The same on the map", _HELP, f"{gene} states", maps, key="states")
+            maps_header(view, "The same on the map", _HELP, f"{gene} states", maps, key="states")
         cell_map(view, maps, key="states", height=230, columns=2)
 
 
@@ -132,7 +132,7 @@ def genes_by_state(view: ResultView) -> None:
 def _shares(title: str, help_text: str, data: StateShares, *, key: str, note: str) -> None:
     """Stacked bars under a key that a narrow page can break into lines."""
     theme = current_theme()
-    figure_head(title, help_text, key, lambda: shares_figure(data, LIGHT), data.to_frame, key=key)
+    figure_header(title, help_text, key, lambda: shares_figure(data, LIGHT), data.to_frame, key=key)
     state_key(data.states)
     draw(shares_figure(data, theme, legend=False), key, alt=title)
     st.caption(note)
@@ -153,7 +153,7 @@ def _some_cells(view: ResultView) -> tuple[np.ndarray | None, str]:
     if labels is not None and choice in groups:
         inside = in_group(labels, choice)
         if inside.any():
-            return inside, plain(choice)
+            return inside, escape_markdown(choice)
     return None, "all cells"
 
 
@@ -165,7 +165,7 @@ def rate_panels(view: ResultView) -> None:
         "needs 20 units for its course; axes are logarithmic. A gene far from the others turns "
         "over much faster or slower. Click a gene to choose it.",
     )
-    gene = shown_gene(view) if view.store.genes else ""
+    gene = current_gene(view) if view.store.genes else ""
     for slot, (x, y) in zip(st.columns(len(_PAIRS), gap="medium"), _PAIRS, strict=True):
         with slot:
             _rates(view, x, y, gene)
@@ -194,4 +194,4 @@ def _rates(view: ResultView, x: str, y: str, gene: str) -> None:
         config={"displayModeBar": False},
         alt=f"{RATES[x]} against {RATES[y]}",
     )
-    take_away(key, lambda: rate_figure(data, LIGHT, gene=gene), data.to_frame, key=key)
+    download_figure(key, lambda: rate_figure(data, LIGHT, gene=gene), data.to_frame, key=key)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from velovi.ui.view import ResultView
+from velovi.ui.cached_result import ResultView
 
 log = logging.getLogger(__name__)
 _SAFE_CSV = (

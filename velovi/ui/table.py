@@ -15,16 +15,16 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from velovi.ui.browser import drawing, unseen
+from velovi.ui.components import headless_component, visible_component
 from velovi.ui.theme import browser_colors, current_theme
 
 _NOTHING = "–"
-_table = drawing(
+_table = visible_component(
     "table",
     '<div class="sheet" role="grid" tabindex="0"><div class="head" role="presentation"></div>'
     '<div class="body" role="presentation"></div></div>',
 )
-_opened = unseen("opened")
+_row_events = headless_component("row_events")
 
 
 @dataclass(frozen=True)
@@ -171,4 +171,4 @@ def row_opened(table_key: str, shown: str, on_open: Callable[[str], None]) -> No
         if isinstance(name, str):
             on_open(name)
 
-    _opened(key=key, data={"table": table_key, "row": shown}, on_row_change=opened, height=1)
+    _row_events(key=key, data={"table": table_key, "row": shown}, on_row_change=opened, height=1)

@@ -21,25 +21,26 @@ from velovi.figures.time_course import (
     time_agreement,
 )
 from velovi.runs.rooted_time import RootedTime, delete_time, request_time, rooted_time, times
+from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import cell_map
-from velovi.ui.coloring import Coloring
-from velovi.ui.gene_choice import best_genes, gene_select
-from velovi.ui.guard import plain, plain_errors, show_error
-from velovi.ui.links import linked, remember
+from velovi.ui.coloring import ColorBy
+from velovi.ui.errors import escape_markdown, show_error, show_errors
+from velovi.ui.formatting import distinct_labels
+from velovi.ui.gene_list import best_genes, gene_select
+from velovi.ui.labels import GENE_LAYERS, cell_column_title
 from velovi.ui.panels import (
     KEEP,
+    cell_values,
     cells_key,
-    column,
     figure_panel,
     in_group,
     label_choice,
-    maps_head,
+    maps_header,
     spread_by_group,
 )
 from velovi.ui.selection import selected
 from velovi.ui.services import get_workspace
-from velovi.ui.view import ResultView
-from velovi.ui.words import GENE_LAYERS, cell_number, distinct
+from velovi.ui.url_state import set_url_param, url_param
 
 OWN = "data"
 _ASKED, _TURN = "time_asked_for", "times_asked_for"
@@ -59,19 +60,19 @@ def time_choice(view: ResultView) -> tuple[str, np.ndarray] | None:
     -------
     Its name in the address, and the time of each cell (cells,); None when there is none.
     """
-    own = column(view, "latent_time")
+    own = cell_values(view, "latent_time")
     done = {one.time_id: one for one in times(times_folder(view)) if one.state == "done"}
     _show_when_ready(done)
     options = ([OWN] if own is not None else []) + list(done)
     if not options:
         return None
-    st.session_state["time_choice"] = linked("time", options, options[0], what="latent time")
+    st.session_state["time_choice"] = url_param("time", options, options[0], what="latent time")
     chosen = st.selectbox(
         "Time",
         options,
         key="time_choice",
-        format_func=distinct({OWN: "From the data"} | {one: done[one].name for one in done}),
-        on_change=lambda: remember("time", st.session_state["time_choice"]),
+        format_func=distinct_labels({OWN: "From the data"} | {one: done[one].name for one in done}),
+        on_change=lambda: set_url_param("time", st.session_state["time_choice"]),
         help="Where time begins is found from the velocities, or chosen by you.",
     )
     if chosen == OWN:
@@ -89,8 +90,8 @@ def _show_when_ready(done: Mapping[str, RootedTime]) -> None:
     asked = st.session_state.get(_ASKED)
     if asked is not None and asked in done:
         del st.session_state[_ASKED]
-        remember("time", asked)
-        st.toast(f"This is time **{plain(done[asked].name)}**.", icon=":material/flag:")
+        set_url_param("time", asked)
+        st.toast(f"This is time **{escape_markdown(done[asked].name)}**.", icon=":material/flag:")
 
 
 def root_controls(view: ResultView) -> None:
@@ -100,7 +101,7 @@ def root_controls(view: ResultView) -> None:
     turn = st.session_state.setdefault(_TURN, 0)
     with (
         st.popover("Choose where time begins", icon=":material/flag:", key=f"choose_root_{turn}"),
-        plain_errors(),
+        show_errors(),
     ):
         root, name = _root(view)
         title = st.text_input("Name", value=name, max_chars=60, key=f"root_name_{name}")
@@ -120,7 +121,7 @@ def root_controls(view: ResultView) -> None:
             with st.container(
                 horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
             ):
-                st.markdown(plain(one.name), width="content")
+                st.markdown(escape_markdown(one.name), width="content")
                 if st.button("Delete", key=f"delete_{one.time_id}", icon=":material/delete:"):
                     delete_time(times_folder(view), one.time_id)
                     st.rerun()
@@ -156,7 +157,9 @@ def _waiting(view: ResultView) -> None:
         st.rerun(scope="app")
     for one in working:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f":material/progress_activity: Working out time **{plain(one.name)}** …")
+            st.markdown(
+                f":material/progress_activity: Working out time **{escape_markdown(one.name)}** …"
+            )
             if st.button("Cancel", key=f"cancel_{one.time_id}"):
                 delete_time(times_folder(view), one.time_id)
                 st.rerun(scope="app")
@@ -172,13 +175,15 @@ def _ended_badly(view: ResultView, one: RootedTime) -> None:
 def time_map(view: ResultView, time: np.ndarray) -> None:
     """Cells by time, and by group beside it."""
     maps = [
-        Coloring(title="Latent time", note=cell_number("latent_time")[1], values=time, scale="time")
+        ColorBy(
+            title="Latent time", note=cell_column_title("latent_time")[1], values=time, scale="time"
+        )
     ]
     if view.store.embeddings:
         note = "Saves the map of the time; groups can be saved on the Map page."
-        maps_head(view, "On the map", note, "latent time", maps[:1], key="time")
+        maps_header(view, "On the map", note, "latent time", maps[:1], key="time")
     if view.store.label_columns:
-        maps.append(Coloring(column=view.store.label_columns[0]))
+        maps.append(ColorBy(column=view.store.label_columns[0]))
     cell_map(view, maps, key="time", height=360)
 
 
@@ -326,7 +331,7 @@ def gene_time_panel(view: ResultView, time_id: str, time: np.ndarray) -> None:
     data = _gene_time(view.path, view.changed, time_id, gene, view, time)
     rank = data.correlation
     figure_panel(
-        f"{plain(gene)}'s own time",
+        f"{escape_markdown(gene)}'s own time",
         "Each gene has a latent time of its own, from 0 to 20. Line: its median where the shared "
         "time is known; shade: 80 % of the cells. A gene that rests has no time of its own, so "
         "not every gene follows.",

@@ -9,23 +9,24 @@ import streamlit as st
 from velovi.figures.theme import LIGHT
 from velovi.figures.training import leaves_out, training_data, training_figure
 from velovi.runs.folder import Progress, RunFolder, RunState
-from velovi.ui.choice import Choice, choose_run
-from velovi.ui.guard import plain, plain_errors, show_error
+from velovi.ui.convergence import run_warnings, training_convergence
+from velovi.ui.download_figure import download_figure
+from velovi.ui.errors import escape_markdown, show_error, show_errors
+from velovi.ui.formatting import format_age, format_duration
+from velovi.ui.labels import RUN_STATES, STAGE_TITLES, device_name
+from velovi.ui.run_state import RunEntry, choose_run
 from velovi.ui.services import advance_queue, get_launcher, get_workspace
-from velovi.ui.take_away import take_away
 from velovi.ui.theme import current_theme, draw
-from velovi.ui.verdict import run_warnings, training_verdict
-from velovi.ui.words import STAGES, STATES, ago, device_name, duration
 
 LOG_TAIL, LOG_LINES, LOG_HEIGHT = 20_000, 14, 320
 
 
-def show_run(choice: Choice) -> None:
+def show_run(choice: RunEntry) -> None:
     """The panel of one run, whatever its state."""
     with st.container(border=True, key="run_panel"):
-        text, color, icon = STATES[choice.state]
+        text, color, icon = RUN_STATES[choice.state]
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(plain(choice.name), width="content")
+            st.subheader(escape_markdown(choice.name), width="content")
             if not choice.state.active:
                 st.badge(text, icon=icon, color=color)  # type: ignore[arg-type]
         if choice.state.active:
@@ -38,7 +39,7 @@ def show_run(choice: Choice) -> None:
 def live_panel(run: RunFolder) -> None:
     """Look at the run once a second; when it has ended, let the whole page know."""
     advance_queue()
-    with plain_errors():
+    with show_errors():
         state = run.state()
         # a folder that was deleted in another tab would read as one that waits
         if not state.active or not run.path.exists():
@@ -51,7 +52,7 @@ def live_panel(run: RunFolder) -> None:
 
 
 def _headline(state: RunState, progress: Progress) -> None:
-    text, color, icon = STATES[state]
+    text, color, icon = RUN_STATES[state]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(text, icon=icon, color=color)  # type: ignore[arg-type]
         if state == RunState.QUEUED:
@@ -63,9 +64,9 @@ def _headline(state: RunState, progress: Progress) -> None:
         if state == RunState.STOPPING:
             said.append("training ends now; the model is kept and asked for its answer")
         if progress.started:
-            said.append(f"for {duration(time.time() - progress.started)}")
+            said.append(f"for {format_duration(time.time() - progress.started)}")
         if progress.eta is not None:
-            said.append(f"about {duration(progress.eta)} left")
+            said.append(f"about {format_duration(progress.eta)} left")
         if progress.device:
             said.append(f"trains on: {device_name(progress.device)}")
         st.caption(" · ".join(said))
@@ -74,7 +75,7 @@ def _headline(state: RunState, progress: Progress) -> None:
 def _steps(progress: Progress, state: RunState) -> None:
     at = _stage_number(progress)
     parts = []
-    for i, title in enumerate(STAGES.values()):
+    for i, title in enumerate(STAGE_TITLES.values()):
         if i < at:
             parts.append(f":green[:material/check_circle: {title}]")
         elif i == at:
@@ -90,12 +91,12 @@ def _steps(progress: Progress, state: RunState) -> None:
 
 def _stage_number(progress: Progress) -> int:
     """How many stages are done; -1 when none has begun."""
-    names = list(STAGES)
+    names = list(STAGE_TITLES)
     return names.index(progress.stage) if progress.stage in names else -1
 
 
 def _buttons(run: RunFolder, state: RunState, progress: Progress) -> None:
-    trained = _stage_number(progress) > list(STAGES).index("train")
+    trained = _stage_number(progress) > list(STAGE_TITLES).index("train")
     busy = state in (RunState.CANCELLING, RunState.STOPPING)
     with st.container(horizontal=True):
         stop = st.button(
@@ -162,7 +163,9 @@ def loss_curve(run: RunFolder) -> None:
             width="content",
         )
         if not run.state().active:
-            take_away("loss", lambda: training_figure(data, LIGHT), data.to_frame, key="loss_curve")
+            download_figure(
+                "loss", lambda: training_figure(data, LIGHT), data.to_frame, key="loss_curve"
+            )
     draw(
         training_figure(data, current_theme(), height=260),
         "loss_curve",
@@ -177,7 +180,7 @@ def loss_curve(run: RunFolder) -> None:
         )
 
 
-def _ended(choice: Choice) -> None:
+def _ended(choice: RunEntry) -> None:
     run = choice.run
     show_outcome(choice)
     if choice.state == RunState.DONE:
@@ -205,14 +208,14 @@ def _ended(choice: Choice) -> None:
     show_log(run)
 
 
-def show_outcome(choice: Choice) -> None:
+def show_outcome(choice: RunEntry) -> None:
     """What came of a run that has ended, in one box."""
     if choice.state == RunState.DONE:
-        verdict = training_verdict(choice.run)
+        verdict = training_convergence(choice.run)
         told = run_warnings(choice.run)
         said = f" {verdict.sentence}" if verdict else ""
         if told or (verdict is not None and not verdict.settled):
-            listed = "".join(f"\n- {plain(one)}" for one in told)
+            listed = "".join(f"\n- {escape_markdown(one)}" for one in told)
             st.warning(f"The answer is ready.{said}{listed}", icon=":material/flag:")
         else:
             st.success(f"The answer is ready.{said}", icon=":material/check_circle:")
@@ -234,7 +237,7 @@ def show_outcome(choice: Choice) -> None:
         st.info("This run was cancelled; nothing of it was kept.", icon=":material/cancel:")
 
 
-def explore_button(choice: Choice, label: str = "Explore the result") -> None:
+def explore_button(choice: RunEntry, label: str = "Explore the result") -> None:
     """A button that shows a finished run on the map."""
     if st.button(
         label,
@@ -249,7 +252,7 @@ def explore_button(choice: Choice, label: str = "Explore the result") -> None:
 
 def continue_run(run: RunFolder) -> None:
     """Queue an interrupted run; it goes on from its checkpoint or its saved model."""
-    with plain_errors():
+    with show_errors():
         run.reopen()
         get_launcher().submit(run)
         st.rerun()
@@ -257,7 +260,7 @@ def continue_run(run: RunFolder) -> None:
 
 def start_again(run: RunFolder) -> None:
     """Queue the same run anew and show it."""
-    with plain_errors():
+    with show_errors():
         anew = get_workspace().run_again(run)
         get_launcher().submit(anew)
         choose_run(anew.run_id)
@@ -288,7 +291,7 @@ def show_log(run: RunFolder) -> None:
         )
 
 
-def queue(choices: list[Choice], shown: str | None) -> None:
+def queue(choices: list[RunEntry], shown: str | None) -> None:
     """The runs at work and those that wait, in the order in which they come.
 
     Parameters
@@ -315,25 +318,25 @@ def queue(choices: list[Choice], shown: str | None) -> None:
 
 
 @st.fragment(run_every=3)
-def _places(active: list[Choice], shown: str | None) -> None:
+def _places(active: list[RunEntry], shown: str | None) -> None:
     """A row for each run; looked at again every few seconds, to see how far it has come."""
     ahead = sum(one.state != RunState.QUEUED for one in active)
     for place, choice in enumerate(active):
         _queued(choice, place - ahead + 1, shown=choice.run_id == shown)
 
 
-def _queued(choice: Choice, place: int, *, shown: bool) -> None:
-    text, color, icon = STATES[choice.state]
+def _queued(choice: RunEntry, place: int, *, shown: bool) -> None:
+    text, color, icon = RUN_STATES[choice.state]
     name, state, where, show = st.columns([3, 1.2, 2.4, 1], vertical_alignment="center")
-    name.markdown(f"**{plain(choice.name)}**")
+    name.markdown(f"**{escape_markdown(choice.name)}**")
     state.badge(text, icon=icon, color=color)  # type: ignore[arg-type]
     if choice.state == RunState.QUEUED:
         said = "next in line" if place == 1 else f"number {place} in line"
     else:
         progress = choice.run.progress()
         count = f", {_count(progress)}" if progress.of else ""
-        said = f"{STAGES.get(progress.stage, 'starting').lower()}{count}"
-    where.caption(f"{said} · asked for {ago(choice.created)}")
+        said = f"{STAGE_TITLES.get(progress.stage, 'starting').lower()}{count}"
+    where.caption(f"{said} · asked for {format_age(choice.created)}")
     if show.button(
         "Shown" if shown else "Show",
         key=f"show_{choice.run_id}",

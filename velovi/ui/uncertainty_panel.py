@@ -7,19 +7,19 @@ import streamlit as st
 
 from velovi.figures.groups import spread_figure
 from velovi.figures.pairs import PairDensity, pair_density, pair_figure
+from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import cell_map
-from velovi.ui.coloring import Coloring
+from velovi.ui.coloring import ColorBy
+from velovi.ui.labels import cell_column_title
 from velovi.ui.panels import (
     KEEP,
+    cell_values,
     cells_key,
-    column,
     figure_panel,
     label_choice,
-    maps_head,
+    maps_header,
     spread_by_group,
 )
-from velovi.ui.view import ResultView
-from velovi.ui.words import cell_number
 
 INTRINSIC = "directional"
 ANGLE = "angle"
@@ -85,11 +85,11 @@ def columns_of(view: ResultView, measure: str) -> dict[str, str]:
 def uncertainty_maps(view: ResultView, measure: str, found: dict[str, str]) -> None:
     """Both uncertainties on the map."""
     maps = [
-        Coloring(column=name, title=f"{title}: {MEASURES[measure].lower()}")
+        ColorBy(column=name, title=f"{title}: {MEASURES[measure].lower()}")
         for title, name in found.items()
     ]
     if view.store.embeddings:
-        maps_head(
+        maps_header(
             view,
             "On the map",
             f"{MEASURES[measure]}: how unsure the direction of each cell is; see below what high "
@@ -113,7 +113,7 @@ def by_group(
     """Both uncertainties by group."""
     labels = label_choice(view, "uncertainty_groups")
     for slot, (title, name) in zip(st.columns(len(found), gap="large"), found.items(), strict=True):
-        values = column(view, name)
+        values = cell_values(view, name)
         if values is None:
             continue
         data = spread_by_group(view, MEASURES[measure], name, values, labels, only)
@@ -139,10 +139,10 @@ def _pair(
     _view: ResultView,
     _only: np.ndarray | None,
 ) -> PairDensity:
-    first, second = column(_view, x), column(_view, y)
+    first, second = cell_values(_view, x), cell_values(_view, y)
     assert first is not None
     assert second is not None
-    return pair_density(first, second, cell_number(x)[0], title, only=_only)
+    return pair_density(first, second, cell_column_title(x)[0], title, only=_only)
 
 
 def beside(view: ResultView, measure: str, found: dict[str, str], only: np.ndarray | None) -> None:
@@ -163,10 +163,11 @@ def beside(view: ResultView, measure: str, found: dict[str, str], only: np.ndarr
             only,
         )
         with slot:
-            title = cell_number(other)[0]
+            title = cell_column_title(other)[0]
             figure_panel(
                 f"Against {title.lower()}",
-                f"{cell_number(other)[1]} Darker squares hold more cells; the line is the median.",
+                f"{cell_column_title(other)[1]} Darker squares hold more cells; the line is the "
+                "median.",
                 lambda theme, data=data: pair_figure(data, theme),  # type: ignore[misc]
                 data.to_frame,
                 key=f"uncertainty_{other}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from velovi.ui.columns import RecentColumns
+from velovi.ui.cache import ByteLRU
 
 SIZE = 100
 
@@ -25,7 +25,7 @@ class Reader:
 
 
 def test_columns_used_last_are_kept_within_the_room():
-    reader, columns = Reader(), RecentColumns(3 * 4 * SIZE)
+    reader, columns = Reader(), ByteLRU(3 * 4 * SIZE)
     for name in "abcadab":
         assert columns.get(*reader(name))[0] == ord(name)
         assert len(columns) <= 3
@@ -33,7 +33,7 @@ def test_columns_used_last_are_kept_within_the_room():
 
 
 def test_a_column_larger_than_the_room_is_kept_alone():
-    reader, columns = Reader(), RecentColumns(10)
+    reader, columns = Reader(), ByteLRU(10)
     for name in "aabb":
         columns.get(*reader(name))
         assert len(columns) == 1
@@ -41,6 +41,6 @@ def test_a_column_larger_than_the_room_is_kept_alone():
 
 
 def test_nobody_can_change_what_others_see():
-    column = RecentColumns(10_000).get(*Reader()("a"))
+    column = ByteLRU(10_000).get(*Reader()("a"))
     with pytest.raises(ValueError, match="read-only"):
         column[0] = 1

@@ -12,13 +12,13 @@ import streamlit as st
 
 from velovi.figures.static import FONT_SIZE_PT, HEIGHT_MM, KINDS, WIDTH_MM, PictureOptions, picture
 from velovi.runs.tables import csv_bytes
-from velovi.ui.guard import plain_errors
+from velovi.ui.errors import show_errors
 
 _FONTS = {"sans-serif": "Arial or Helvetica", "serif": "Times", "DejaVu Sans": "DejaVu Sans"}
-_CHOSEN, _TROUBLE = "take_away_chosen", "take_away_trouble"
+_CHOSEN, _TROUBLE = "download_chosen", "download_trouble"
 
 
-def take_away(
+def download_figure(
     name: str, figure: Callable[[], go.Figure], frame: Callable[[], pd.DataFrame], *, key: str
 ) -> None:
     """A button that opens what can be saved of one figure.
@@ -47,11 +47,11 @@ def _button(
     file = re.sub(r"[^\w.-]+", "_", name).strip("_") or "figure"
     trouble = st.session_state.setdefault(_TROUBLE, {})
     opened = st.popover(
-        "Save", icon=":material/download:", key=f"{key}_take_away", on_change="rerun"
+        "Save", icon=":material/download:", key=f"{key}_download", on_change="rerun"
     )
     if not opened.open:
         return
-    with opened, plain_errors():
+    with opened, show_errors():
         options = _options(key)
         with st.container(horizontal=True):
             st.download_button(
@@ -61,7 +61,7 @@ def _button(
                 options.media_type,
                 on_click="ignore",
                 icon=":material/image:",
-                key=f"{key}_take_away_picture",
+                key=f"{key}_download_picture",
                 type="primary",
             )
             st.download_button(
@@ -71,7 +71,7 @@ def _button(
                 "text/csv",
                 on_click="ignore",
                 icon=":material/table:",
-                key=f"{key}_take_away_data",
+                key=f"{key}_download_data",
                 help="The numbers that the figure shows. Names that a spreadsheet would take for a "
                 "formula have an apostrophe in front.",
             )
@@ -131,7 +131,7 @@ def _options(key: str) -> PictureOptions:
 
 def _widget(make: Callable[..., Any], key: str, field: str, **look: Any) -> Any:
     chosen = st.session_state.setdefault(_CHOSEN, {})
-    own = f"{key}_take_away_{field}"
+    own = f"{key}_download_{field}"
     st.session_state[own] = chosen.get(field, getattr(PictureOptions, field))
 
     def changed() -> None:

@@ -22,16 +22,19 @@ def sentence(parts: Mapping[str, str | None]) -> str:
     """The parts of an error as Markdown: what is wrong in bold, then what to do."""
     what = (parts.get("what") or "Something went wrong").strip().rstrip(".")
     where = parts.get("where")
-    lines = [f"**{plain(what[:1].upper() + what[1:])}.**" + (f" ({plain(where)})" if where else "")]
+    lines = [
+        f"**{escape_markdown(what[:1].upper() + what[1:])}.**"
+        + (f" ({escape_markdown(where)})" if where else "")
+    ]
     for name in _PARTS:
         value = (parts.get(name) or "").strip().rstrip(".")
         if value:
             prefix = {"expected": "Expected ", "found": "Found "}.get(name, "")
-            lines.append(f"{prefix}{plain(value)}.")
+            lines.append(f"{prefix}{escape_markdown(value)}.")
     return " ".join(lines)
 
 
-def plain(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Text from a user or a file, kept from acting as Markdown."""
     return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.splitlines()))
 
@@ -43,7 +46,7 @@ def show_error(error: VeloviError | Mapping[str, str | None]) -> None:
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
+def show_errors() -> Iterator[None]:
     """Turn what goes wrong inside into a sentence; the rest of the page goes on."""
     try:
         yield

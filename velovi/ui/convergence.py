@@ -11,7 +11,7 @@ from velovi.schedule import FAST_EPOCHS
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Convergence:
     """Whether training ended because there was nothing more to gain, and a sentence."""
 
     settled: bool
@@ -26,30 +26,30 @@ def run_warnings(run: RunFolder) -> list[str]:
         return []
 
 
-def training_verdict(run: RunFolder) -> Verdict | None:
+def training_convergence(run: RunFolder) -> Convergence | None:
     """Say how training ended; None when the folder does not tell."""
     try:
         options = run.spec().options.train
     except StoreError:
         return None
     if options.saved_model:
-        return Verdict(True, "A trained model was applied to these cells; nothing was trained.")
+        return Convergence(True, "A trained model was applied to these cells; nothing was trained.")
     epochs = len(run.history())
     most = options.most_epochs
     if not epochs:
         return None
     if run.stop_requested:
-        return Verdict(
+        return Convergence(
             False,
             f"Training was stopped by hand after {epochs:,} of at most {most:,} epochs. The fit "
             "may not have settled: directions and uncertainties are provisional.",
         )
     if options.preset == "fast" and epochs not in range(options.max_epochs, FAST_EPOCHS):
-        return Verdict(True, f"Training went through its schedule of {epochs:,} epochs.")
+        return Convergence(True, f"Training went through its schedule of {epochs:,} epochs.")
     if epochs >= most:
-        return Verdict(
+        return Convergence(
             False,
             f"Training used all of its {epochs:,} epochs and may not have settled. Train again "
             "with more before you trust directions and uncertainties.",
         )
-    return Verdict(True, f"Training settled after {epochs:,} epochs.")
+    return Convergence(True, f"Training settled after {epochs:,} epochs.")

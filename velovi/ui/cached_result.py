@@ -13,11 +13,11 @@ from velovi.figures.embedding import Streams
 from velovi.figures.streamlines import arrowheads, streamlines
 from velovi.runs.folder import RunFolder
 from velovi.runs.results import ResultStore, verify_result
-from velovi.ui.columns import RecentColumns
+from velovi.ui.cache import ByteLRU
 
 # Distance between arrowheads as a share of the embedding's width
 HEAD_SPACING = 0.11
-ROOM_FOR_COLUMNS = 200 * 2**20  # bytes: four genes of a million cells with all their layers
+COLUMN_CACHE_BYTES = 200 * 2**20  # bytes: four genes of a million cells with all their layers
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
@@ -29,8 +29,8 @@ def _store(path: str, changed: float) -> ResultStore:
 
 
 @st.cache_resource(show_spinner=False)
-def _columns() -> RecentColumns:
-    return RecentColumns(ROOM_FOR_COLUMNS)
+def _columns() -> ByteLRU:
+    return ByteLRU(COLUMN_CACHE_BYTES)
 
 
 @st.cache_resource(show_spinner=False, max_entries=40)
@@ -98,7 +98,7 @@ class ResultView:
             return None
         return {str(name): color[:7] for name, color in found.items()}
 
-    def strata(self) -> np.ndarray | None:
+    def group_codes(self) -> np.ndarray | None:
         """Codes of the main annotation (cells,), for sampling."""
         labels = self.labels()
         return None if labels is None else labels.cat.codes.to_numpy()

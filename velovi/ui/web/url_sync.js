@@ -5,7 +5,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const state = (parentElement.velovi ??= {});
   const here = () => location.pathname.endsWith(`/${state.page}`);
   state.page = data?.page ?? state.page;
-  state.send = () => setTriggerValue("went", Date.now());
+  state.send = () => setTriggerValue("popstate", Date.now());
   if (!state.heard) {
     // of a change of the page Streamlit tells the server itself
     state.heard = () => { if (here()) state.send(); };

@@ -15,16 +15,16 @@ from velovi.figures.states import (
     state_course_figure,
 )
 from velovi.figures.theme import LIGHT
+from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import cell_map
 from velovi.ui.chart import chart
-from velovi.ui.coloring import Coloring
-from velovi.ui.gene_choice import COLUMNS, gene_tables
-from velovi.ui.guard import plain
-from velovi.ui.panels import figure_head, maps_head, state_key
+from velovi.ui.coloring import ColorBy
+from velovi.ui.errors import escape_markdown
+from velovi.ui.gene_list import COLUMNS, gene_tables
+from velovi.ui.labels import GENE_LAYERS
+from velovi.ui.panels import figure_header, maps_header, state_key
 from velovi.ui.selection import Outline, merge, select, selected
 from velovi.ui.theme import color_key, current_theme
-from velovi.ui.view import ResultView
-from velovi.ui.words import GENE_LAYERS
 
 _PORTRAIT_HEIGHT, _TIME_HEIGHT = 620, 180
 _TIME_NOTE = (
@@ -93,7 +93,7 @@ def portrait_panel(view: ResultView, gene: str) -> None:
         return
     data = collect_gene(view, gene)
     if not len(data.cells):
-        st.info(f"No cell has both a spliced and an unspliced value of {plain(gene)}.")
+        st.info(f"No cell has both a spliced and an unspliced value of {escape_markdown(gene)}.")
         return
     color_key({name: data.colors[name] for name in data.labels.categories})
     left, right = st.columns([1.2, 1], gap="medium")
@@ -113,7 +113,7 @@ def no_portrait() -> None:
 
 
 def _portrait(view: ResultView, data: GeneData) -> None:
-    figure_head(
+    figure_header(
         "Phase portrait",
         "Each point is a cell. Genes being switched on lie above the steady-state line, genes "
         "being switched off below it; the fit runs from one to the other. Draw around cells to "
@@ -129,7 +129,7 @@ def _portrait(view: ResultView, data: GeneData) -> None:
         "phase_portrait",
         gene=data.gene,
         alt=f"Phase portrait of {data.gene}",
-        on_outline=lambda outline: take_outline(view, data.gene, outline),
+        on_outline=lambda outline: apply_outline(view, data.gene, outline),
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         said = f"{data.caption[:1].upper()}{data.caption[1:]}."
@@ -148,7 +148,7 @@ def _portrait(view: ResultView, data: GeneData) -> None:
             )
 
 
-def take_outline(view: ResultView, gene: str, outline: Outline) -> None:
+def apply_outline(view: ResultView, gene: str, outline: Outline) -> None:
     """Select all cells of the run, drawn or not, inside an outline in a phase portrait."""
     spliced, unspliced = view.gene("Ms", gene), view.gene("Mu", gene)
     merge(view, inside_outline(spliced, unspliced, outline.x, outline.y), outline.how)
@@ -160,7 +160,7 @@ def _over_time(view: ResultView, data: GeneData) -> None:
         st.info("This result has no latent time for each gene.")
         return
     for what in ("spliced", "unspliced"):
-        figure_head(
+        figure_header(
             f"{what.capitalize()} RNA",
             _TIME_NOTE,
             f"{data.gene} {what} over time",
@@ -177,7 +177,7 @@ def _over_time(view: ResultView, data: GeneData) -> None:
 
 def _state_course(course: StateCourse) -> None:
     theme = current_theme()
-    figure_head(
+    figure_header(
         "State of the gene",
         "How likely cells at this time of the gene are to be switching it on, holding it on, "
         "switching it off, or holding it off: the mean of cells in bins that hold equally many.",
@@ -211,8 +211,8 @@ def map_panel(view: ResultView, gene: str) -> None:
         shown = [name for name in layers if name in view.store.layers]
         if not shown or (key == "genes_states" and not _wants_states()):
             continue
-        colorings = [Coloring(gene=gene, layer=one) for one in shown]
-        maps_head(
+        colorings = [ColorBy(gene=gene, layer=one) for one in shown]
+        maps_header(
             view,
             title,
             "\n\n".join(f"{GENE_LAYERS[layer][0]}: {GENE_LAYERS[layer][2]}" for layer in shown),

@@ -10,11 +10,11 @@ import streamlit as st
 from velovi.errors import StoreError
 from velovi.runs.folder import RunFolder, RunState
 from velovi.runs.workspace import DEMO_RUN_ID, Workspace
-from velovi.ui.links import just_written, last_choice, linked, remember
+from velovi.ui.url_state import just_written, last_choice, set_url_param, url_param
 
 
 @dataclass(frozen=True)
-class Choice:
+class RunEntry:
     """One run of the workspace and where it stands."""
 
     run_id: str
@@ -29,7 +29,7 @@ class Choice:
         return self.run_id == DEMO_RUN_ID
 
 
-def all_runs(workspace: Workspace) -> list[Choice]:
+def all_runs(workspace: Workspace) -> list[RunEntry]:
     """Every run that can be read, the newest first and the demo last."""
     from velovi.runs import workspace as module
 
@@ -38,7 +38,7 @@ def all_runs(workspace: Workspace) -> list[Choice]:
         run_id = DEMO_RUN_ID if run.path == module.DEMO_FOLDER else run.run_id
         try:
             spec = run.spec()
-            found.append(Choice(run_id, run, spec.name, run.state(), spec.created))
+            found.append(RunEntry(run_id, run, spec.name, run.state(), spec.created))
         except StoreError:
             continue
     return found
@@ -49,11 +49,11 @@ def choose_run(run_id: str | None) -> None:
     if run_id != last_choice("run"):
         for name in ("cells", "time"):
             if last_choice(name) is not None:
-                remember(name, None)
-    remember("run", run_id)
+                set_url_param(name, None)
+    set_url_param("run", run_id)
 
 
-def chosen_run(runs: list[Choice], *, prefer_active: bool = False) -> Choice | None:
+def chosen_run(runs: list[RunEntry], *, prefer_active: bool = False) -> RunEntry | None:
     """The run of the address, else the one chosen before, else the one most worth looking at.
 
     Parameters
@@ -67,7 +67,7 @@ def chosen_run(runs: list[Choice], *, prefer_active: bool = False) -> Choice | N
     named = st.query_params.get("run")
     if named is not None and named not in by_id and not just_written("run"):
         st.session_state["missing_run"] = named
-    chosen = linked("run", by_id, "", what=None)
+    chosen = url_param("run", by_id, "", what=None)
     if chosen:
         if named is not None and named != chosen:
             choose_run(chosen)
@@ -83,7 +83,7 @@ def choose_gene(gene: str) -> None:
     """Make a gene the one that all pages show."""
     # only what the reader chose goes into the address: writing a default there as well would
     # add a step to the browser's history that the Back button cannot leave
-    remember("gene", gene)
+    set_url_param("gene", gene)
 
 
 def chosen_gene(genes: Collection[str], default: str, *, tell: bool = True) -> str:
@@ -96,7 +96,7 @@ def chosen_gene(genes: Collection[str], default: str, *, tell: bool = True) -> s
     tell
         Say so when the gene of a link is not among them.
     """
-    return linked("gene", genes, default, what="gene" if tell else None)
+    return url_param("gene", genes, default, what="gene" if tell else None)
 
 
 def wanted_gene() -> str | None:

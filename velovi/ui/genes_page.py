@@ -9,43 +9,43 @@ from velovi.figures.gene_grid import MOST_PANELS, GridData, grid_data, grid_figu
 from velovi.figures.kinetics import FittedCurve, fitted_curve
 from velovi.figures.theme import LIGHT
 from velovi.runs.gene_sets import near_names
+from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_sets import selection_panel
-from velovi.ui.choice import wanted_gene
-from velovi.ui.gene_choice import (
-    LIST,
-    ONE,
-    SEVERAL,
-    SHOWN,
-    VIEW,
-    gene_select,
-    gene_tables,
-    left_out_reasons,
-    listing,
-    open_gene,
-    opened_in_table,
-)
-from velovi.ui.gene_panel import (
+from velovi.ui.errors import escape_markdown, show_errors
+from velovi.ui.gene_detail import (
     gene_numbers,
     gene_rates,
     map_panel,
     no_portrait,
     portrait_panel,
 )
-from velovi.ui.guard import plain, plain_errors
-from velovi.ui.links import copy_link, last_choice
-from velovi.ui.panels import KEEP, figure_head
+from velovi.ui.gene_list import (
+    LIST,
+    ONE,
+    SEVERAL,
+    SHOWN,
+    VIEW,
+    gene_listing,
+    gene_select,
+    gene_tables,
+    left_out_reasons,
+    open_gene,
+    opened_in_table,
+)
+from velovi.ui.panels import KEEP, figure_header
+from velovi.ui.run_state import wanted_gene
 from velovi.ui.selection import selected
 from velovi.ui.theme import color_key, current_theme
-from velovi.ui.view import ResultView
+from velovi.ui.url_state import copy_link, last_choice
 
 
 @st.fragment(key=VIEW)
-def gene_view(view: ResultView, place: DeltaGenerator) -> None:
+def genes_section(view: ResultView, place: DeltaGenerator) -> None:
     """Everything about the chosen gene: numbers and portrait in ``place``, maps below it.
 
     The selection stands here too, because cells are selected in what is drawn here.
     """
-    with plain_errors():
+    with show_errors():
         with place:
             missing_gene_note(view)
             with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
@@ -81,11 +81,11 @@ def missing_gene_note(view: ResultView) -> None:
     if wanted is None or wanted in genes:
         return
     reasons = left_out_reasons(view)
-    name = plain(str(wanted)[:60])
+    name = escape_markdown(str(wanted)[:60])
     # a gene that comes from a run looked at before is no surprise
     tell = st.warning if last_choice("gene") is None else st.caption
     if wanted in reasons:
-        why = f": {plain(reasons[wanted])}" if reasons[wanted] else ""
+        why = f": {escape_markdown(reasons[wanted])}" if reasons[wanted] else ""
         tell(f"**{name}** is in the file, but not in this model{why}.")
     else:
         tell(f"**{name}** is not among the genes of this file.")
@@ -95,7 +95,7 @@ def missing_gene_note(view: ResultView) -> None:
             st.caption("Near names:", width="content")
             for gene in near:
                 st.button(
-                    plain(gene),
+                    escape_markdown(gene),
                     key=f"near_{gene}",
                     type="tertiary",
                     on_click=open_gene,
@@ -120,7 +120,7 @@ def _how_many() -> int:
 
 def grid_panel(view: ResultView, most: int) -> None:
     """Phase portraits of the first genes that the table lists, side by side."""
-    listed = listing(view).genes
+    listed = gene_listing(view).genes
     if not {"Ms", "Mu"} <= set(view.store.layers):
         no_portrait()
         return
@@ -130,7 +130,7 @@ def grid_panel(view: ResultView, most: int) -> None:
     genes = listed[:most]
     data = collect_grid(view, genes)
     color_key({name: data.colors[name] for name in data.labels.categories})
-    figure_head(
+    figure_header(
         f"Phase portraits of {len(genes):,} of {len(listed):,} listed genes",
         "Unspliced (upwards) against spliced RNA (to the right), each gene on its own scale, with "
         "its fitted course. The number is the share of the gene's variation that the fit explains.",

@@ -11,12 +11,12 @@ import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
 from velovi.runs.gene_sets import GeneMatch, match_genes, rank_genes, split_names
-from velovi.ui.choice import choose_gene, chosen_gene
+from velovi.ui.cached_result import ResultView
+from velovi.ui.errors import show_errors
 from velovi.ui.gene_sets import list_popover, list_report, say_pending, wanted_names
-from velovi.ui.guard import plain_errors
 from velovi.ui.panels import KEEP
+from velovi.ui.run_state import choose_gene, chosen_gene
 from velovi.ui.table import Column, Order, in_order, row_opened, table
-from velovi.ui.view import ResultView
 
 # names of the two parts of the Genes page that are drawn anew by themselves
 LIST, VIEW = "gene_list", "gene_view"
@@ -132,7 +132,7 @@ def dropped_table(genes: pd.DataFrame) -> pd.DataFrame:
     return dropped[[name for name in names if name in dropped]].rename(columns=names)
 
 
-def narrowed(
+def filtered_genes(
     table: pd.DataFrame,
     *,
     found: Iterable[str] | None = None,
@@ -161,7 +161,7 @@ def narrowed(
     return table
 
 
-def searched(find: str, genes: Sequence[str]) -> list[str] | None:
+def matching_genes(find: str, genes: Sequence[str]) -> list[str] | None:
     """Genes that a search finds, the likeliest first; None when nothing is searched.
 
     Several names, with commas between them, find each.
@@ -195,17 +195,19 @@ def left_out_reasons(view: ResultView) -> dict[str, str]:
     return {str(gene): str(why) for gene, why in dropped[_REASON].items()}
 
 
-def listing(view: ResultView) -> Listing:
+def gene_listing(view: ResultView) -> Listing:
     """What the reader's search, filter and list leave of the tables, as they are sorted."""
     in_model, left_out = gene_tables(view)
     # in both tables at once: near names are shown only when neither holds what was typed
-    found = searched(str(st.session_state.get(_FIND) or ""), [*in_model.index, *left_out.index])
+    found = matching_genes(
+        str(st.session_state.get(_FIND) or ""), [*in_model.index, *left_out.index]
+    )
     match = None
     if wanted_names():
         match = match_genes(wanted_names(), view.store.genes, left_out_reasons(view))
     listed, unlisted = (None, None) if match is None else (match.found, match.left_out)
-    in_model = narrowed(in_model, found=found, only=listed, least=_least(in_model))
-    left_out = narrowed(left_out, found=found, only=unlisted)
+    in_model = filtered_genes(in_model, found=found, only=listed, least=_least(in_model))
+    left_out = filtered_genes(left_out, found=found, only=unlisted)
     return Listing(
         in_order(in_model, _order(_IN_MODEL)), in_order(left_out, _order(_LEFT_OUT)), match
     )
@@ -215,7 +217,7 @@ def _order(kind: str) -> Order | None:
     return st.session_state.get(f"genes_order_{kind}")
 
 
-def shown_gene(view: ResultView, *, tell: bool = False) -> str:
+def current_gene(view: ResultView, *, tell: bool = False) -> str:
     """The chosen gene, else the one that the fit explains best; ``tell`` as in gene_select."""
     return chosen_gene(view.store.genes, best_genes(view, 1)[0], tell=tell)
 
@@ -228,7 +230,7 @@ def gene_select(
     With ``tell``, a note says that the gene of a link is not in this model. ``parts`` of the page
     are drawn anew when another gene is chosen, else what holds the list is.
     """
-    st.session_state[key] = shown_gene(view, tell=tell)
+    st.session_state[key] = current_gene(view, tell=tell)
     return st.selectbox(
         label,
         view.store.genes,
@@ -262,9 +264,9 @@ def _draw_anew(*parts: str) -> None:
 
 
 @st.fragment(key=LIST)
-def gene_list(view: ResultView, *, height: int) -> None:
+def gene_list_section(view: ResultView, *, height: int) -> None:
     """Search, filter and list of one's own above the table of genes."""
-    with plain_errors():
+    with show_errors():
         say_pending()
         st.text_input(
             "Find genes",
@@ -278,7 +280,7 @@ def gene_list(view: ResultView, *, height: int) -> None:
             "the nearest names are shown.",
             **KEEP,
         )
-        listed = listing(view)
+        listed = gene_listing(view)
         left, right = st.columns(2, gap="small")
         with left:
             _filter_popover(gene_tables(view)[0])
@@ -338,7 +340,7 @@ def _table_of(view: ResultView, kind: str, frame: pd.DataFrame, height: int) -> 
         alt=f"Genes: {kind.lower()}",
         order=_order(kind),
         on_order=ordered,
-        current=shown_gene(view) if in_model else None,
+        current=current_gene(view) if in_model else None,
         opens=in_model,
     )
 

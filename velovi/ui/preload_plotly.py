@@ -13,10 +13,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from velovi.ui.browser import unseen
+from velovi.ui.components import headless_component
 
 _WAIT = 2_500  # milliseconds that a reader is left alone with a map
-_component = unseen("warm_up")
+_component = headless_component("preload_plotly")
 
 
 @cache
@@ -27,7 +27,7 @@ def library() -> str | None:
     return found[0].relative_to(static).as_posix() if found else None
 
 
-def warm_up(*, now: bool) -> None:
+def preload_plotly(*, now: bool) -> None:
     """Load the drawing library.
 
     Parameters
@@ -37,4 +37,4 @@ def warm_up(*, now: bool) -> None:
     """
     path = library()
     if path is not None:
-        _component(key="warm_up", data={"path": path, "now": now, "wait": _WAIT}, height=1)
+        _component(key="preload_plotly", data={"path": path, "now": now, "wait": _WAIT}, height=1)

@@ -12,15 +12,15 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import streamlit as st
 
-from velovi.ui.browser import unseen
-from velovi.ui.guard import plain
+from velovi.ui.components import headless_component
+from velovi.ui.errors import escape_markdown
 
-_address = unseen("address")
+_url_sync = headless_component("url_sync")
 _READ, _WRITTEN = "addresses_read", "addresses_written"
 _DELAY = 3.0  # seconds after which the browser's address is the new one
 
 
-def linked(
+def url_param(
     name: str,
     options: Collection[str] | Callable[[str], bool],
     default: str,
@@ -47,10 +47,10 @@ def linked(
     if named is not None and read.get(name) != named and not just_written(name):
         read[name] = named
         if may_be(named):
-            st.session_state[f"linked_{name}"] = named
+            st.session_state[f"url_{name}"] = named
         elif what is not None:
             st.toast(
-                f"The {what} {plain(named[:60])} of this link is not here.",
+                f"The {what} {escape_markdown(named[:60])} of this link is not here.",
                 icon=":material/link_off:",
             )
     chosen = last_choice(name)
@@ -59,7 +59,7 @@ def linked(
 
 def last_choice(name: str) -> str | None:
     """What the reader chose last, whether or not it is there now."""
-    chosen: str | None = st.session_state.get(f"linked_{name}")
+    chosen: str | None = st.session_state.get(f"url_{name}")
     return chosen
 
 
@@ -69,16 +69,16 @@ def just_written(name: str) -> bool:
     return time.monotonic() - written.get(name, -_DELAY) < _DELAY
 
 
-def remember(name: str, value: str | None) -> None:
+def set_url_param(name: str, value: str | None) -> None:
     """Keep a choice for all pages, and in the address."""
     st.session_state.setdefault(_WRITTEN, {})[name] = time.monotonic()
     read: dict[str, str] = st.session_state.setdefault(_READ, {})
     if value is None:
-        st.session_state.pop(f"linked_{name}", None)
+        st.session_state.pop(f"url_{name}", None)
         st.query_params.pop(name, None)
         read.pop(name, None)
         return
-    st.session_state[f"linked_{name}"] = value
+    st.session_state[f"url_{name}"] = value
     st.query_params[name] = read[name] = value
 
 
@@ -95,13 +95,13 @@ def keep_address(page: str, *, whole: bool) -> None:
         Keep all that belongs to a picture; else the run only.
     """
 
-    def went() -> None:
+    def on_popstate() -> None:
         # what the address says now is not an echo of what it was before
         st.session_state.pop(_WRITTEN, None)
 
     kept = {name: one for name, one in current_picture().items() if whole or name == "run"}
     data = {"page": page, "picture": kept}
-    _address(key="address", data=data, on_went_change=went, height=1)
+    _url_sync(key="address", data=data, on_popstate_change=on_popstate, height=1)
 
 
 def address(**picture: str | None) -> str:
@@ -132,7 +132,7 @@ def copy_link(*, key: str, **picture: str | None) -> None:
 def current_picture() -> dict[str, str]:
     """Everything that the reader chose and that belongs into a link."""
     return {
-        str(name).removeprefix("linked_"): str(value)
+        str(name).removeprefix("url_"): str(value)
         for name, value in st.session_state.items()
-        if str(name).startswith("linked_")
+        if str(name).startswith("url_")
     }

@@ -13,17 +13,17 @@ from threading import Lock
 import numpy as np
 
 
-class RecentColumns:
+class ByteLRU:
     """The columns used last.
 
     Parameters
     ----------
-    room
+    max_bytes
         Bytes that they may take together; the newest is kept however large it is.
     """
 
-    def __init__(self, room: int) -> None:
-        self._room = room
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._kept: OrderedDict[Hashable, np.ndarray] = OrderedDict()
         self._lock = Lock()
 
@@ -45,7 +45,8 @@ class RecentColumns:
             self._kept[key] = column
             self._kept.move_to_end(key)
             while (
-                len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values()) > self._room
+                len(self._kept) > 1
+                and sum(one.nbytes for one in self._kept.values()) > self._max_bytes
             ):
                 self._kept.popitem(last=False)
         return column

@@ -10,7 +10,7 @@ import streamlit as st
 _CODE = Path(__file__).parent / "web"
 
 
-def drawing(name: str, html: str) -> Any:
+def visible_component(name: str, html: str) -> Any:
     """A component whose code is that of ``common``, then that of ``name``, ``.css`` and ``.js``."""
     css, js = (
         "\n".join((_CODE / f"{part}.{kind}").read_text() for part in ("common", name))
@@ -20,6 +20,6 @@ def drawing(name: str, html: str) -> Any:
     return st.components.v2.component(f"velovi.{name}", html=inner, css=css, js=js)
 
 
-def unseen(name: str) -> Any:
+def headless_component(name: str) -> Any:
     """A component that only runs, and draws nothing."""
     return st.components.v2.component(f"velovi.{name}", js=(_CODE / f"{name}.js").read_text())
