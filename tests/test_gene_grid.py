@@ -8,14 +8,14 @@ import plotly.io as pio
 import pytest
 
 from velovi.errors import OptionError
-from velovi.figures.embedding import embedding_data
-from velovi.figures.gene import gene_data, phase_figure, time_figure
-from velovi.figures.gene_grid import MOST_PANELS, GridData, grid_data, grid_figure
-from velovi.figures.kinetics import fitted_curve
-from velovi.figures.picked import drawn_caption, drawn_cells, inside_outline
-from velovi.figures.quantity_maps import QuantityMaps, maps_figure
-from velovi.figures.sampling import stratified_sample
-from velovi.figures.theme import DARK, LIGHT
+from velovi.plotting.embedding import embedding_data
+from velovi.plotting.gene import gene_data, phase_figure, time_figure
+from velovi.plotting.gene_grid import MOST_PANELS, GeneGridData, gene_grid_data, gene_grid_figure
+from velovi.plotting.kinetics import fitted_curve
+from velovi.plotting.quantity_maps import QuantityMaps, quantity_maps_figure
+from velovi.plotting.sampling import stratified_sample
+from velovi.plotting.selection import cells_drawn_caption, cells_to_draw, points_in_polygon
+from velovi.plotting.theme import DARK, LIGHT
 
 THEMES = (LIGHT, DARK)
 
@@ -50,7 +50,7 @@ def test_lasso_finds_the_cells_of_an_obvious_search(seed):
     # corners in no order cross themselves; whole numbers meet points and level sides
     corners = rng.integers(0, 6, (rng.integers(3, 12), 2)).astype(float)
     x, y = rng.integers(0, 6, (2, 300)).astype(float) + rng.choice([0, 0.5], (2, 300))
-    found = inside_outline(x, y, corners[:, 0], corners[:, 1])
+    found = points_in_polygon(x, y, corners[:, 0], corners[:, 1])
     expected = [slow_inside(a, b, [tuple(c) for c in corners]) for a, b in zip(x, y, strict=True)]
     np.testing.assert_array_equal(found, expected)
 
@@ -59,15 +59,15 @@ def test_what_is_not_finite_lies_outside():
     x = np.array([0.5, 2.5, np.nan, 0.5], dtype=np.float32)
     y = np.array([0.5, 2.5, 0.5, np.nan], dtype=np.float32)
     triangle = np.array([0.0, 2.0, 0.0]), np.array([0.0, 0.0, 2.0])
-    assert inside_outline(x, y, *triangle).tolist() == [True, False, False, False]
-    assert not inside_outline(x, y, np.array([1.0]), np.array([1.0])).any()
+    assert points_in_polygon(x, y, *triangle).tolist() == [True, False, False, False]
+    assert not points_in_polygon(x, y, np.array([1.0]), np.array([1.0])).any()
 
 
 def test_selected_cells_are_always_drawn_and_painted_last():
     n = 50_000
     selected = np.zeros(n, dtype=bool)
     selected[np.arange(7, n, 500)] = True
-    chosen = drawn_cells(n, np.arange(n) % 5, selected, 2000)
+    chosen = cells_to_draw(n, np.arange(n) % 5, selected, 2000)
     assert len(set(chosen.tolist())) == len(chosen) <= 2000
     assert set(np.flatnonzero(selected)) <= set(chosen.tolist())
     assert selected[chosen[-selected.sum() :]].all()
@@ -77,19 +77,19 @@ def test_selected_cells_are_always_drawn_and_painted_last():
 
 def test_of_a_large_selection_a_sample_is_drawn():
     selected = np.arange(10_000) < 8000
-    chosen = drawn_cells(10_000, None, selected, 1000)
+    chosen = cells_to_draw(10_000, None, selected, 1000)
     assert selected[chosen].sum() == 1000
     assert 0 < (~selected[chosen]).sum() <= 250
-    assert drawn_caption(1250, 10_000, selected[chosen], 8000) == (
+    assert cells_drawn_caption(1250, 10_000, selected[chosen], 8000) == (
         "showing 1,250 of 10,000 cells, 8,000 selected (1,000 of them drawn)"
     )
 
 
 def test_without_a_selection_nothing_changes():
     usual = stratified_sample(3000, None, 100)
-    np.testing.assert_array_equal(drawn_cells(3000, None, None, 100), usual)
-    np.testing.assert_array_equal(drawn_cells(3000, None, np.zeros(3000, bool), 100), usual)
-    assert drawn_caption(5, 5) == "5 cells"
+    np.testing.assert_array_equal(cells_to_draw(3000, None, None, 100), usual)
+    np.testing.assert_array_equal(cells_to_draw(3000, None, np.zeros(3000, bool), 100), usual)
+    assert cells_drawn_caption(5, 5) == "5 cells"
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -123,7 +123,7 @@ def test_grid_holds_the_same_cells_of_every_gene():
     n = 5000
     genes = columns(5, n)
     labels = pd.Categorical(np.array(["A", "B", "C"])[np.arange(n) % 3])
-    data = grid_data(cells(n), genes, labels=labels, limit=300)
+    data = gene_grid_data(cells(n), genes, labels=labels, limit=300)
     assert data.caption == f"showing {len(data.cells)} of 5,000 cells"
     assert len(data.cells) == 300
     frame = data.to_frame()
@@ -140,10 +140,10 @@ def test_grid_draws_the_selected_cells():
     n = 4000
     selected = np.zeros(n, dtype=bool)
     selected[[3, 1999, 3333]] = True
-    data = grid_data(cells(n), columns(2, n), selected=selected, limit=100)
+    data = gene_grid_data(cells(n), columns(2, n), selected=selected, limit=100)
     assert {"c3", "c1999", "c3333"} <= set(data.cells)
     assert data.caption.endswith(", 3 selected")
-    codes = grid_figure(data, LIGHT).data[0].marker.color
+    codes = gene_grid_figure(data, LIGHT).data[0].marker.color
     others = np.asarray(codes).max()  # one code beyond those of the groups
     assert (np.asarray(codes) == others).tolist() == (~data.selected).tolist()
 
@@ -154,8 +154,8 @@ def test_grid_has_one_panel_a_gene(theme, n_genes):
     genes = columns(n_genes)
     curves = {gene: fitted_curve(1, 0.5, 0.3, 8) for gene in list(genes)[:-1]}
     explained = dict.fromkeys(list(genes)[:3], 0.834)
-    figure = grid_figure(
-        grid_data(cells(50), genes, curves=curves, explained=explained), theme, columns=4
+    figure = gene_grid_figure(
+        gene_grid_data(cells(50), genes, curves=curves, explained=explained), theme, columns=4
     )
     drawn(figure)
     assert [trace.name for trace in figure.data] == list(genes)
@@ -179,10 +179,10 @@ def test_grid_has_one_panel_a_gene(theme, n_genes):
 def test_groups_are_named_where_the_page_does_not():
     labels = pd.Categorical(["A", "B"] * 25)
     genes = columns(3)
-    grid = grid_data(cells(50), genes, labels=labels)
+    grid = gene_grid_data(cells(50), genes, labels=labels)
     one = gene_data("G0", cells(50), *genes["G0"], labels=labels, time=np.arange(50.0))
     for figure in (
-        grid_figure(grid, LIGHT, groups=True),
+        gene_grid_figure(grid, LIGHT, groups=True),
         phase_figure(one, LIGHT, groups=True),
         time_figure(one, LIGHT, what="spliced", groups=True),
     ):
@@ -197,18 +197,18 @@ def test_grid_copes_with_missing_values_and_odd_names():
     nothing = np.full(20, np.nan)
     genes = {"<b>&": (nothing, nothing), "zero": (np.zeros(20), np.zeros(20))}
     labels = pd.Categorical([None, "A"] * 10)
-    data = grid_data(cells(20), genes, labels=labels)
+    data = gene_grid_data(cells(20), genes, labels=labels)
     assert len(data.cells) == 10
-    text = drawn(grid_figure(data, LIGHT))
+    text = drawn(gene_grid_figure(data, LIGHT))
     assert "<b>&<" not in text.replace("\\u003c", "<")
 
 
 def test_grid_checks_itself():
     with pytest.raises(OptionError, match="at most 24"):
-        grid_data(cells(50), columns(MOST_PANELS + 1))
-    good = grid_data(cells(50), columns(2))
+        gene_grid_data(cells(50), columns(MOST_PANELS + 1))
+    good = gene_grid_data(cells(50), columns(2))
     with pytest.raises(OptionError):
-        GridData(good.panels, good.cells[:3], good.labels, good.colors, 50)
+        GeneGridData(good.panels, good.cells[:3], good.labels, good.colors, 50)
 
 
 def maps(n: int = 30, **extra: np.ndarray) -> list:
@@ -226,12 +226,12 @@ def test_maps_side_by_side_show_the_same_cells(theme):
     frame = data.to_frame().set_index("cell")
     assert frame.loc["c29", "Velocity"] == 1.0
     assert frame.loc["c0", "Spliced"] == 0.0
-    figure = maps_figure(data, theme)
+    figure = quantity_maps_figure(data, theme)
     drawn(figure)
     assert {trace.xaxis for trace in figure.data} == {"x", "x2", "x3"}
     assert len(figure.layout.annotations) == 3
     assert sum(trace.marker.colorbar.thickness is not None for trace in figure.data) == 3
-    drawn(maps_figure(QuantityMaps("g", ()), theme))
+    drawn(quantity_maps_figure(QuantityMaps("g", ()), theme))
     assert QuantityMaps("g", ()).to_frame().empty
     with pytest.raises(OptionError):
         QuantityMaps("g", (maps()[0], maps(20)[0]))

@@ -37,7 +37,7 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "config", "data", "compiling", "dynamics", "matrices", "model"},
         {"scanpy", "umap", "streamlit", "plotly"},
     ),
-    "figures": ({"errors", "figures"}, HEAVY | {"streamlit", "scipy", "anndata", "zarr"}),
+    "plotting": ({"errors", "plotting"}, HEAVY | {"streamlit", "scipy", "anndata", "zarr"}),
     "runs": (
         {
             *("", "errors", "config", "data", "preprocessing", "scaling", "matrices", "model"),
@@ -45,7 +45,7 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
         },
         {"streamlit", "plotly"},
     ),
-    "ui": ({"", "errors", "config", "schedule", "figures", "runs", "data", "ui"}, HEAVY),
+    "ui": ({"", "errors", "config", "schedule", "plotting", "runs", "data", "ui"}, HEAVY),
 }
 # the part of ``runs`` that the web process imports
 WEB_RUNS = (
@@ -101,7 +101,7 @@ def test_nothing_imports_upward(room):
 
 def test_pages_import_the_interface_only():
     for path in [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]:
-        assert rooms_of(imports(path)) <= {"ui", "figures", "runs", "errors", ""}, path
+        assert rooms_of(imports(path)) <= {"ui", "plotting", "runs", "errors", ""}, path
         assert len(path.read_text().splitlines()) <= 100, path
 
 

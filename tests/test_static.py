@@ -18,27 +18,27 @@ import pytest
 from PIL import Image
 from plotly.subplots import make_subplots
 
-import velovi.figures
+import velovi.plotting
 from velovi.errors import OptionError
-from velovi.figures.dataset import unspliced_data, unspliced_figure
-from velovi.figures.embedding import Streams, embedding_data, embedding_figure
-from velovi.figures.gene import gene_data, phase_figure, time_figure
-from velovi.figures.gene_grid import grid_data, grid_figure
-from velovi.figures.groups import group_spread, spread_figure
-from velovi.figures.kinetics import fitted_curve
-from velovi.figures.pairs import pair_density, pair_figure
-from velovi.figures.quantity_maps import QuantityMaps, maps_figure
-from velovi.figures.rates import rate_figure, rate_pair, shares_by_group, shares_figure
-from velovi.figures.states import STATE_TITLES, state_course_data, state_course_figure
-from velovi.figures.static import FONTS, KINDS, PictureOptions, picture
-from velovi.figures.theme import LIGHT
-from velovi.figures.time_course import (
-    courses_figure,
-    gene_courses,
+from velovi.plotting.dataset import unspliced_data, unspliced_figure
+from velovi.plotting.density2d import density2d, density_figure
+from velovi.plotting.embedding import StreamlineSet, embedding_data, embedding_figure
+from velovi.plotting.gene import gene_data, phase_figure, time_figure
+from velovi.plotting.gene_grid import gene_grid_data, gene_grid_figure
+from velovi.plotting.group_quantiles import group_quantiles, group_quantiles_figure
+from velovi.plotting.kinetics import fitted_curve
+from velovi.plotting.quantity_maps import QuantityMaps, quantity_maps_figure
+from velovi.plotting.rates import rate_figure, rate_pair, shares_by_group, state_shares_figure
+from velovi.plotting.states import STATE_TITLES, state_course_data, state_course_figure
+from velovi.plotting.static import FONTS, KINDS, PictureOptions, picture
+from velovi.plotting.theme import LIGHT
+from velovi.plotting.time_heatmap import (
     gene_time,
     gene_time_figure,
+    time_heatmap,
+    time_heatmap_figure,
 )
-from velovi.figures.training import training_data, training_figure
+from velovi.plotting.training import training_data, training_figure
 
 SVG = "{http://www.w3.org/2000/svg}"
 N = 60
@@ -55,7 +55,7 @@ RATES = pd.DataFrame(
 def embedding(**how):
     angle = np.linspace(0, 5, N)
     line = np.stack([np.linspace(-1, 1, 30), np.linspace(0, 0.5, 30)], 1)
-    streams = Streams((line,), line[10:11], np.array([[1.0, 0.2]]))
+    streams = StreamlineSet((line,), line[10:11], np.array([[1.0, 0.2]]))
     places = np.stack([np.cos(angle), np.sin(angle)], 1)
     data = embedding_data(places, range(N), title="cell type", streams=streams, **how)
     return embedding_figure(data, LIGHT)
@@ -82,7 +82,7 @@ def grid():
     columns = {f"Gene{i}": (rng.random(N), rng.random(N)) for i in range(5)}
     curves = {"Gene1": fitted_curve(1, 0.5, 0.3, 8)}
     labels = pd.Categorical(["A", "B"] * (N // 2))
-    return grid_data([f"c{i}" for i in range(N)], columns, labels=labels, curves=curves)
+    return gene_grid_data([f"c{i}" for i in range(N)], columns, labels=labels, curves=curves)
 
 
 def states():
@@ -124,8 +124,8 @@ EXAMPLES = {
         ["latent time of the gene", "spliced"],
         N,
     ),
-    "grid_figure": (lambda: grid_figure(grid(), LIGHT), ["Gene0", "Gene4"], 5 * N),
-    "maps_figure": (lambda: maps_figure(maps(), LIGHT), ["Spliced", "Velocity"], 2 * N),
+    "grid_figure": (lambda: gene_grid_figure(grid(), LIGHT), ["Gene0", "Gene4"], 5 * N),
+    "maps_figure": (lambda: quantity_maps_figure(maps(), LIGHT), ["Spliced", "Velocity"], 2 * N),
     "state_course_figure": (
         lambda: state_course_figure(states(), LIGHT),
         ["probability", "Induction, steady"],
@@ -142,17 +142,17 @@ EXAMPLES = {
         0,
     ),
     "spread_figure": (
-        lambda: spread_figure(group_spread("Speed", ALONG, SIDES), LIGHT),
+        lambda: group_quantiles_figure(group_quantiles("Speed", ALONG, SIDES), LIGHT),
         ["Speed", "left"],
         2,
     ),
     "pair_figure": (
-        lambda: pair_figure(pair_density(ALONG, ALONG**2, "Speed", "Angle"), LIGHT),
+        lambda: density_figure(density2d(ALONG, ALONG**2, "Speed", "Angle"), LIGHT),
         ["Speed", "Angle", "cells"],
         0,
     ),
     "courses_figure": (
-        lambda: courses_figure(gene_courses("Spliced", ALONG, {"Gnas": ALONG}), LIGHT),
+        lambda: time_heatmap_figure(time_heatmap("Spliced", ALONG, {"Gnas": ALONG}), LIGHT),
         ["Latent time", "Gnas"],
         0,
     ),
@@ -167,7 +167,7 @@ EXAMPLES = {
         4,
     ),
     "shares_figure": (
-        lambda: shares_figure(
+        lambda: state_shares_figure(
             shares_by_group("Gnas", dict.fromkeys(STATE_TITLES, ALONG / 4), SIDES), LIGHT
         ),
         ["Mean probability", "Induction, steady", "right"],
@@ -206,7 +206,7 @@ def places(root: ET.Element) -> np.ndarray:
 
 def test_every_figure_has_an_example_here():
     found = set()
-    for module in pkgutil.iter_modules(velovi.figures.__path__, "velovi.figures."):
+    for module in pkgutil.iter_modules(velovi.plotting.__path__, "velovi.plotting."):
         if not module.ispkg:
             names = vars(importlib.import_module(module.name))
             found |= {
@@ -268,7 +268,7 @@ def test_the_same_figure_gives_the_same_bytes(kind):
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("size", [(50, 40), (120, 90), (180, 60)])
 def test_nothing_is_cut_at_the_page(name, size):
-    from velovi.figures.drawing.sheet import drawn
+    from velovi.plotting.drawing.sheet import drawn
 
     options = PictureOptions("png", *size, font_size_pt=6, dpi=100)
     page = drawn(ALL[name](), options)
@@ -450,7 +450,7 @@ def test_all_kinds_of_traces_say_what_they_show():
 
 
 def test_stacked_bars_stand_on_each_other():
-    from velovi.figures.drawing.sheet import drawn
+    from velovi.plotting.drawing.sheet import drawn
 
     figure = go.Figure([go.Bar(x=["a", "b"], y=[1, 2]), go.Bar(x=["a", "b"], y=[3, -1])])
     page = drawn(figure.update_layout(barmode="stack"), PictureOptions())
@@ -472,14 +472,14 @@ def test_stacked_bars_stand_on_each_other():
     ],
 )
 def test_tick_labels(step, form, said):
-    from velovi.figures.drawing.ticks import Figures
+    from velovi.plotting.drawing.ticks import Figures
 
     labels = Figures(form)
     assert labels.format_ticks([step, 2 * step])[1] == said
 
 
 def test_names_that_overlap_are_moved_apart():
-    from velovi.figures.drawing.crowding import _apart
+    from velovi.plotting.drawing.crowding import _apart
 
     boxes = np.array([[0, 0, 10, 4], [2, 1, 12, 5], [50, 0, 60, 4]], dtype=float)
     shift = _apart(boxes, np.full(3, 10.0))
@@ -491,7 +491,8 @@ def test_names_that_overlap_are_moved_apart():
 
 def test_pages_load_no_matplotlib():
     code = (
-        "import sys, velovi.ui.download, velovi.figures.static; print('matplotlib' in sys.modules)"
+        "import sys, velovi.ui.download_figure, velovi.plotting.static; "
+        "print('matplotlib' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.stdout.strip() == "False", found.stderr

@@ -8,7 +8,7 @@ import pytest
 from counting import python_calls
 
 from velovi.errors import DataError, OptionError
-from velovi.figures.streamlines import arrowheads, streamlines
+from velovi.plotting.streamlines import arrowheads, streamlines
 
 X = np.linspace(-5, 5, 50)
 Y = np.linspace(-2, 6, 40)
@@ -119,7 +119,7 @@ def test_takes_few_steps_for_a_page():
 
 def test_imports_only_numpy():
     code = (
-        "import sys; before = set(sys.modules); import velovi.figures.streamlines;"
+        "import sys; before = set(sys.modules); import velovi.plotting.streamlines;"
         "bad = {'numba', 'scipy', 'torch', 'plotly', 'pandas'} & set(sys.modules);"
         "sys.exit(str(bad) if bad else 0)"
     )

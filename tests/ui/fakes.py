@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from velovi.config import RunOptions
-from velovi.figures.kinetics import induction, repression
+from velovi.plotting.kinetics import induction, repression
 from velovi.runs.folder import Owner, Progress, RunFolder, RunSpec, RunState
 from velovi.runs.results import write_result
 from velovi.runs.workspace import Workspace

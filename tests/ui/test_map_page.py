@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fakes import write_velocity_file
 
-from velovi.figures.theme import LIGHT
+from velovi.plotting.theme import LIGHT
 from velovi.runs.cell_sets import CellSets
 from velovi.runs.folder import RunState
 from velovi.ui.cached_result import open_result

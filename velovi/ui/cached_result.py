@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from velovi.figures.arrows import grid_arrows
-from velovi.figures.embedding import Streams
-from velovi.figures.streamlines import arrowheads, streamlines
+from velovi.plotting.arrows import grid_arrows
+from velovi.plotting.embedding import StreamlineSet
+from velovi.plotting.streamlines import arrowheads, streamlines
 from velovi.runs.folder import RunFolder
 from velovi.runs.results import ResultStore, verify_result
 from velovi.ui.cache import ByteLRU
@@ -34,16 +34,18 @@ def _columns() -> ByteLRU:
 
 
 @st.cache_resource(show_spinner=False, max_entries=40)
-def _streams(path: str, changed: float, embedding: str, density: float) -> Streams:
+def _streams(path: str, changed: float, embedding: str, density: float) -> StreamlineSet:
     grid = _store(path, changed).grid(embedding)
     lines = streamlines(grid["x"], grid["y"], grid["u"], grid["v"], density=density)
     spacing = HEAD_SPACING * float(max(np.ptp(grid["x"]), np.ptp(grid["y"])))
     heads, directions = arrowheads(lines, spacing)
-    return Streams(tuple(lines), np.asarray(heads), np.asarray(directions))
+    return StreamlineSet(tuple(lines), np.asarray(heads), np.asarray(directions))
 
 
 @st.cache_resource(show_spinner=False, max_entries=40)
-def _arrows(path: str, changed: float, embedding: str, density: float, length: float) -> Streams:
+def _arrows(
+    path: str, changed: float, embedding: str, density: float, length: float
+) -> StreamlineSet:
     grid = _store(path, changed).grid(embedding)
     return grid_arrows(grid["x"], grid["y"], grid["u"], grid["v"], density=density, length=length)
 
@@ -71,19 +73,19 @@ class ResultView:
         """The same, or None when the result has no such layer."""
         return self.gene(layer, gene) if layer in self.store.layers else None
 
-    def streams(self, embedding: str, density: float) -> Streams:
+    def streams(self, embedding: str, density: float) -> StreamlineSet:
         """Lines of the velocity field; none when the result has no field for this embedding."""
         try:
             return _streams(self.path, self.changed, embedding, density)
         except KeyError:
-            return Streams()
+            return StreamlineSet()
 
-    def arrows(self, embedding: str, density: float, length: float) -> Streams:
+    def arrows(self, embedding: str, density: float, length: float) -> StreamlineSet:
         """Arrows of the velocity field on a grid; none without a field for this embedding."""
         try:
             return _arrows(self.path, self.changed, embedding, density, length)
         except KeyError:
-            return Streams()
+            return StreamlineSet()
 
     def labels(self, column: str | None = None) -> pd.Series | None:
         """A categorical annotation, the main one when left out; None when there is none."""

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from velovi.figures.cells import (
+from velovi.plotting.embedding import StreamlineSet
+from velovi.plotting.map_message import (
     MISSING,
-    NOWHERE,
+    MISSING_COORDINATE,
     CellColors,
-    Places,
+    QuantizedEmbedding,
     field_parts,
     label_colors,
     name_places,
@@ -30,8 +31,7 @@ from velovi.figures.cells import (
     plain_colors,
     value_colors,
 )
-from velovi.figures.embedding import Streams
-from velovi.figures.theme import FONT, FigureTheme, theme_named
+from velovi.plotting.theme import FONT, FigureTheme, theme_named
 from velovi.ui.cached_result import ResultView
 from velovi.ui.coloring import ColorBy, ColorData, resolve_color
 from velovi.ui.components import headless_component, visible_component
@@ -67,7 +67,7 @@ class MapLook:
     opacity: float = 0.8
     names: bool = True
     clip: tuple[float, float] = (1.0, 99.0)
-    streams: Streams = field(default_factory=Streams)
+    streams: StreamlineSet = field(default_factory=StreamlineSet)
     only: np.ndarray | None = field(default=None, compare=False)
     only_name: str = ""
 
@@ -154,12 +154,14 @@ def map_message(
     if _is_new(places_key, _PLACES_KEPT):
         parts["places"] = where.points
         if look.only is not None:
-            parts["places"] = np.where(look.only[:, None], where.points, np.int16(NOWHERE))
+            parts["places"] = np.where(
+                look.only[:, None], where.points, np.int16(MISSING_COORDINATE)
+            )
     stamps = [f"{len(one.codes)}-{zlib.crc32(one.codes.data):x}" for one in colors]
     for i, (one, stamp) in enumerate(zip(colors, stamps, strict=True)):
         if _is_new(stamp, _CODES_KEPT):
             parts[f"codes{i}"] = one.codes
-    if look.streams.heads.size or look.streams.lines:
+    if look.streams.arrowheads.size or look.streams.lines:
         parts |= field_parts(where, look.streams)
     mask = selected(view)
     if mask is not None:
@@ -201,7 +203,7 @@ def _is_new(stamp: str, kept: int) -> bool:
     return not known
 
 
-def _described(colors: CellColors, where: Places, theme: FigureTheme) -> dict[str, Any]:
+def _described(colors: CellColors, where: QuantizedEmbedding, theme: FigureTheme) -> dict[str, Any]:
     unknown = 0
     if colors.kind == "values":
         unknown = int(np.count_nonzero(colors.codes == MISSING))
@@ -246,11 +248,11 @@ def apply_selection(view: ResultView, said: Any) -> None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _places(path: str, changed: float, embedding: str, _view: ResultView) -> Places:
+def _places(path: str, changed: float, embedding: str, _view: ResultView) -> QuantizedEmbedding:
     return places(_view.store.embedding(embedding))
 
 
-def embedding_places(view: ResultView, embedding: str) -> Places:
+def embedding_places(view: ResultView, embedding: str) -> QuantizedEmbedding:
     """Rounded places of the cells, worked out once."""
     return _places(view.path, view.changed, embedding, view)
 

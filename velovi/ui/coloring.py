@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from velovi.figures.embedding import ScaleKind
+from velovi.plotting.embedding import ScaleKind
 from velovi.runs.results import ANGLE_COLUMNS
 from velovi.ui.cached_result import ResultView
 from velovi.ui.labels import GENE_LAYERS, cell_column_title

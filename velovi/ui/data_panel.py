@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from velovi.errors import DataError
-from velovi.figures.dataset import unspliced_data, unspliced_figure
+from velovi.plotting.dataset import unspliced_data, unspliced_figure
 from velovi.runs.workspace import DEMO_FOLDER, Dataset, Workspace
 from velovi.ui.errors import escape_markdown, show_errors
 from velovi.ui.formatting import distinct_labels, format_time

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from velovi.figures.static import FONT_SIZE_PT, HEIGHT_MM, KINDS, WIDTH_MM, PictureOptions, picture
+from velovi.plotting.static import FONT_SIZE_PT, HEIGHT_MM, KINDS, WIDTH_MM, PictureOptions, picture
 from velovi.runs.tables import csv_bytes
 from velovi.ui.errors import show_errors
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from velovi.figures.gene import GeneData, gene_data, phase_figure, time_figure
-from velovi.figures.kinetics import fitted_curve
-from velovi.figures.picked import inside_outline
-from velovi.figures.states import (
+from velovi.plotting.gene import GeneData, gene_data, phase_figure, time_figure
+from velovi.plotting.kinetics import fitted_curve
+from velovi.plotting.selection import points_in_polygon
+from velovi.plotting.states import (
     STATE_TITLES,
     StateCourse,
     state_course_data,
     state_course_figure,
 )
-from velovi.figures.theme import LIGHT
+from velovi.plotting.theme import LIGHT
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import cell_map
 from velovi.ui.chart import chart
@@ -151,7 +151,7 @@ def _portrait(view: ResultView, data: GeneData) -> None:
 def apply_outline(view: ResultView, gene: str, outline: Outline) -> None:
     """Select all cells of the run, drawn or not, inside an outline in a phase portrait."""
     spliced, unspliced = view.gene("Ms", gene), view.gene("Mu", gene)
-    merge(view, inside_outline(spliced, unspliced, outline.x, outline.y), outline.how)
+    merge(view, points_in_polygon(spliced, unspliced, outline.x, outline.y), outline.how)
 
 
 def _over_time(view: ResultView, data: GeneData) -> None:

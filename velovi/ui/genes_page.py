@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from velovi.figures.gene_grid import MOST_PANELS, GridData, grid_data, grid_figure
-from velovi.figures.kinetics import FittedCurve, fitted_curve
-from velovi.figures.theme import LIGHT
+from velovi.plotting.gene_grid import MOST_PANELS, GeneGridData, gene_grid_data, gene_grid_figure
+from velovi.plotting.kinetics import FittedCurve, fitted_curve
+from velovi.plotting.theme import LIGHT
 from velovi.runs.gene_sets import near_names
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_sets import selection_panel
@@ -135,14 +135,14 @@ def grid_panel(view: ResultView, most: int) -> None:
         "Unspliced (upwards) against spliced RNA (to the right), each gene on its own scale, with "
         "its fitted course. The number is the share of the gene's variation that the fit explains.",
         "phase portraits",
-        lambda: grid_figure(data, LIGHT, groups=True),
+        lambda: gene_grid_figure(data, LIGHT, groups=True),
         data.to_frame,
         key="genes_grid_figure",
     )
     _grid(data)
 
 
-def _grid(data: GridData) -> None:
+def _grid(data: GeneGridData) -> None:
     key = "genes_grid"
 
     def clicked() -> None:
@@ -151,7 +151,7 @@ def _grid(data: GridData) -> None:
             open_gene(data.panels[points[0]["curve_number"]].gene, VIEW, LIST)
 
     columns = 3 if len(data.panels) <= 6 else 4
-    figure = grid_figure(data, current_theme(), columns=columns)
+    figure = gene_grid_figure(data, current_theme(), columns=columns)
     st.plotly_chart(
         figure,
         theme=None,
@@ -169,7 +169,7 @@ def _grid(data: GridData) -> None:
     )
 
 
-def collect_grid(view: ResultView, genes: list[str]) -> GridData:
+def collect_grid(view: ResultView, genes: list[str]) -> GeneGridData:
     """Read what the grid needs."""
     labels, table = view.labels(), gene_tables(view)[0]
     quality = next((name for name in ("fit_explained", "velocity_r2") if name in table), None)
@@ -177,7 +177,7 @@ def collect_grid(view: ResultView, genes: list[str]) -> GridData:
     curves: dict[str, FittedCurve | None] = {
         gene: fitted_curve(*gene_rates(view, gene), points=60) for gene in genes
     }
-    return grid_data(
+    return gene_grid_data(
         view.store.obs.index,
         {gene: (view.gene("Ms", gene), view.gene("Mu", gene)) for gene in genes},
         labels=labels,

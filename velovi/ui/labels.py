@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from velovi.figures.embedding import ScaleKind
+from velovi.plotting.embedding import ScaleKind
 from velovi.runs.folder import RunState
 
 # column of the cells -> name on the page, explanation

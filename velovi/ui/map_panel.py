@@ -8,8 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from velovi.figures.embedding import EmbeddingData, Streams, embedding_data, embedding_figure
-from velovi.figures.theme import LIGHT
+from velovi.plotting.embedding import EmbeddingData, StreamlineSet, embedding_data, embedding_figure
+from velovi.plotting.theme import LIGHT
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import MapLook, default_size
 from velovi.ui.cell_sets import set_coloring, set_mask, set_names
@@ -171,7 +171,7 @@ def _embedding(view: ResultView) -> str:
     return chosen
 
 
-def _overlay(view: ResultView, embedding: str) -> Streams:
+def _overlay(view: ResultView, embedding: str) -> StreamlineSet:
     kinds = {"lines": "Lines", "arrows": "Arrows", "none": "Off"}
     st.session_state["map_velocity"] = url_param(
         "velocity", kinds, "lines", what="velocity overlay"
@@ -188,7 +188,7 @@ def _overlay(view: ResultView, embedding: str) -> Streams:
         "spaced places, longer where cells change faster.",
     )
     if kind == "none":
-        return Streams()
+        return StreamlineSet()
     density = st.slider(
         "Density",
         0.3,

@@ -10,11 +10,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from velovi.figures.embedding import embedding_data
-from velovi.figures.groups import GroupSpread, group_spread
-from velovi.figures.quantity_maps import QuantityMaps, maps_figure
-from velovi.figures.states import STATE_TITLES, state_colors
-from velovi.figures.theme import LIGHT, FigureTheme
+from velovi.plotting.embedding import embedding_data
+from velovi.plotting.group_quantiles import GroupQuantiles, group_quantiles
+from velovi.plotting.quantity_maps import QuantityMaps, quantity_maps_figure
+from velovi.plotting.states import STATE_TITLES, state_colors
+from velovi.plotting.theme import LIGHT, FigureTheme
 from velovi.ui.cached_result import ResultView
 from velovi.ui.coloring import ColorBy, resolve_color
 from velovi.ui.download_figure import download_figure
@@ -49,7 +49,7 @@ def maps_header(
         title,
         note,
         name,
-        lambda: maps_figure(collect_maps(view, name, colorings), LIGHT),
+        lambda: quantity_maps_figure(collect_maps(view, name, colorings), LIGHT),
         lambda: collect_maps(view, name, colorings).to_frame(),
         key=f"{key}_maps",
     )
@@ -172,8 +172,8 @@ def _spread(
     _labels: pd.Series | None,
     _colors: dict[str, str] | None,
     _only: np.ndarray | None,
-) -> GroupSpread:
-    return group_spread(title, _values, _labels, colors=_colors, only=_only)
+) -> GroupQuantiles:
+    return group_quantiles(title, _values, _labels, colors=_colors, only=_only)
 
 
 def spread_by_group(
@@ -183,13 +183,13 @@ def spread_by_group(
     values: np.ndarray,
     labels: pd.Series | None,
     only: np.ndarray | None,
-) -> GroupSpread:
+) -> GroupQuantiles:
     """How a number is spread in each group; kept, because a page asks whenever it is drawn.
 
     Parameters
     ----------
     view, title, values, labels, only
-        See :func:`velovi.figures.groups.group_spread`.
+        See :func:`velovi.plotting.group_quantiles.group_quantiles`.
     what
         Tells these values from others of the result.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from velovi.figures.theme import FONT
+from velovi.plotting.theme import FONT
 from velovi.runs.folder import RunState
 from velovi.ui.errors import escape_markdown
 from velovi.ui.formatting import distinct_labels, format_time

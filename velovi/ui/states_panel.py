@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from velovi.figures.rates import (
+from velovi.plotting.rates import (
     RATES,
     StateShares,
     rate_figure,
     rate_pair,
     shares_by_gene,
     shares_by_group,
-    shares_figure,
+    state_shares_figure,
 )
-from velovi.figures.states import STATE_TITLES
-from velovi.figures.theme import LIGHT
+from velovi.plotting.states import STATE_TITLES
+from velovi.plotting.theme import LIGHT
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import cell_map
 from velovi.ui.coloring import ColorBy
@@ -132,9 +132,11 @@ def genes_by_state(view: ResultView) -> None:
 def _shares(title: str, help_text: str, data: StateShares, *, key: str, note: str) -> None:
     """Stacked bars under a key that a narrow page can break into lines."""
     theme = current_theme()
-    figure_header(title, help_text, key, lambda: shares_figure(data, LIGHT), data.to_frame, key=key)
+    figure_header(
+        title, help_text, key, lambda: state_shares_figure(data, LIGHT), data.to_frame, key=key
+    )
     state_key(data.states)
-    draw(shares_figure(data, theme, legend=False), key, alt=title)
+    draw(state_shares_figure(data, theme, legend=False), key, alt=title)
     st.caption(note)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from velovi.figures.theme import FigureTheme, theme_named
+from velovi.plotting.theme import FigureTheme, theme_named
 
 
 def current_theme() -> FigureTheme:

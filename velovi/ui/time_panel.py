@@ -9,16 +9,16 @@ import numpy as np
 import streamlit as st
 
 from velovi.errors import VeloviError
-from velovi.figures.groups import spread_figure
-from velovi.figures.time_course import (
+from velovi.plotting.group_quantiles import group_quantiles_figure
+from velovi.plotting.time_heatmap import (
     Agreement,
-    GeneCourses,
-    GeneTime,
-    courses_figure,
-    gene_courses,
+    GeneTimeBand,
+    TimeHeatmap,
     gene_time,
     gene_time_figure,
     time_agreement,
+    time_heatmap,
+    time_heatmap_figure,
 )
 from velovi.runs.rooted_time import RootedTime, delete_time, request_time, rooted_time, times
 from velovi.ui.cached_result import ResultView
@@ -197,7 +197,7 @@ def time_by_group(
         "Where the groups stand",
         "For each group the median (point), the middle half (bar) and 90 % (line) of its cells' "
         "latent time; the earliest group is lowest.",
-        lambda theme: spread_figure(data, theme),
+        lambda theme: group_quantiles_figure(data, theme),
         data.to_frame,
         key="time_by_group",
     )
@@ -270,9 +270,9 @@ def _courses(
     _view: ResultView,
     _time: np.ndarray,
     _only: np.ndarray | None,
-) -> GeneCourses:
+) -> TimeHeatmap:
     columns = {gene: _view.gene(layer, gene) for gene in genes}
-    return gene_courses(GENE_LAYERS[layer][0], _time, columns, only=_only)
+    return time_heatmap(GENE_LAYERS[layer][0], _time, columns, only=_only)
 
 
 def courses_panel(
@@ -310,7 +310,7 @@ def courses_panel(
         "Genes along time, ordered by their peak",
         "Each row is a gene: its mean in bins of latent time, from its lowest (0) to its highest "
         "(1). Read it from the upper left, genes of the start, to the lower right.",
-        lambda theme: courses_figure(data, theme),
+        lambda theme: time_heatmap_figure(data, theme),
         data.to_frame,
         key="genes_along_time",
     )
@@ -319,7 +319,7 @@ def courses_panel(
 @st.cache_data(show_spinner=False, max_entries=40)
 def _gene_time(
     path: str, changed: float, time_id: str, gene: str, _view: ResultView, _time: np.ndarray
-) -> GeneTime:
+) -> GeneTimeBand:
     return gene_time(gene, _time, _view.gene("fit_t", gene))
 
 

@@ -6,8 +6,8 @@ import time
 
 import streamlit as st
 
-from velovi.figures.theme import LIGHT
-from velovi.figures.training import leaves_out, training_data, training_figure
+from velovi.plotting.theme import LIGHT
+from velovi.plotting.training import leaves_out, training_data, training_figure
 from velovi.runs.folder import Progress, RunFolder, RunState
 from velovi.ui.convergence import run_warnings, training_convergence
 from velovi.ui.download_figure import download_figure

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from velovi.figures.groups import spread_figure
-from velovi.figures.pairs import PairDensity, pair_density, pair_figure
+from velovi.plotting.density2d import Density2D, density2d, density_figure
+from velovi.plotting.group_quantiles import group_quantiles_figure
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import cell_map
 from velovi.ui.coloring import ColorBy
@@ -122,7 +122,7 @@ def by_group(
                 f"{title} uncertainty by group",
                 "For each group the median (point), the middle half (bar) and 90 % (line) of its "
                 "cells; the surest group is lowest.",
-                lambda theme, data=data: spread_figure(data, theme),  # type: ignore[misc]
+                lambda theme, data=data: group_quantiles_figure(data, theme),  # type: ignore[misc]
                 data.to_frame,
                 key=f"{title.lower()}_by_group",
             )
@@ -138,11 +138,11 @@ def _pair(
     marker: int,
     _view: ResultView,
     _only: np.ndarray | None,
-) -> PairDensity:
+) -> Density2D:
     first, second = cell_values(_view, x), cell_values(_view, y)
     assert first is not None
     assert second is not None
-    return pair_density(first, second, cell_column_title(x)[0], title, only=_only)
+    return density2d(first, second, cell_column_title(x)[0], title, only=_only)
 
 
 def beside(view: ResultView, measure: str, found: dict[str, str], only: np.ndarray | None) -> None:
@@ -168,14 +168,14 @@ def beside(view: ResultView, measure: str, found: dict[str, str], only: np.ndarr
                 f"Against {title.lower()}",
                 f"{cell_column_title(other)[1]} Darker squares hold more cells; the line is the "
                 "median.",
-                lambda theme, data=data: pair_figure(data, theme),  # type: ignore[misc]
+                lambda theme, data=data: density_figure(data, theme),  # type: ignore[misc]
                 data.to_frame,
                 key=f"uncertainty_{other}",
                 note=_in_words(data, title),
             )
 
 
-def _in_words(data: PairDensity, title: str) -> str:
+def _in_words(data: Density2D, title: str) -> str:
     rank = data.correlation
     if not np.isfinite(rank):
         return "There are too few different values to compare."

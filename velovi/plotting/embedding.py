@@ -1,0 +1,331 @@
+"""Cells on an embedding, coloured by an annotation or a number, with the velocity field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from velovi.errors import OptionError
+from velovi.plotting.overlay import heads_shape, lines_shape
+from velovi.plotting.sampling import MOST_POINTS, showing, stratified_sample
+from velovi.plotting.theme import (
+    FigureTheme,
+    Scale,
+    bare_axis,
+    base_layout,
+    category_colors,
+    colorbar,
+)
+
+ScaleKind = Literal["abundance", "diverging", "time"]
+UNLABELLED = "no label"
+# Length of an arrowhead as a share of the velocity field's longer side
+HEAD_LENGTH = 0.013
+
+
+@dataclass(frozen=True)
+class StreamlineSet:
+    """Lines that follow the velocity field, and the heads of their arrows."""
+
+    lines: tuple[np.ndarray, ...] = ()
+    arrowheads: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
+    directions: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
+
+    def __post_init__(self) -> None:
+        if np.shape(self.arrowheads) != np.shape(self.directions):
+            raise OptionError(
+                "each arrowhead needs one direction",
+                expected=str(np.shape(self.arrowheads)),
+                found=str(np.shape(self.directions)),
+            )
+
+
+@dataclass(frozen=True)
+class EmbeddingData:
+    """The cells that are drawn, and how they are coloured.
+
+    Exactly one of ``labels`` and ``values`` is there. ``colors`` has one entry a category;
+    ``low`` and ``high`` bound the colour scale.
+    """
+
+    title: str
+    cells: np.ndarray
+    positions: np.ndarray
+    n_total: int
+    labels: pd.Categorical | None = None
+    colors: Mapping[str, str] = field(default_factory=dict)
+    values: np.ndarray | None = None
+    low: float = 0.0
+    high: float = 1.0
+    scale: ScaleKind = "abundance"
+    streams: StreamlineSet = field(default_factory=StreamlineSet)
+
+    def __post_init__(self) -> None:
+        coloured = self.labels if self.labels is not None else self.values
+        if coloured is None or (self.labels is not None and self.values is not None):
+            raise OptionError("colour cells by labels or by values, one of the two")
+        if not len(self.cells) == len(self.positions) == len(coloured):
+            raise OptionError(
+                "cells, positions and colours differ in number",
+                found=f"{len(self.cells)}, {len(self.positions)} and {len(coloured)}",
+            )
+
+    @property
+    def caption(self) -> str:
+        """How many of the cells are drawn."""
+        return showing(len(self.cells), self.n_total)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each cell drawn."""
+        color = self.labels if self.labels is not None else self.values
+        return pd.DataFrame(
+            {
+                "cell": self.cells,
+                "x": self.positions[:, 0],
+                "y": self.positions[:, 1],
+                self.title: np.asarray(color),
+            }
+        )
+
+
+def embedding_data(
+    positions: np.ndarray,
+    cells: Sequence[str] | pd.Index | np.ndarray,
+    *,
+    title: str,
+    labels: pd.Series | pd.Categorical | None = None,
+    values: np.ndarray | None = None,
+    colors: Mapping[str, str] | None = None,
+    clip: tuple[float, float] = (1.0, 99.0),
+    bounds: tuple[float, float] | None = None,
+    scale: ScaleKind = "abundance",
+    strata: np.ndarray | None = None,
+    streams: StreamlineSet | None = None,
+    limit: int = MOST_POINTS,
+) -> EmbeddingData:
+    """Choose the cells to draw and bound their colours.
+
+    Parameters
+    ----------
+    positions
+        Coordinates (cells, 2); cells whose coordinates are not finite are left out.
+    cells
+        Names of the cells.
+    title
+        What the colour means.
+    labels, values
+        One category or one number for each cell; give one of the two.
+    colors
+        The file's own colours for the categories.
+    clip
+        Percentiles that bound the colour scale.
+    bounds
+        Ends of the colour scale in place of percentiles.
+    scale
+        ``"diverging"`` makes the bounds symmetric about zero.
+    strata
+        Codes of groups that sampling keeps in proportion; the labels' own when left out.
+    streams
+        The velocity field's lines.
+    limit
+        Most cells to draw.
+    """
+    positions = np.asarray(positions, dtype=np.float32).reshape(-1, 2)
+    categories = None if labels is None else _with_unlabelled(pd.Categorical(labels))
+    if categories is not None and strata is None:
+        strata = categories.codes
+    chosen = stratified_sample(len(positions), strata, limit)
+    chosen = chosen[np.isfinite(positions[chosen]).all(axis=1)]
+    low, high = bounds or ((0.0, 1.0) if values is None else color_bounds(values, clip, scale))
+    return EmbeddingData(
+        title=title,
+        cells=np.asarray(cells, dtype=object)[chosen],
+        positions=positions[chosen],
+        n_total=len(positions),
+        labels=None if categories is None else categories[chosen],
+        colors={}
+        if categories is None
+        else category_colors([str(c) for c in categories.categories], colors),
+        values=None if values is None else np.asarray(values, dtype=np.float32)[chosen],
+        low=low,
+        high=high,
+        scale=scale,
+        streams=streams or StreamlineSet(),
+    )
+
+
+def color_bounds(
+    values: np.ndarray, clip: tuple[float, float], scale: ScaleKind
+) -> tuple[float, float]:
+    """Ends of the colour scale: percentiles of the finite values, symmetric when diverging."""
+    finite = np.asarray(values, dtype=float)
+    finite = finite[np.isfinite(finite)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = (float(one) for one in np.percentile(finite, clip))
+    if scale == "diverging":
+        high = max(abs(low), abs(high)) or float(np.abs(finite).max()) or 1.0
+        return -high, high
+    if high <= low:
+        low, high = float(finite.min()), float(finite.max())
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def _with_unlabelled(labels: pd.Categorical) -> pd.Categorical:
+    labels = labels.rename_categories(str)
+    if not labels.isna().any():
+        return labels
+    return labels.add_categories([UNLABELLED]).fillna(UNLABELLED)
+
+
+def centroids(data: EmbeddingData) -> pd.DataFrame:
+    """Where to write each category's name: the cell nearest to the category's median."""
+    if data.labels is None:
+        return pd.DataFrame(columns=["label", "x", "y"])
+    rows = []
+    for code, name in enumerate(data.labels.categories):
+        mine = data.positions[data.labels.codes == code]
+        if len(mine):
+            middle = np.median(mine, axis=0)
+            x, y = mine[np.argmin(((mine - middle) ** 2).sum(axis=1))]
+            rows.append((name, float(x), float(y)))
+    return pd.DataFrame(rows, columns=["label", "x", "y"])
+
+
+def scale_colors(theme: FigureTheme, kind: ScaleKind) -> Scale:
+    """Plotly's colour scale for a kind of number."""
+    scale: Scale = getattr(theme, kind)
+    return scale
+
+
+def embedding_figure(
+    data: EmbeddingData,
+    theme: FigureTheme,
+    *,
+    size: float = 4.0,
+    opacity: float = 0.8,
+    height: int = 620,
+    names: bool = True,
+    legend: bool = True,
+) -> go.Figure:
+    """Draw the cells, then the lines of the velocity field, then the names of the groups."""
+    traces = category_traces if data.labels is not None else value_traces
+    notes = list(_name_notes(data, theme)) if names and data.labels is not None else []
+    # all at once: adding one by one checks all the earlier ones again
+    figure = go.Figure(list(traces(data, theme, size, opacity)))
+    x_range, y_range = _ranges(data)
+    figure.update_layout(
+        **base_layout(theme, height=height, showlegend=legend and data.labels is not None),
+        shapes=stream_shapes(data, theme),
+        annotations=notes,
+        xaxis=bare_axis(range=x_range),
+        yaxis=bare_axis(range=y_range, scaleanchor="x", scaleratio=1),
+    )
+    figure.update_layout(legend={"title": {"text": data.title}, "y": 0.94, "x": 1.0})
+    return figure
+
+
+def category_traces(
+    data: EmbeddingData, theme: FigureTheme, size: float, opacity: float
+) -> list[go.Scattergl]:
+    """One trace a category, so that the legend can hide it."""
+    assert data.labels is not None
+    traces = []
+    for code, name in enumerate(data.labels.categories):
+        mine = data.labels.codes == code
+        if mine.any():
+            color = theme.missing if name == UNLABELLED else data.colors[name]
+            traces.append(
+                go.Scattergl(
+                    x=data.positions[mine, 0],
+                    y=data.positions[mine, 1],
+                    mode="markers",
+                    name=name,
+                    marker={"size": size, "opacity": opacity, "color": color},
+                    hovertemplate=f"{name}<extra></extra>",
+                )
+            )
+    return traces
+
+
+def value_traces(
+    data: EmbeddingData, theme: FigureTheme, size: float, opacity: float
+) -> list[go.Scattergl]:
+    """All cells in one trace, high values last so that they are not hidden; no value: grey."""
+    values = np.asarray(data.values, dtype=float)
+    known = np.isfinite(values)
+    strength = np.abs(values) if data.scale == "diverging" else values
+    order = np.argsort(np.where(known, strength, -np.inf), kind="stable")
+    order = order[known[order]]
+    shown = data.positions[order]
+    marker = {
+        "size": size,
+        "opacity": opacity,
+        "color": values[order].astype(np.float32),
+        "cmin": data.low,
+        "cmax": data.high,
+        "colorscale": scale_colors(theme, data.scale),
+        "colorbar": colorbar(theme, data.title),
+    }
+    unknown = go.Scattergl(
+        x=data.positions[~known, 0],
+        y=data.positions[~known, 1],
+        mode="markers",
+        marker={"size": size, "opacity": opacity, "color": theme.missing},
+        hovertemplate="no value<extra></extra>",
+        showlegend=False,
+    )
+    coloured = go.Scattergl(
+        x=shown[:, 0],
+        y=shown[:, 1],
+        mode="markers",
+        marker=marker,
+        hovertemplate="%{marker.color:.3g}<extra></extra>",
+        showlegend=False,
+    )
+    return [unknown, coloured] if (~known).any() else [coloured]
+
+
+def stream_shapes(data: EmbeddingData, theme: FigureTheme) -> list[dict[str, object]]:
+    """The field's lines as one shape and the arrowheads as another."""
+    streams = data.streams
+    if not streams.lines:
+        return []
+    shapes = [lines_shape(streams.lines, {"width": 1.1, "color": theme.stream})]
+    if len(streams.arrowheads):
+        every = np.concatenate(streams.lines)
+        length = HEAD_LENGTH * float(np.ptp(every, axis=0).max())
+        shapes.append(
+            heads_shape(streams.arrowheads, streams.directions, length, theme.stream_head)
+        )
+    return shapes
+
+
+def _name_notes(data: EmbeddingData, theme: FigureTheme) -> list[dict[str, object]]:
+    ground = "rgba(255,255,255,0.78)" if theme.name == "light" else "rgba(18,21,29,0.72)"
+    return [
+        {
+            "x": row.x,
+            "y": row.y,
+            "text": row.label,
+            "showarrow": False,
+            "font": {"size": 12, "color": theme.ink},
+            "bgcolor": ground,
+            "borderpad": 2,
+        }
+        for row in centroids(data).itertuples()
+        if row.label != UNLABELLED
+    ]
+
+
+def _ranges(data: EmbeddingData) -> tuple[list[float] | None, list[float] | None]:
+    if not len(data.positions):
+        return None, None
+    low, high = data.positions.min(axis=0), data.positions.max(axis=0)
+    pad = 0.03 * np.maximum(high - low, 1e-3)
+    return tuple([float(a), float(b)] for a, b in zip(low - pad, high + pad, strict=True))  # type: ignore[return-value]

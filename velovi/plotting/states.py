@@ -1,0 +1,127 @@
+"""Probabilities of a gene's four states over its latent time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from velovi.errors import OptionError
+from velovi.plotting.bands import TimeBins
+from velovi.plotting.gene import legend_above
+from velovi.plotting.kinetics import TIME_AXIS
+from velovi.plotting.theme import FigureTheme, axis, base_layout, translucent
+
+STATE_TITLES = {
+    "induction": "Induction",
+    "induction_steady": "Induction, steady",
+    "repression": "Repression",
+    "repression_steady": "Repression, steady",
+}
+
+
+@dataclass(frozen=True)
+class StateCourse:
+    """Mean probability of each state in bins of the gene's latent time.
+
+    ``t`` is the mean time of each bin and ``cells`` how many are in it (bins,); ``probabilities``
+    has one entry a state (bins,). ``last`` is where the time axis ends.
+    """
+
+    gene: str
+    t: np.ndarray
+    cells: np.ndarray
+    probabilities: Mapping[str, np.ndarray]
+    last: float
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.cells), *(len(one) for one in self.probabilities.values())}
+        if lengths != {len(self.t)}:
+            raise OptionError(
+                "states and bins of time differ in number",
+                where=self.gene,
+                expected=str(len(self.t)),
+                found=str(sorted(lengths)),
+            )
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each bin."""
+        return pd.DataFrame({"gene_time": self.t, "cells": self.cells, **self.probabilities})
+
+
+def state_course_data(
+    gene: str,
+    time: np.ndarray,
+    probabilities: Mapping[str, np.ndarray],
+    *,
+    bins: int = 32,
+) -> StateCourse:
+    """Average the states of the cells over bins of latent time that hold equally many.
+
+    Parameters
+    ----------
+    gene
+        Its name.
+    time
+        Latent time of the gene in each cell (cells,).
+    probabilities
+        One probability a cell for each state.
+    bins
+        How many bins; fewer where many cells share one time.
+    """
+    slots = TimeBins.of(time, bins=bins)
+    latest = float(time[slots.cells[-1]]) if len(slots.cells) else TIME_AXIS
+    return StateCourse(
+        gene=gene,
+        t=slots.t,
+        cells=slots.counts,
+        probabilities={name: slots.average(values) for name, values in probabilities.items()},
+        last=max(latest, TIME_AXIS),
+    )
+
+
+def state_course_figure(
+    data: StateCourse, theme: FigureTheme, *, height: int = 230, legend: bool = True
+) -> go.Figure:
+    """The four probabilities on top of each other, in the colours of the phase portrait."""
+    traces = [
+        go.Scatter(
+            x=data.t,
+            y=values,
+            name=STATE_TITLES.get(name, name),
+            mode="lines",
+            stackgroup="states",
+            line={"width": 0.8, "color": theme.paper},
+            fillcolor=state_colors(theme).get(name, theme.missing),
+            hovertemplate="%{y:.2f}",
+        )
+        for name, values in data.probabilities.items()
+    ]
+    layout = base_layout(
+        theme,
+        height=height,
+        showlegend=legend,
+        hovermode="x unified",
+        xaxis=axis(
+            theme,
+            "latent time of the gene",
+            range=[-0.02 * data.last, 1.02 * data.last],
+            hoverformat=".3g",
+        ),
+        yaxis=axis(theme, "probability", range=[0, 1.02]),
+    )
+    above = {**layout["legend"], **legend_above(theme), "traceorder": "normal"}
+    return go.Figure(traces, {**layout, "legend": above})
+
+
+def state_colors(theme: FigureTheme) -> dict[str, str]:
+    """On and off as in the phase portrait; a steady state is the pale form of its change."""
+    return {
+        "induction": theme.second,
+        "induction_steady": translucent(theme.second, 0.45),
+        "repression": theme.third,
+        "repression_steady": translucent(theme.third, 0.4),
+    }
