@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import anndata
@@ -253,6 +254,49 @@ def test_a_check_that_was_given_up_is_neither_kept_nor_believed(tmp_path, monkey
     assert dataset.summary().given_up
     monkeypatch.undo()
     assert dataset.summary().ready
+
+
+@pytest.mark.parametrize("packed", [None, "gzip"])
+@pytest.mark.parametrize("texts", ["var/_index", "obs/clusters/categories"])
+def test_texts_longer_than_the_file_are_refused_before_memory_is_asked_for(texts, packed, tmp_path):
+    path = tmp_path / "a.h5ad"
+    cells().write_h5ad(path)
+    with h5py.File(path, "a") as file:
+        names, attributes = file[texts][()], dict(file[texts].attrs)
+        del file[texts]
+        chunks = None if packed is None else (3,)
+        file.create_dataset(texts, data=names, chunks=chunks, compression=packed)
+        file[texts].attrs.update(attributes)
+        file.flush()
+        node = file[texts]
+        if packed is None:
+            place = node.id.get_offset()
+        else:
+            content = bytearray(zlib.decompress(node.id.read_direct_chunk((0,))[1]))
+            content[:4] = (4_000_000_000).to_bytes(4, "little")
+            node.id.write_direct_chunk((0,), zlib.compress(bytes(content)))
+    if packed is None:
+        with path.open("r+b") as raw:
+            raw.seek(place)
+            raw.write((4_000_000_000).to_bytes(4, "little"))
+    peak = subprocess.run(
+        [sys.executable, "-c", _PEAK, str(path), texts], capture_output=True, text=True, check=True
+    ).stdout
+    assert int(peak) < 100 * 2**20
+
+
+_PEAK = """
+import resource, sys, h5py
+from velovi.data.h5ad import _stored
+from velovi.errors import DataError
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    _stored(h5py.File(sys.argv[1])[sys.argv[2]])[()]
+    raise SystemExit("it was read")
+except DataError as error:
+    assert "declares texts of 4,000,000,000 bytes" in error.what, error.what
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+"""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits are of POSIX systems")

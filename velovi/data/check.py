@@ -7,7 +7,6 @@ it crashes HDF5, takes for ever or fills the memory; then it is this process tha
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import subprocess
@@ -93,8 +92,7 @@ def _answer(path: Path, *flags: str) -> bytes:
         ) from None
     if done.returncode in _OUT_OF_TIME:
         raise _NoAnswerError(
-            f"Looking into this file was given up after {_seconds(size):.0f} seconds of work.",
-            given_up=True,
+            f"Looking into this file was given up after {_seconds(size):.0f} seconds of work."
         )
     if done.returncode != 0 or not done.stdout.startswith(b"{"):
         raise _NoAnswerError("Looking into this file ends the program that reads it.")
@@ -111,7 +109,7 @@ def _limit(size: int) -> None:
     try:
         import resource  # of POSIX systems only
 
-        seconds = math.ceil(_seconds(size))
+        seconds = max(1, round(_seconds(size)))
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + allowed

@@ -8,6 +8,7 @@ version since 0.6 are read.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from velovi.errors import DataError
 COPY_AGAIN = "Copy or download the file again and compare its size with the original."
 _MOST_OBJECTS = 200_000
 _BELIEVED = 2**20  # bytes that a dataset may declare without storing any
+_DESCRIPTOR = 16  # bytes of each entry whose text lies elsewhere
+_PACKED = (None, "gzip")
 _MOST_PACKED = 2000  # no compression of HDF5 packs better than about a thousand to one
 _KNOWN = {
     "": 0.0,
@@ -581,6 +584,10 @@ def _require_known(node: Node) -> None:
 
 def _require_stored(node: h5py.Dataset) -> None:
     """Raise DataError when a dataset declares far more than the file can hold."""
+    if h5py.check_vlen_dtype(node.dtype) is not None or (
+        (text := h5py.check_string_dtype(node.dtype)) is not None and text.length is None
+    ):
+        _require_texts_stored(node)
     size = int(node.size or 0)
     # a piece is read as a whole, however little of it is wanted
     piece = math.prod(map(int, node.chunks)) if node.chunks else 0
@@ -594,6 +601,51 @@ def _require_stored(node: h5py.Dataset) -> None:
             f"only {stored:,} bytes of them",
             remedy=COPY_AGAIN,
         )
+
+
+def _require_texts_stored(node: h5py.Dataset) -> None:
+    """Raise DataError when texts declare more bytes than the file has.
+
+    HDF5 believes the length of a text that lies elsewhere in the file and asks for as much memory.
+    """
+    holds = Path(node.file.filename).stat().st_size
+    for descriptors in _text_descriptors(node):
+        lengths = np.frombuffer(descriptors, dtype="<u4")[::4]
+        longest = int(lengths.max(initial=0))
+        if longest > holds or int(lengths.sum(dtype=np.int64)) > max(_BELIEVED, 4 * holds):
+            raise DataError(
+                f"'{clean_text(node.name)}' declares texts of {longest:,} bytes in a file of "
+                f"{holds:,}",
+                remedy=COPY_AGAIN,
+            )
+
+
+def _text_descriptors(node: h5py.Dataset) -> Iterator[bytes]:
+    """Where a dataset's texts lie: 16 bytes for each, its length and a place in the heap.
+
+    Nothing of a dataset that is stored in a way that nobody stores texts.
+    """
+    if node.file.userblock_size:
+        return
+    if node.chunks is None:
+        start = node.id.get_offset()
+        if start is not None:
+            with Path(node.file.filename).open("rb") as file:
+                file.seek(start)
+                yield _whole_descriptors(file.read(_DESCRIPTOR * int(node.size)))
+        return
+    plain = node.compression is None
+    if len(node.chunks) != 1 or node.shuffle or node.fletcher32 or node.compression not in _PACKED:
+        return
+    for first in range(0, int(node.size), node.chunks[0]):
+        _, content = node.id.read_direct_chunk((first,))
+        if not plain:
+            content = zlib.decompressobj().decompress(content, _DESCRIPTOR * node.chunks[0])
+        yield _whole_descriptors(content)
+
+
+def _whole_descriptors(content: bytes) -> bytes:
+    return content[: len(content) // _DESCRIPTOR * _DESCRIPTOR]
 
 
 def require_stored_below(node: Node) -> None:

@@ -415,7 +415,7 @@ def require_cells(n_cells: int) -> None:
         )
 
 
-def marked(names: pd.Index, wanted: tuple[str, ...]) -> np.ndarray:
+def gene_mask(names: pd.Index, wanted: tuple[str, ...]) -> np.ndarray:
     """Where ``names`` (genes,) are among ``wanted``, all of which have to be there."""
     unknown = [one for one in wanted if one not in names]
     if unknown:
@@ -441,7 +441,7 @@ def _check_values(name: str, matrix: Any, smoothed: bool) -> None:
             found=f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'unknown type')}",
             remedy="Load the data into memory and store counts in the layer",
         )
-    if _is_sound(matrix):
+    if all_finite_nonnegative(matrix):
         return
     wrong: dict[str, Callable[[Any], Any]] = {
         "missing (NaN)": np.isnan,
@@ -471,7 +471,7 @@ def _check_values(name: str, matrix: Any, smoothed: bool) -> None:
         )
 
 
-def _is_sound(matrix: Any) -> bool:
+def all_finite_nonnegative(matrix: Any) -> bool:
     """Whether all values are finite and not negative, seen without copying anything."""
     values = matrix if isinstance(matrix, np.ndarray) else getattr(matrix, "data", None)
     if not isinstance(values, np.ndarray) or values.dtype == object:
@@ -513,7 +513,7 @@ def as_counts(layer: Any) -> sp.csr_matrix:
     return matrix
 
 
-def is_whole(matrix: sp.csr_matrix) -> bool:
+def has_integer_values(matrix: sp.csr_matrix) -> bool:
     """Whether every stored value is a finite whole number."""
     return bool(
         np.isfinite(matrix.data).all() and np.array_equal(matrix.data, np.rint(matrix.data))
