@@ -255,12 +255,12 @@ def test_a_renamed_layer_can_be_told(tmp_path):
 
 
 def test_loops_compile_without_a_place_to_keep_them(monkeypatch):
-    from velovi import compiling
+    from velovi.numerics import numba_utils
 
     def refuse(*_, cache=False, **options):
         if cache:
             raise RuntimeError("no locator available")
         return lambda function: function
 
-    monkeypatch.setattr(compiling.numba, "njit", refuse)
-    assert compiling.kept_loop()(len)("abc") == 3
+    monkeypatch.setattr(numba_utils.numba, "njit", refuse)
+    assert numba_utils.cached_njit()(len)("abc") == 3

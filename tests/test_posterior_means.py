@@ -8,9 +8,9 @@ import torch
 from modelling import scaled_data, trained_model
 
 from velovi.model import posterior
+from velovi.model.compiled.decoding import Decoding, sigmoid_in_place, softplus_in_place
+from velovi.model.compiled.sample_quantiles import exchanges, quantiles
 from velovi.model.decoder import DecoderVELOVI
-from velovi.model.decoding import Decoding, sigmoid_in_place, softplus_in_place
-from velovi.model.order import exchanges, quantiles
 from velovi.model.posterior_means import LIKELIHOOD, compiled_means
 
 QUANTITIES = {

@@ -19,7 +19,7 @@ from velovi.preprocessing import (
     shared_counts,
     size_factors,
 )
-from velovi.scaling import SCALERS, min_max, on_scale, preprocess_data, steady_state_line
+from velovi.scaling import SCALERS, min_max, preprocess_data, rescale_like, steady_state_line
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"no shared data at {DATA}")
@@ -438,7 +438,7 @@ def test_a_part_of_the_cells_on_the_scale_of_all_has_the_values_of_all(simulated
         smooth = part.layers[layer] * (high - low) + low
         part.layers[layer], part.var[f"{name}_min"], part.var[f"{name}_max"] = min_max(smooth)
     assert not np.allclose(part.layers["Ms"], whole.layers["Ms"][:50])
-    on_scale(part, whole.var[list(SCALERS)])
+    rescale_like(part, whole.var[list(SCALERS)])
     for layer in ("Ms", "Mu"):
         np.testing.assert_allclose(part.layers[layer], whole.layers[layer][:50], atol=1e-5)
     pd.testing.assert_frame_equal(part.var[list(SCALERS)], whole.var[list(SCALERS)])

@@ -16,8 +16,8 @@ from scvi.external.velovi._model import _compute_directional_statistics_tensor
 from scvi.external.velovi._module import VELOVAE as ReferenceModule
 
 from velovi import VELOVI
+from velovi.model.directional_statistics import centred_cosines, directional_statistics
 from velovi.model.module import VELOVAE
-from velovi.model.uncertainty import centred_cosines, directional_statistics
 
 BATCH = 40  # divides the cells: the reference fails on a ragged last batch
 

@@ -22,7 +22,7 @@ from velovi.runs import files, launch
 from velovi.runs.cell_sets import CellSets
 from velovi.runs.export import export_h5ad
 from velovi.runs.files import FolderLock, read_json, write_bytes, write_json
-from velovi.runs.folder import Owner, Progress, RunFolder, RunState
+from velovi.runs.folder import Progress, RunFolder, RunState, WorkerProcess
 from velovi.runs.launch import LocalLauncher
 from velovi.runs.pipeline import run_pipeline
 from velovi.runs.progress import Reporter
@@ -142,12 +142,12 @@ def test_damage_of_one_file_is_said_of_that_file_only(workspace, source, name, h
 
 @pytest.mark.parametrize("how", [*DAMAGE, "a folder"])
 def test_a_finished_run_with_a_damaged_progress_file_is_done(run, how):
-    run.write_owner(Owner(2**22, 1.0, "here"))
+    run.write_owner(WorkerProcess(2**22, 1.0, "here"))
     run.result_path.mkdir()
     run.request_cancel()
     damage(run.path / "progress.json", DAMAGE.get(how))
     assert run.state() is not RunState.QUEUED
-    run.write_owner(Owner.of_process(dead_process()))
+    run.write_owner(WorkerProcess.of_process(dead_process()))
     assert run.state() is RunState.DONE
 
 
@@ -193,7 +193,7 @@ def test_the_note_is_there_before_the_process(run, monkeypatch):
 
 
 def test_a_start_that_never_came_waits_again(run):
-    run.write_owner(Owner(0, 0.0, "here"))
+    run.write_owner(WorkerProcess(0, 0.0, "here"))
     assert run.state() is RunState.RUNNING
     note = read_json(run.path / "launched.json")
     write_json(run.path / "launched.json", {**note, "at": time.time() - 60})
@@ -202,7 +202,7 @@ def test_a_start_that_never_came_waits_again(run):
 
 @pytest.mark.parametrize("how", DAMAGE)
 def test_the_process_in_the_progress_stands_in_for_a_damaged_note(run, how):
-    owner = Owner.of_process(os.getpid())
+    owner = WorkerProcess.of_process(os.getpid())
     run.write_progress(Progress(pid=owner.pid, process_start=owner.process_start, host=owner.host))
     damage(run.path / "launched.json", DAMAGE[how])
     assert run.state() is RunState.RUNNING

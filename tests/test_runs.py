@@ -27,7 +27,7 @@ from velovi.data.simulate import simulate
 from velovi.errors import DataError, OptionError, StoreError, UnknownNameError
 from velovi.runs import launch, results
 from velovi.runs.export import cell_table, export_h5ad, gene_table
-from velovi.runs.folder import FolderFacts, Owner, RunFolder, RunSpec, RunState, run_state
+from velovi.runs.folder import FolderFacts, RunFolder, RunSpec, RunState, WorkerProcess, run_state
 from velovi.runs.results import ResultStore, genes_per_chunk
 from velovi.runs.worker import work
 from velovi.runs.workspace import Workspace
@@ -300,7 +300,7 @@ def test_the_queue_is_first_come_first_served(workspace, source, monkeypatch):
 
     def pretend(run):
         started.append(run.run_id)
-        run.write_owner(Owner.of_process(os.getpid()))
+        run.write_owner(WorkerProcess.of_process(os.getpid()))
 
     monkeypatch.setattr(launch, "start_worker", pretend)
     dataset = workspace.add_dataset(source, "cells.h5ad")

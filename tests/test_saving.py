@@ -22,7 +22,7 @@ from torch import nn
 
 from velovi import VELOVI
 from velovi.errors import DataError, OptionError, StoreError
-from velovi.model.saved import ALLOWED, read_saved
+from velovi.model.checkpoint import ALLOWED, read_saved
 
 CPU = {"accelerator": ACCELERATOR}
 KINDS = [pytest.param(VELOVI, id="ours"), pytest.param(Reference, id="reference")]

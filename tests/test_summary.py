@@ -8,7 +8,8 @@ import torch
 from modelling import scaled_data, trained_model
 from scipy.stats import ks_2samp
 
-from velovi.model import moments, posterior, summary
+from velovi.model import posterior, summary
+from velovi.model.compiled import moments
 
 
 @pytest.fixture(scope="module")

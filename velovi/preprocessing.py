@@ -22,9 +22,9 @@ from velovi.data.embeddings import has_place, is_map, is_picture
 from velovi.data.read import (
     READING,
     as_counts,
-    is_whole,
+    gene_mask,
+    has_integer_values,
     label_colors,
-    marked,
     require_cells,
     unique_names,
     validate,
@@ -32,7 +32,7 @@ from velovi.data.read import (
 )
 from velovi.data.storable import storable_name
 from velovi.errors import DataError, first_named
-from velovi.matrices import Allocate, gene_blocks, in_memory, let_go
+from velovi.numerics.out_of_core import Allocator, gene_blocks, in_memory, release_pages
 from velovi.scaling import MIN_GAMMA, filter_signal, min_max, steady_state_line
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def preprocess(
     options: PreprocessOptions | None = None,
     *,
     progress: Progress | None = None,
-    allocate: Allocate = in_memory,
+    allocate: Allocator = in_memory,
     keep_empty: bool = False,
 ) -> Preprocessed:
     """Filter, normalise, smooth and scale.
@@ -99,7 +99,8 @@ def preprocess(
     progress
         Called as ``progress(message, fraction)`` before each step, fraction from 0 to 1.
     allocate
-        Gives the dense matrices ``Ms`` and ``Mu``; see :class:`velovi.matrices.MatrixStore`.
+        Gives the dense matrices ``Ms`` and ``Mu``; see
+        :class:`velovi.numerics.out_of_core.MatrixAllocator`.
     keep_empty
         Keep the genes that ``options.genes_to_keep`` names even without any counts, as zeros; a
         saved model needs all of its genes.
@@ -202,7 +203,7 @@ def _start(adata: AnnData, names: pd.Index, options: PreprocessOptions) -> _Stat
             "unspliced": size_factors(unspliced) if raw else None,
             "x": size_factors(x) if raw or (x_is_counts and options.counts == "auto") else None,
         },
-        forced=marked(names, options.genes_to_keep),
+        forced=gene_mask(names, options.genes_to_keep),
         columns=np.arange(adata.n_vars),
         notes=notes,
     )
@@ -215,7 +216,7 @@ def _choose_x(
     if adata.X is None:
         return spliced, False
     x = as_counts(adata.X)
-    if is_whole(x) and x.count_nonzero() and x.data.min() >= 0:
+    if has_integer_values(x) and x.count_nonzero() and x.data.min() >= 0:
         return x, True
     notes.append(
         "X of the file does not hold counts, so variable genes and neighbouring cells were found "
@@ -227,7 +228,7 @@ def _choose_x(
 def _is_raw(
     spliced: sp.csr_matrix, unspliced: sp.csr_matrix, options: PreprocessOptions, notes: list[str]
 ) -> bool:
-    if options.counts != "auto" or (is_whole(spliced) and is_whole(unspliced)):
+    if options.counts != "auto" or (has_integer_values(spliced) and has_integer_values(unspliced)):
         return options.counts != "normalised"
     notes.append(
         "The spliced and unspliced layers hold fractions rather than counts: they were taken as "
@@ -357,7 +358,7 @@ def _assemble(
     state: _State,
     graph: AnnData,
     weights: sp.csr_matrix,
-    allocate: Allocate,
+    allocate: Allocator,
 ) -> AnnData:
     from anndata import AnnData
 
@@ -374,7 +375,7 @@ def _assemble(
         for block in gene_blocks(*scaled.shape):
             smooth = weights @ scaled[:, block].toarray()
             layers[name][:, block], low[block], high[block] = min_max(smooth)
-        let_go(layers[name])
+        release_pages(layers[name])
         var[f"{name.lower()}_min"], var[f"{name.lower()}_max"] = low, high
     var["velocity_gamma"], var["velocity_r2"] = rows["gamma"], rows["r2"]
     var["shared_counts"] = rows["shared_counts"]

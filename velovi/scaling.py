@@ -9,7 +9,7 @@ import numpy as np
 
 from velovi.data.read import dense, validate
 from velovi.errors import DataError
-from velovi.matrices import gene_blocks, let_go
+from velovi.numerics.out_of_core import gene_blocks, release_pages
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ def min_max(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 SCALERS = ("ms_min", "ms_max", "mu_min", "mu_max")
 
 
-def on_scale(adata: AnnData, scalers: pd.DataFrame) -> None:
+def rescale_like(adata: AnnData, scalers: pd.DataFrame) -> None:
     """Put ``Ms`` and ``Mu`` on the scale of other data, such as a model was trained on, in place.
 
     Parameters
@@ -54,7 +54,7 @@ def on_scale(adata: AnnData, scalers: pd.DataFrame) -> None:
         for block in gene_blocks(*values.shape):
             smooth = dense(values[:, block]) * (high - low)[block] + low[block]
             values[:, block] = np.maximum((smooth - new_low[block]) / span[block], 0)
-        let_go(values)
+        release_pages(values)
     adata.var[list(SCALERS)] = theirs[list(SCALERS)].to_numpy()
 
 

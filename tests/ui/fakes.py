@@ -15,7 +15,7 @@ import pandas as pd
 
 from velovi.config import RunOptions
 from velovi.plotting.kinetics import induction, repression
-from velovi.runs.folder import Owner, Progress, RunFolder, RunSpec, RunState
+from velovi.runs.folder import Progress, RunFolder, RunSpec, RunState, WorkerProcess
 from velovi.runs.results import write_result
 from velovi.runs.workspace import Workspace
 
@@ -183,8 +183,8 @@ def add_run(workspace: Workspace, state: RunState, name: str = "Gut") -> RunFold
             {"epoch": epoch, "elbo_train": loss - 8, "elbo_validation": loss, "seconds": 0.5}
         )
     alive = state in (RunState.RUNNING, RunState.STOPPING, RunState.CANCELLING)
-    owner = Owner.of_process(os.getpid())
-    run.write_owner(owner if alive else Owner(2**22 + 5, 1.0, socket.gethostname()))
+    owner = WorkerProcess.of_process(os.getpid())
+    run.write_owner(owner if alive else WorkerProcess(2**22 + 5, 1.0, socket.gethostname()))
     if state == RunState.STOPPING:
         run.request_stop()
     if state in (RunState.CANCELLING, RunState.CANCELLED):

@@ -16,7 +16,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from velovi.config import PreprocessOptions, RunOptions, TrainOptions
 from velovi.errors import OptionError, StoreError
 from velovi.runs.folder import RunFolder, RunState
-from velovi.runs.names import LONGEST_NAME
+from velovi.runs.naming import LONGEST_NAME
 from velovi.ui import estimate
 from velovi.ui.forms import GROUPS, grouped, options_table
 from velovi.ui.run_state import all_runs

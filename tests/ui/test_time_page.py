@@ -8,8 +8,8 @@ import time
 import numpy as np
 from streamlit.testing.v1 import AppTest
 
+from velovi.runs.custom_root_time import custom_root_time, times
 from velovi.runs.folder import RunState
-from velovi.runs.rooted_time import rooted_time, times
 from velovi.runs.workspace import DEMO_FOLDER
 from velovi.ui.time_panel import OWN
 
@@ -36,7 +36,7 @@ def test_a_time_from_a_group_is_worked_out_shown_and_deleted(open_page, workspac
     assert not app.exception
     assert not app.error
     assert app.query_params["time"] in (time_id, [time_id])
-    assert np.isfinite(rooted_time(folder, time_id)).all()
+    assert np.isfinite(custom_root_time(folder, time_id)).all()
 
     app.button(key=f"delete_{time_id}").click().run()
     assert times(folder) == []

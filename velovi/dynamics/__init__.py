@@ -5,7 +5,7 @@ scanpy or torch.
 """
 
 from velovi.dynamics.confidence import velocity_confidence, velocity_length
-from velovi.dynamics.expected import ExpectedStates
+from velovi.dynamics.expected_displacement import ExpectedDisplacements
 from velovi.dynamics.graph import VelocityGraph, velocity_graph
 from velovi.dynamics.latent_time import SharedTime, shared_latent_time
 from velovi.dynamics.metrics import (
@@ -20,7 +20,7 @@ from velovi.dynamics.transitions import transition_matrix
 
 __all__ = [
     "EdgeScores",
-    "ExpectedStates",
+    "ExpectedDisplacements",
     "GridField",
     "GroupScores",
     "SharedTime",

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from velovi.compiling import kept_loop
-from velovi.dynamics._blocks import over_cells, row_blocks
 from velovi.dynamics._inputs import as_matrix, as_square
 from velovi.dynamics.graph import NOISE, centred
+from velovi.numerics.numba_utils import cached_njit
+from velovi.numerics.out_of_core import row_blocks
+from velovi.numerics.parallel import over_rows
 
 
 def velocity_length(velocity: ArrayLike) -> NDArray[np.float32]:
@@ -106,7 +107,7 @@ def mean_cosine(
     """
     cells = unit.shape[0]
     mean, number = np.zeros(cells), np.zeros(cells, dtype=np.int64)
-    over_cells(
+    over_rows(
         lambda a, b: _mean_cosine(a, b, unit, knn.indptr, knn.indices, group, mean, number),
         cells,
         threads,
@@ -120,7 +121,7 @@ def _to_unit(vectors: NDArray[np.float32], norm: NDArray[np.float64]) -> NDArray
     return np.multiply(vectors, inverse[:, None], out=vectors, casting="same_kind")
 
 
-@kept_loop(fastmath={"reassoc", "contract", "nsz"})
+@cached_njit(fastmath={"reassoc", "contract", "nsz"})
 def _mean_cosine(start, stop, unit, indptr, indices, group, mean, number):  # type: ignore[no-untyped-def]
     for i in range(start, stop):
         total, n = 0.0, 0

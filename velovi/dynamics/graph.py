@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from velovi.compiling import kept_loop
-from velovi.dynamics._blocks import over_cells
 from velovi.dynamics._inputs import as_matrix, as_square, at_least
 from velovi.errors import DataError
+from velovi.numerics.numba_utils import cached_njit
+from velovi.numerics.parallel import over_rows
+from velovi.numerics.random import GOLDEN_GAMMA, splitmix64
 
 # Long sums are split into runs of this many genes: single precision and SIMD inside a run, double
 # precision between runs, so the error does not grow with the number of genes.
@@ -140,7 +141,7 @@ def velocity_graph(
     )
     values = np.empty(columns.size, dtype=np.float32)
     out = (starts, columns, values)
-    over_cells(lambda a, b: _cosines(a, b, x, mean, v, norm, *out), x.shape[0], threads)
+    over_rows(lambda a, b: _cosines(a, b, x, mean, v, norm, *out), x.shape[0], threads)
     return VelocityGraph(*(_half(starts, columns, values, sign) for sign in (1, -1)))
 
 
@@ -173,10 +174,10 @@ def steps(
     cells = moving.size
     lists = (neighbours.indptr, neighbours.indices, recurse_neighbors, max_neighbors)
     counts = np.zeros(cells + 1, dtype=np.int64)
-    over_cells(lambda a, b: _count(a, b, *lists, moving, counts), cells, threads)
+    over_rows(lambda a, b: _count(a, b, *lists, moving, counts), cells, threads)
     starts = np.cumsum(counts)
     columns = np.empty(starts[-1], dtype=np.int32)
-    over_cells(lambda a, b: _fill(a, b, *lists, seed, starts, columns), cells, threads)
+    over_rows(lambda a, b: _fill(a, b, *lists, seed, starts, columns), cells, threads)
     return starts, columns
 
 
@@ -201,7 +202,7 @@ def _half(
     return sparse.csr_matrix((values[keep], columns[keep], before[starts]), shape=(cells, cells))
 
 
-@kept_loop()
+@cached_njit()
 def _collect(cell, indptr, indices, depth, seen, found):  # type: ignore[no-untyped-def]
     """Write the cells within ``depth`` steps of ``cell``, itself left out; give their number."""
     seen[cell] = cell
@@ -227,24 +228,20 @@ def _collect(cell, indptr, indices, depth, seen, found):  # type: ignore[no-unty
     return total
 
 
-@kept_loop()
+@cached_njit()
 def _choose(found, total, wanted, seed, cell):  # type: ignore[no-untyped-def]
     """Move a random choice of ``wanted`` entries to the front (Fisher-Yates, SplitMix64).
 
     The state depends on the seed and the cell alone, so threads do not change the choice.
     """
-    state = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(cell)
+    state = np.uint64(seed) * GOLDEN_GAMMA + np.uint64(cell)
     for k in range(wanted):
-        state += np.uint64(0x9E3779B97F4A7C15)
-        z = state
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-        pick = k + np.int64(z % np.uint64(total - k))
+        state += GOLDEN_GAMMA
+        pick = k + np.int64(splitmix64(state) % np.uint64(total - k))
         found[k], found[pick] = found[pick], found[k]
 
 
-@kept_loop()
+@cached_njit()
 def _count(start, stop, indptr, indices, depth, most, moving, counts):  # type: ignore[no-untyped-def]
     """counts[i + 1] = number of cells that cell i will be compared with."""
     seen = np.full(indptr.size - 1, -1, np.int32)
@@ -256,7 +253,7 @@ def _count(start, stop, indptr, indices, depth, most, moving, counts):  # type: 
         counts[cell + 1] = min(total, most) if most > 0 else total
 
 
-@kept_loop(fastmath={"reassoc", "contract", "nsz"})
+@cached_njit(fastmath={"reassoc", "contract", "nsz"})
 def _cosine(x, v, i, j, shift, norm):  # type: ignore[no-untyped-def]
     """Cosine of v[i] with x[j] - x[i] - shift; 0 where that displacement vanishes."""
     genes = x.shape[1]
@@ -276,7 +273,7 @@ def _cosine(x, v, i, j, shift, norm):  # type: ignore[no-untyped-def]
     return np.float32(min(1.0, max(-1.0, dot / (np.sqrt(square) * norm))))
 
 
-@kept_loop()
+@cached_njit()
 def _fill(  # type: ignore[no-untyped-def]
     start, stop, indptr, indices, depth, most, seed, starts, columns
 ):
@@ -293,7 +290,7 @@ def _fill(  # type: ignore[no-untyped-def]
         columns[begin:end] = np.sort(found[: end - begin])
 
 
-@kept_loop()
+@cached_njit()
 def _cosines(start, stop, x, mean, v, norm, starts, columns, values):  # type: ignore[no-untyped-def]
     """Fill the rows start..stop of the graph."""
     for cell in range(start, stop):

@@ -17,9 +17,9 @@ from scipy.sparse import csgraph
 from scipy.sparse import linalg as sparse_linalg
 from scipy.stats import rankdata
 
-from velovi.compiling import kept_loop
 from velovi.dynamics._inputs import as_matrix, as_square
 from velovi.errors import DataError, OptionError
+from velovi.numerics.numba_utils import cached_njit
 
 Vector = NDArray[np.float64]
 Cells = NDArray[np.intp]  # (cells,) number of each cell's connected part, or indices of cells
@@ -264,7 +264,7 @@ def _average(
     return np.divide(numerator, denominator, out=tau.copy(), where=good), denominator
 
 
-@kept_loop()
+@cached_njit()
 def _add_readings(  # type: ignore[no-untyped-def]
     bins, weights, tau, centre, robust, numerator, denominator
 ):

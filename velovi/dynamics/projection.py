@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from velovi.compiling import kept_loop
-from velovi.dynamics._blocks import over_cells
 from velovi.dynamics._inputs import as_matrix, as_square, at_least
 from velovi.errors import DataError
+from velovi.numerics.numba_utils import cached_njit
+from velovi.numerics.parallel import over_rows
 
 GRID_CELLS = 50  # autoscaled arrows are on average one cell of such a grid long
 MARGIN = 0.02  # free border around the cells, share of the larger side
@@ -91,7 +91,7 @@ def project(
     y = as_matrix(embedding, "embedding", dtype=np.float64)
     t = as_square(transition, "transition", y.shape[0])
     vectors = np.zeros(y.shape)
-    over_cells(
+    over_rows(
         lambda a, b: _project(a, b, t.indptr, t.indices, t.data, y, vectors), y.shape[0], threads
     )
     if autoscale and y.size:
@@ -101,7 +101,7 @@ def project(
     return vectors.astype(np.float32)
 
 
-@kept_loop()
+@cached_njit()
 def _project(start, stop, indptr, indices, data, y, vectors):  # type: ignore[no-untyped-def]
     dims = y.shape[1]
     step, drift, all_steps = np.empty(dims), np.empty(dims), np.empty(dims)

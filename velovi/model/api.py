@@ -13,16 +13,16 @@ from scvi.train import TrainRunner
 
 from velovi.data.read import validate
 from velovi.errors import DataError, OptionError
-from velovi.model import initial
-from velovi.model.assessment import AssessmentMixin
+from velovi.model import initialization
 from velovi.model.base import SavedSetup, gene_columns
-from velovi.model.estimates import EstimatesMixin
+from velovi.model.device_loader import splitter_for
+from velovi.model.diagnostics import DiagnosticsMixin
+from velovi.model.export import ExportMixin
+from velovi.model.io_mixin import IOMixin
 from velovi.model.latent import LatentMixin
 from velovi.model.module import SPLICED_KEY, UNSPLICED_KEY, VELOVAE
-from velovi.model.outputs import OutputsMixin
+from velovi.model.posterior_methods import PosteriorMethodsMixin
 from velovi.model.registration import RegistrationMixin
-from velovi.model.residence import splitter_for
-from velovi.model.saving import SavingMixin
 from velovi.model.training import (
     Plan,
     early_stopping_allowed,
@@ -34,7 +34,7 @@ from velovi.model.training import (
 
 
 class VELOVI(
-    EstimatesMixin, AssessmentMixin, LatentMixin, OutputsMixin, SavingMixin, RegistrationMixin
+    PosteriorMethodsMixin, DiagnosticsMixin, LatentMixin, ExportMixin, IOMixin, RegistrationMixin
 ):
     """Velocity variational inference (Gayoso, Weiler et al., Nature Methods 2024).
 
@@ -85,18 +85,20 @@ class VELOVI(
         self.n_latent = n_latent
         n_genes = self.summary_stats["n_vars"]
         zeros = np.zeros(n_genes)
-        upper = initial.UpperEnd(zeros, zeros)  # in the place of what the saved model brings
+        upper = initialization.TopQuantileMeans(
+            zeros, zeros
+        )  # in the place of what the saved model brings
         if self._adata is not None:
             data = self._cells()
-            upper = initial.upper_end(data.spliced, data.unspliced)
+            upper = initialization.top_quantile_means(data.spliced, data.unspliced)
         self.module = VELOVAE(
             n_input=n_genes,
             n_hidden=n_hidden,
             n_latent=n_latent,
             n_layers=n_layers,
             dropout_rate=dropout_rate,
-            gamma_unconstr_init=initial.start_gamma(upper) if gamma_init_data else None,
-            alpha_unconstr_init=initial.start_alpha(upper),
+            gamma_unconstr_init=initialization.initial_gamma(upper) if gamma_init_data else None,
+            alpha_unconstr_init=initialization.initial_alpha(upper),
             alpha_1_unconstr_init=zeros,
             lambda_alpha_unconstr_init=zeros,
             switch_spliced=upper.spliced,

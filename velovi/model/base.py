@@ -22,10 +22,10 @@ from scvi.model.base import BaseModelClass
 from velovi.data.read import validate
 from velovi.errors import DataError, NotTrainedError, first_named
 from velovi.model import posterior
+from velovi.model.checkpoint import setup_layers
 from velovi.model.module import SPLICED_KEY, VELOVAE
 from velovi.model.posterior import Quantity
 from velovi.model.posterior_means import compiled_means
-from velovi.model.saved import setup_layers
 from velovi.model.selection import CellData, Genes, Indices, Selection, check_positive, select
 
 Frame: TypeAlias = np.ndarray | pd.DataFrame

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 from torch.distributions import Dirichlet
 
-from velovi.model import draws
+from velovi.model.compiled import dirichlet_sampler
 
 
 def sample(concentration: Tensor, compiled: bool = False) -> Tensor:
@@ -23,11 +23,11 @@ def sample(concentration: Tensor, compiled: bool = False) -> Tensor:
     concentration
         ``(..., 4)``, positive.
     compiled
-        Use :mod:`velovi.model.draws` where it covers the concentrations: other numbers of the
-        same distribution, several times faster.
+        Use :mod:`velovi.model.compiled.dirichlet_sampler` where it covers the concentrations:
+        other numbers of the same distribution, several times faster.
     """
-    if compiled and draws.covers(concentration):
-        return draws.sample(concentration)
+    if compiled and dirichlet_sampler.covers(concentration):
+        return dirichlet_sampler.sample(concentration)
     if concentration.device.type == "mps":
         return sample(concentration.cpu()).to(concentration.device)
     return Dirichlet(concentration, validate_args=False).rsample()

@@ -21,9 +21,10 @@ from scvi.nn import Encoder
 from torch import Tensor, nn
 
 from velovi.errors import OptionError
-from velovi.model import dirichlet, fused, kinetics
+from velovi.model import dirichlet, kinetics
+from velovi.model.compiled import loss
+from velovi.model.compiled.loss import DataTerms, GeneInputs
 from velovi.model.decoder import DecoderVELOVI
-from velovi.model.fused import DataTerms, GeneInputs
 from velovi.model.kinetics import Abundance, Rates
 
 SPLICED_KEY, UNSPLICED_KEY = "X", "U"
@@ -343,9 +344,9 @@ class VELOVAE(BaseModuleClass):
         rates: Rates,
     ) -> DataTerms:
         """What the loss has for every cell and gene, by the fused pass where that is possible."""
-        covered = fused.covers(concentration, rho, tau, spliced, unspliced)
+        covered = loss.covers(concentration, rho, tau, spliced, unspliced)
         if self.fused and covered and not rates.time_dependent:
-            return fused.data_terms(
+            return loss.data_terms(
                 spliced,
                 unspliced,
                 concentration,

@@ -19,9 +19,9 @@ from scvi.module._constants import MODULE_KEYS
 from torch import Tensor
 
 from velovi.model import dirichlet, kinetics
+from velovi.model.compiled.decoding import Decoding
+from velovi.model.compiled.loss import GeneInputs
 from velovi.model.decoder import DecoderVELOVI
-from velovi.model.decoding import Decoding
-from velovi.model.fused import GeneInputs
 from velovi.model.kinetics import Rates
 from velovi.model.module import SPLICED_KEY, UNSPLICED_KEY, VELOVAE, StateMeans
 

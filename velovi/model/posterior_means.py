@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from velovi.model import posterior
+from velovi.model.compiled.moments import (
+    QUANTITIES,
+    Decoded,
+    RunningLikelihood,
+    RunningMeans,
+    RunningStates,
+)
 from velovi.model.module import STATES, VELOVAE
-from velovi.model.moments import QUANTITIES, Decoded, RunningLikelihood, RunningMeans, RunningStates
 from velovi.model.posterior import Minibatches, PosteriorSample
 
 # rows of the compiled pass that make up each quantity
@@ -39,7 +45,7 @@ def compiled_means(
     minibatches
         The data, in the order wanted.
     names
-        Of :data:`velovi.model.moments.QUANTITIES`, ``"states"`` or ``"log_likelihood"``.
+        Of :data:`velovi.model.compiled.moments.QUANTITIES`, ``"states"`` or ``"log_likelihood"``.
     exact_states
         Take the exact mean over state probabilities; the likelihood always samples them.
     n_cells, n_samples

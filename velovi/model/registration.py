@@ -29,7 +29,7 @@ from scvi.utils import attrdict
 
 from velovi.errors import DataError, UnknownNameError
 from velovi.model.base import ModelBase, gene_columns
-from velovi.model.saved import read_saved, setup_layers
+from velovi.model.checkpoint import read_saved, setup_layers
 
 
 class RegistrationMixin(ModelBase):

@@ -20,10 +20,9 @@ import torch
 from torch import Tensor
 
 from velovi.errors import UnknownNameError
-from velovi.matrices import Allocate, RowWriter, in_memory
-from velovi.model import dirichlet, order, posterior, uncertainty
-from velovi.model.module import STATES, VELOVAE
-from velovi.model.moments import (
+from velovi.model import directional_statistics, dirichlet, posterior
+from velovi.model.compiled import sample_quantiles
+from velovi.model.compiled.moments import (
     N_DEVIATIONS,
     QUANTITIES,
     Decoded,
@@ -31,7 +30,9 @@ from velovi.model.moments import (
     draw_velocities,
     values_at,
 )
+from velovi.model.module import STATES, VELOVAE
 from velovi.model.posterior import Minibatches, PosteriorSample
+from velovi.numerics.out_of_core import Allocator, RowWriter, in_memory
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def summarise(
     levels: tuple[float, ...] = (),
     genes: np.ndarray | None = None,
     on_batch: Callable[[int], None] | None = None,
-    allocate: Allocate = in_memory,
+    allocate: Allocator = in_memory,
 ) -> PosteriorSummary:
     """Summarise the posterior of every cell and gene in one pass.
 
@@ -145,7 +146,7 @@ def summarise(
     on_batch
         Called with the number of cells done.
     allocate
-        Gives the matrices for the layers; see :class:`velovi.matrices.MatrixStore`.
+        Gives the matrices for the layers; see :class:`velovi.numerics.out_of_core.MatrixAllocator`.
     """
     n_genes = module.n_input if genes is None else len(genes)
     layers: dict[str, np.ndarray] = {}
@@ -237,7 +238,7 @@ class _CompiledDrawn:
     def quantiles(self, levels: tuple[float, ...]) -> dict[str, Tensor]:
         least = {"velocity": self._spliced, "velocity_u": self._unspliced}
         return {
-            name: order.quantiles(values, levels, least.get(name))
+            name: sample_quantiles.quantiles(values, levels, least.get(name))
             for name, values in zip(QUANTITIES, self._values, strict=True)
         }
 
@@ -403,7 +404,7 @@ def directional_cosines(
         rows = slice(start, start + CELLS_TOGETHER)
         some = {key: values[rows] for key, values in tensors.items()}
         drawn = velocity_samples(module, some, n_samples, genes=genes)
-        found[rows] = uncertainty.centred_cosines(drawn).T.cpu().numpy()
+        found[rows] = directional_statistics.centred_cosines(drawn).T.cpu().numpy()
     return found
 
 

@@ -18,7 +18,7 @@ from velovi.runs.files import (
     write_bytes,
     write_json,
 )
-from velovi.runs.names import checked_name
+from velovi.runs.naming import validate_name
 from velovi.runs.workspace import Workspace, new_id
 
 
@@ -83,7 +83,7 @@ class CellSets:
         -------
         The name under which it is kept.
         """
-        name = checked_name(name, "a set of cells")
+        name = validate_name(name, "a set of cells")
         cells = np.asarray(cells, dtype=bool)
         if cells.shape != (self._n_cells,) or not cells.any():
             raise DataError(

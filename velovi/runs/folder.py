@@ -156,9 +156,9 @@ class Progress:
         )
 
     @property
-    def owner(self) -> Owner | None:
+    def owner(self) -> WorkerProcess | None:
         """The process that wrote this; None when it does not say."""
-        return Owner(self.pid, self.process_start, self.host) if self.pid > 0 else None
+        return WorkerProcess(self.pid, self.process_start, self.host) if self.pid > 0 else None
 
     @property
     def fraction(self) -> float:
@@ -167,7 +167,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Owner:
+class WorkerProcess:
     """Which process works on a run; ``pid`` is 0 while it is being started."""
 
     pid: int
@@ -175,7 +175,7 @@ class Owner:
     host: str
 
     @classmethod
-    def of_process(cls, pid: int) -> Owner:
+    def of_process(cls, pid: int) -> WorkerProcess:
         """The owner record of a process on this machine."""
         try:
             started = psutil.Process(pid).create_time()
@@ -364,7 +364,7 @@ class RunFolder:
         """Whether a worker has been asked for; a damaged note says so as well."""
         return (self.path / "launched.json").exists()
 
-    def owner(self) -> tuple[Owner, float] | None:
+    def owner(self) -> tuple[WorkerProcess, float] | None:
         """Who works or worked here, and since when; None when nothing in the folder says so.
 
         A note that cannot be read, or that was written before there was a process, gives way to
@@ -373,7 +373,7 @@ class RunFolder:
         noted, at = None, 0.0
         with suppress(OSError, ValueError):
             values = read_json_object(self.path / "launched.json")
-            noted = Owner(
+            noted = WorkerProcess(
                 int(number(values.get("pid"))),
                 number(values.get("process_start")),
                 text(values.get("host")),
@@ -386,7 +386,7 @@ class RunFolder:
             return progress.owner, progress.started
         return None if noted is None else (noted, at)
 
-    def write_owner(self, owner: Owner) -> None:
+    def write_owner(self, owner: WorkerProcess) -> None:
         """Note that a worker has been launched."""
         write_json(self.path / "launched.json", {**asdict(owner), "at": time.time()})
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from velovi.errors import DataError, StoreError, UnknownNameError, first_named
 from velovi.runs.files import make_folder, told_as_store_error, write_bytes
-from velovi.runs.names import LONGEST_SHORT_NAME
+from velovi.runs.naming import LONGEST_SHORT_NAME
 from velovi.runs.workspace import Workspace
 
 MOST_GENES = 20_000

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from velovi.errors import StoreError
 from velovi.runs.files import remove, told_as_store_error
-from velovi.runs.folder import Owner, RunFolder, RunState, discard
+from velovi.runs.folder import RunFolder, RunState, WorkerProcess, discard
 from velovi.runs.workspace import Workspace, number_from_environment
 
 TERMINATE_AFTER = 15.0
@@ -143,7 +143,7 @@ def start_worker(run: RunFolder) -> int:
     StoreError
         The note cannot be written or the process cannot be started; then none is.
     """
-    run.write_owner(Owner(0, 0.0, socket.gethostname()))
+    run.write_owner(WorkerProcess(0, 0.0, socket.gethostname()))
     try:
         owner = start_detached("velovi.runs.worker", run.path, run.log_path)
     except BaseException:
@@ -155,7 +155,7 @@ def start_worker(run: RunFolder) -> int:
     return owner.pid
 
 
-def start_detached(module: str, folder: Path, log_path: Path) -> Owner:
+def start_detached(module: str, folder: Path, log_path: Path) -> WorkerProcess:
     """Start ``python -m module folder`` in a session of its own; it outlives this process.
 
     Parameters
@@ -186,7 +186,7 @@ def start_detached(module: str, folder: Path, log_path: Path) -> Owner:
             cwd=folder,
         )
     _children.append(process)
-    return Owner.of_process(process.pid)
+    return WorkerProcess.of_process(process.pid)
 
 
 def press_cancel(run: RunFolder) -> None:

@@ -31,9 +31,9 @@ from velovi.data.embeddings import has_place, is_map
 from velovi.data.inspect import inspect_file
 from velovi.data.read import read, unique_names
 from velovi.errors import DataError, StoreError, first_named
-from velovi.matrices import MatrixStore, let_go
+from velovi.numerics.out_of_core import MatrixAllocator, release_pages
 from velovi.preprocessing import preprocess
-from velovi.runs.assess import add_extrinsic, add_permutation_scores
+from velovi.runs.diagnostics import add_extrinsic, add_permutation_scores
 from velovi.runs.files import remove, told_as_store_error
 from velovi.runs.folder import MODEL_PART, SCALERS_NAME, SCRATCH_NAME, RunFolder, RunSpec
 from velovi.runs.progress import Reporter
@@ -41,7 +41,7 @@ from velovi.runs.rehearsal import check_storable
 from velovi.runs.results import RESULT_VERSION, WARNING, velocity_keys, write_result
 from velovi.runs.user_columns import keep_user_columns, stored_names
 from velovi.runs.workspace import Dataset
-from velovi.scaling import SCALERS, on_scale
+from velovi.scaling import SCALERS, rescale_like
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -73,7 +73,7 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
         Hears of progress and is asked whether to go on.
     """
     spec = folder.spec()
-    with MatrixStore(folder.path / SCRATCH_NAME, spec.options.train.memory_gb) as matrices:
+    with MatrixAllocator(folder.path / SCRATCH_NAME, spec.options.train.memory_gb) as matrices:
         prepared = prepare(spec, folder, reporter, matrices)
         model = fit(prepared, spec, folder, reporter)
         summary = summarise(model, prepared.adata, spec, reporter, matrices)
@@ -90,16 +90,16 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
 
 
 def prepare(
-    spec: RunSpec, folder: RunFolder, reporter: Reporter, matrices: MatrixStore
+    spec: RunSpec, folder: RunFolder, reporter: Reporter, matrices: MatrixAllocator
 ) -> Preprocessed:
     """The prepared cells of a run, once it is known that all the rest can be done with them."""
     options = spec.options
     reporter.stage("read")
     _check_hardware(options)
     reporter.notes += check_warnings(Path(spec.source))
-    wanted = for_saved_model(options)
+    wanted = options_for_saved_model(options)
     layers = (wanted.spliced_layer, wanted.unspliced_layer)
-    counts = these_cells(read(Path(spec.source), layers=layers), folder.only_cells())
+    counts = subset_cells(read(Path(spec.source), layers=layers), folder.only_cells())
     keep_user_columns(counts)
     if options.train.saved_model:
         require_genes(counts, wanted.genes_to_keep)
@@ -116,7 +116,7 @@ def prepare(
     _quiet()
     if options.train.saved_model:
         saved = Path(options.train.saved_model)
-        prepared = as_the_model_saw(prepared, saved, wanted.genes_to_keep)
+        prepared = match_training_scale(prepared, saved, wanted.genes_to_keep)
     reporter.notes += check_storable(prepared.adata, folder.path)
     return prepared
 
@@ -174,7 +174,7 @@ def fit(prepared: Preprocessed, spec: RunSpec, folder: RunFolder, reporter: Repo
     return model
 
 
-def these_cells(counts: AnnData, names: list[str] | None) -> AnnData:
+def subset_cells(counts: AnnData, names: list[str] | None) -> AnnData:
     """The cells of these names, in the order of the file; all when None."""
     if names is None:
         return counts
@@ -189,7 +189,7 @@ def these_cells(counts: AnnData, names: list[str] | None) -> AnnData:
     return counts[wanted].copy()
 
 
-def for_saved_model(options: RunOptions) -> PreprocessOptions:
+def options_for_saved_model(options: RunOptions) -> PreprocessOptions:
     """Preprocessing options; a saved model's genes are kept whatever the filters say.
 
     Raises
@@ -199,7 +199,7 @@ def for_saved_model(options: RunOptions) -> PreprocessOptions:
     """
     if not options.train.saved_model:
         return options.preprocess
-    from velovi.model.saved import read_saved
+    from velovi.model.checkpoint import read_saved
 
     genes = read_saved(options.train.saved_model, trusted=False).genes
     return replace(options.preprocess, genes_to_keep=tuple(genes.tolist()))
@@ -225,12 +225,14 @@ def require_genes(counts: AnnData, genes: tuple[str, ...]) -> None:
     )
 
 
-def as_the_model_saw(prepared: Preprocessed, saved: Path, genes: tuple[str, ...]) -> Preprocessed:
+def match_training_scale(
+    prepared: Preprocessed, saved: Path, genes: tuple[str, ...]
+) -> Preprocessed:
     """The same cells with a saved model's genes, on the scale of its training data if known."""
-    chosen = only_genes(prepared, genes)
+    chosen = subset_genes(prepared, genes)
     scalers = saved / SCALERS_NAME
     if scalers.is_file():
-        on_scale(chosen.adata, pd.read_csv(scalers, index_col=0))
+        rescale_like(chosen.adata, pd.read_csv(scalers, index_col=0))
         return chosen
     note = (
         "WARNING: the trained model does not say how its data was scaled, so these cells were "
@@ -318,7 +320,7 @@ def require_finite(model: VELOVI) -> None:
         )
 
 
-def only_genes(prepared: Preprocessed, genes: tuple[str, ...]) -> Preprocessed:
+def subset_genes(prepared: Preprocessed, genes: tuple[str, ...]) -> Preprocessed:
     """The same cells with these genes only, and the others' reason in the report."""
     table = prepared.report.genes.copy()
     lost = table["kept"] & ~table.index.isin(genes)
@@ -356,7 +358,7 @@ def keep_history(model: VELOVI, folder: RunFolder) -> None:
 
 
 def summarise(
-    model: VELOVI, adata: AnnData, spec: RunSpec, reporter: Reporter, matrices: MatrixStore
+    model: VELOVI, adata: AnnData, spec: RunSpec, reporter: Reporter, matrices: MatrixAllocator
 ) -> PosteriorSummary:
     """Posterior means and deviations of every cell and gene."""
     from velovi.model.training import set_threads
@@ -383,7 +385,7 @@ def assemble(
     model: VELOVI,
     spec: RunSpec,
     history: list[dict[str, float]],
-    matrices: MatrixStore,
+    matrices: MatrixAllocator,
 ) -> AnnData:
     """The result so far as an AnnData with scVelo's keys; see ``VELOVI.to_scvelo``.
 
@@ -460,7 +462,7 @@ def add_dynamics(adata: AnnData, spec: RunSpec, reporter: Reporter) -> None:
     reporter.stage("dynamics", of=4 + len(embeddings))
     # rows of cells side by side: the layer itself has columns of genes
     velocity = np.ascontiguousarray(adata.layers["velocity"])
-    let_go(adata.layers["velocity"])
+    release_pages(adata.layers["velocity"])
     expression = adata.layers["Ms"]
     distances = adata.obsp["distances"]
     graph = dynamics.velocity_graph(

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from velovi.errors import Cancelled, StoreError, VeloviError
-from velovi.runs.folder import Owner, Progress, RunFolder
+from velovi.runs.folder import Progress, RunFolder, WorkerProcess
 
 HEARTBEAT_SECONDS = 2.0
 STEP_SECONDS = 0.2  # between two steps that are written; each write waits for the disk
@@ -42,7 +42,7 @@ class Reporter:
         self.folder = folder
         self.notes: list[str] = []
         self._written = 0.0
-        owner = Owner.of_process(os.getpid())
+        owner = WorkerProcess.of_process(os.getpid())
         self._now = Progress(
             started=time.time(),
             pid=owner.pid,

@@ -9,7 +9,7 @@ import numpy as np
 
 from velovi.data.read import READING
 from velovi.data.storable import storable_name
-from velovi.runs.assess import EXTRINSIC_COLUMNS
+from velovi.runs.diagnostics import EXTRINSIC_COLUMNS
 from velovi.runs.results import ANGLE_COLUMNS
 from velovi.scaling import SCALERS
 

@@ -31,7 +31,7 @@ from velovi.runs.files import (
     write_json,
 )
 from velovi.runs.folder import RunFolder, RunSpec, RunState
-from velovi.runs.names import LONGEST_NAME, checked_name, free_name
+from velovi.runs.naming import LONGEST_NAME, unique_name, validate_name
 
 if TYPE_CHECKING:
     from velovi.data import DatasetSummary
@@ -328,7 +328,7 @@ class Workspace:
         for run in self.runs(with_demo=False):
             with suppress(StoreError):  # deleted since the list was made
                 taken.add(run.spec().name)
-        return free_name(name, taken)
+        return unique_name(name, taken)
 
     def run(self, run_id: str) -> RunFolder:
         """One run by its id; ``"demo"`` is the one that comes with the app."""
@@ -356,7 +356,7 @@ class Workspace:
         run = self.run(run_id)
         if run_id == DEMO_RUN_ID:
             raise StoreError("the demo belongs to the app and cannot be renamed", where=run_id)
-        name = checked_name(name, "a run", LONGEST_NAME)
+        name = validate_name(name, "a run", LONGEST_NAME)
         run.write_spec(replace(run.spec(), name=name))
 
     def delete_run(self, run_id: str) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from velovi.errors import VeloviError
 from velovi.runs.cell_sets import CellSets
-from velovi.runs.names import LONGEST_SHORT_NAME
+from velovi.runs.naming import LONGEST_SHORT_NAME
 from velovi.ui.cached_result import ResultView
 from velovi.ui.coloring import ColorBy
 from velovi.ui.errors import escape_markdown, show_errors

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from velovi.runs.names import free_name
+from velovi.runs.naming import unique_name
 
 
 def format_size(n_bytes: float) -> str:
@@ -93,7 +93,7 @@ def distinct_labels(
     used: set[str] = set()
     for one, label in labels.items():
         told = f"{hints[one]} · {label}" if hints and count[label] > 1 else label
-        found[one] = free_name(told, used, longest=len(told) + 7)
+        found[one] = unique_name(told, used, longest=len(told) + 7)
         used.add(found[one])
     return lambda one: found.get(one, one)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from velovi.config import OptionInfo, Options, RunOptions
-from velovi.runs.names import LONGEST_NAME
+from velovi.runs.naming import LONGEST_NAME
 from velovi.schedule import FAST_EPOCHS
 from velovi.ui.errors import escape_markdown, show_errors
 from velovi.ui.labels import OPTION_CHOICES

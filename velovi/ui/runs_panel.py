@@ -13,7 +13,7 @@ import streamlit as st
 
 from velovi.errors import StoreError, VeloviError
 from velovi.runs.folder import RunFolder, RunSpec, RunState
-from velovi.runs.names import LONGEST_NAME
+from velovi.runs.naming import LONGEST_NAME
 from velovi.runs.results import has_manifest, verify_result
 from velovi.runs.workspace import Workspace
 from velovi.ui.cached_result import open_result

@@ -20,7 +20,13 @@ from velovi.plotting.time_heatmap import (
     time_heatmap,
     time_heatmap_figure,
 )
-from velovi.runs.rooted_time import RootedTime, delete_time, request_time, rooted_time, times
+from velovi.runs.custom_root_time import (
+    CustomRootTime,
+    custom_root_time,
+    delete_time,
+    request_time,
+    times,
+)
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import cell_map
 from velovi.ui.coloring import ColorBy
@@ -79,13 +85,13 @@ def time_choice(view: ResultView) -> tuple[str, np.ndarray] | None:
         assert own is not None
         return chosen, own
     try:
-        return chosen, rooted_time(times_folder(view), chosen, n_cells=view.store.n_cells)
+        return chosen, custom_root_time(times_folder(view), chosen, n_cells=view.store.n_cells)
     except VeloviError as error:
         show_error(error)
         return None if own is None else (OWN, own)
 
 
-def _show_when_ready(done: Mapping[str, RootedTime]) -> None:
+def _show_when_ready(done: Mapping[str, CustomRootTime]) -> None:
     """Turn to the time that the reader asked for, as soon as it is there."""
     asked = st.session_state.get(_ASKED)
     if asked is not None and asked in done:
@@ -165,7 +171,7 @@ def _waiting(view: ResultView) -> None:
                 st.rerun(scope="app")
 
 
-def _ended_badly(view: ResultView, one: RootedTime) -> None:
+def _ended_badly(view: ResultView, one: CustomRootTime) -> None:
     show_error(one.error or {"what": f"Working out time {one.name} ended without a word"})
     if st.button("Dismiss", key=f"dismiss_{one.time_id}"):
         delete_time(times_folder(view), one.time_id)
