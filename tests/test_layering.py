@@ -21,12 +21,13 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), HEAVY | {"streamlit", "plotly", "anndata"}),
     "schedule": (set(), HEAVY | {"streamlit", "plotly", "anndata"}),
     "config": ({"errors", "schedule"}, HEAVY | {"streamlit", "plotly", "anndata"}),
-    "data": ({"errors", "config", "data"}, HEAVY | {"streamlit", "plotly"}),
+    "data": ({"errors", "keys", "config", "data"}, HEAVY | {"streamlit", "plotly"}),
     "scaling": ({"errors", "data", "numerics"}, HEAVY | {"streamlit", "plotly"}),
     "preprocessing": (
         {"errors", "config", "data", "numerics", "scaling"},
         {"torch", "scvi", "streamlit", "plotly"},
     ),
+    "keys": (set(), HEAVY | {"streamlit", "plotly", "anndata", "numpy"}),
     "numerics": ({"numerics"}, HEAVY - {"numba"} | {"streamlit", "plotly", "anndata"}),
     "dynamics": (
         {"errors", "numerics", "dynamics"},
@@ -36,15 +37,25 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "config", "data", "numerics", "dynamics", "model"},
         {"scanpy", "umap", "streamlit", "plotly"},
     ),
-    "plotting": ({"errors", "plotting"}, HEAVY | {"streamlit", "scipy", "anndata", "zarr"}),
+    "plotting": ({"errors", "keys", "plotting"}, HEAVY | {"streamlit", "scipy", "anndata", "zarr"}),
     "runs": (
         {
-            *("", "errors", "config", "data", "preprocessing", "scaling", "numerics", "model"),
+            *(
+                "",
+                "errors",
+                "keys",
+                "config",
+                "data",
+                "preprocessing",
+                "scaling",
+                "numerics",
+                "model",
+            ),
             *("dynamics", "runs"),
         },
         {"streamlit", "plotly"},
     ),
-    "ui": ({"", "errors", "config", "schedule", "plotting", "runs", "data", "ui"}, HEAVY),
+    "ui": ({"", "errors", "keys", "config", "schedule", "plotting", "runs", "data", "ui"}, HEAVY),
 }
 # the part of ``runs`` that the web process imports
 WEB_RUNS = (

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from velovi.errors import OptionError
+from velovi.keys import UNLABELLED
 from velovi.plotting.arrows import grid_arrows
-from velovi.plotting.embedding import UNLABELLED, StreamlineSet
+from velovi.plotting.embedding import StreamlineSet
 from velovi.plotting.map_message import (
     COORD_MAX,
     LEVELS,

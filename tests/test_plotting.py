@@ -9,10 +9,10 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from velovi.errors import OptionError
+from velovi.keys import STATE_TITLES, UNLABELLED
 from velovi.plotting.bands import time_band
 from velovi.plotting.dataset import unspliced_data, unspliced_figure
 from velovi.plotting.embedding import (
-    UNLABELLED,
     EmbeddingData,
     StreamlineSet,
     centroids,
@@ -24,12 +24,7 @@ from velovi.plotting.gene import course_band, gene_data, phase_figure, time_figu
 from velovi.plotting.kinetics import fitted_curve
 from velovi.plotting.overlay import path
 from velovi.plotting.sampling import showing, stratified_sample
-from velovi.plotting.states import (
-    STATE_TITLES,
-    StateCourse,
-    state_course_data,
-    state_course_figure,
-)
+from velovi.plotting.states import StateCourse, state_course_data, state_course_figure
 from velovi.plotting.theme import DARK, LIGHT, PALETTE, category_colors
 from velovi.plotting.training import loss_range, training_data, training_figure
 

@@ -20,6 +20,7 @@ from plotly.subplots import make_subplots
 
 import velovi.plotting
 from velovi.errors import OptionError
+from velovi.keys import STATE_TITLES
 from velovi.plotting.dataset import unspliced_data, unspliced_figure
 from velovi.plotting.density2d import density2d, density_figure
 from velovi.plotting.embedding import StreamlineSet, embedding_data, embedding_figure
@@ -29,7 +30,7 @@ from velovi.plotting.group_quantiles import group_quantiles, group_quantiles_fig
 from velovi.plotting.kinetics import fitted_curve
 from velovi.plotting.quantity_maps import QuantityMaps, quantity_maps_figure
 from velovi.plotting.rates import rate_figure, rate_pair, shares_by_group, state_shares_figure
-from velovi.plotting.states import STATE_TITLES, state_course_data, state_course_figure
+from velovi.plotting.states import state_course_data, state_course_figure
 from velovi.plotting.static import FONTS, KINDS, PictureOptions, picture
 from velovi.plotting.theme import LIGHT
 from velovi.plotting.time_heatmap import (
@@ -124,8 +125,8 @@ EXAMPLES = {
         ["latent time of the gene", "spliced"],
         N,
     ),
-    "grid_figure": (lambda: gene_grid_figure(grid(), LIGHT), ["Gene0", "Gene4"], 5 * N),
-    "maps_figure": (lambda: quantity_maps_figure(maps(), LIGHT), ["Spliced", "Velocity"], 2 * N),
+    "gene_grid_figure": (lambda: gene_grid_figure(grid(), LIGHT), ["Gene0", "Gene4"], 5 * N),
+    "quantity_maps_figure": (lambda: quantity_maps_figure(maps(), LIGHT), ["Spliced", "Velocity"], 2 * N),
     "state_course_figure": (
         lambda: state_course_figure(states(), LIGHT),
         ["probability", "Induction, steady"],
@@ -141,17 +142,17 @@ EXAMPLES = {
         ["unspliced share of all counts (%)", "Ductal cells", "30 %", "usual"],
         0,
     ),
-    "spread_figure": (
+    "group_quantiles_figure": (
         lambda: group_quantiles_figure(group_quantiles("Speed", ALONG, SIDES), LIGHT),
         ["Speed", "left"],
         2,
     ),
-    "pair_figure": (
+    "density_figure": (
         lambda: density_figure(density2d(ALONG, ALONG**2, "Speed", "Angle"), LIGHT),
         ["Speed", "Angle", "cells"],
         0,
     ),
-    "courses_figure": (
+    "time_heatmap_figure": (
         lambda: time_heatmap_figure(time_heatmap("Spliced", ALONG, {"Gnas": ALONG}), LIGHT),
         ["Latent time", "Gnas"],
         0,
@@ -166,7 +167,7 @@ EXAMPLES = {
         ["Transcription rate", "Splicing rate", "explained", "b"],
         4,
     ),
-    "shares_figure": (
+    "state_shares_figure": (
         lambda: state_shares_figure(
             shares_by_group("Gnas", dict.fromkeys(STATE_TITLES, ALONG / 4), SIDES), LIGHT
         ),

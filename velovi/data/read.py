@@ -27,13 +27,13 @@ from velovi.data.h5ad import (
 )
 from velovi.data.storable import clean_text, renamed, storable_name
 from velovi.errors import DataError, UnknownNameError, first_named
+from velovi.keys import UNLABELLED
 
 if TYPE_CHECKING:
     import pandas as pd
     import scipy.sparse as sp
     from anndata import AnnData
 
-UNLABELLED = "unlabelled"
 _ROW_BLOCK = 1024
 
 MAKE_LAYERS = (

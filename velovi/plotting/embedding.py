@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from velovi.errors import OptionError
+from velovi.keys import UNLABELLED, ScaleKind
 from velovi.plotting.overlay import heads_shape, lines_shape
 from velovi.plotting.sampling import MOST_POINTS, showing, stratified_sample
 from velovi.plotting.theme import (
@@ -22,8 +22,6 @@ from velovi.plotting.theme import (
     colorbar,
 )
 
-ScaleKind = Literal["abundance", "diverging", "time"]
-UNLABELLED = "no label"
 # Length of an arrowhead as a share of the velocity field's longer side
 HEAD_LENGTH = 0.013
 

@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from velovi.errors import OptionError
-from velovi.plotting.embedding import UNLABELLED, ScaleKind, StreamlineSet, color_bounds
+from velovi.keys import UNLABELLED, ScaleKind
+from velovi.plotting.embedding import StreamlineSet, color_bounds
 from velovi.plotting.theme import FigureTheme, Scale, category_colors
 
 MISSING = 255  # code of a cell without a value

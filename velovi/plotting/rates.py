@@ -10,15 +10,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from velovi.errors import OptionError
+from velovi.keys import RATES, STATE_TITLES
 from velovi.plotting.gene import legend_above
-from velovi.plotting.states import STATE_TITLES, state_colors
+from velovi.plotting.states import state_colors
 from velovi.plotting.theme import FigureTheme, axis, base_layout, colorbar
-
-RATES = {
-    "fit_alpha": "Transcription rate",
-    "fit_beta": "Splicing rate",
-    "fit_gamma": "Degradation rate",
-}
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from velovi.errors import OptionError
+from velovi.keys import STATE_TITLES
 from velovi.plotting.bands import TimeBins
 from velovi.plotting.gene import legend_above
 from velovi.plotting.kinetics import TIME_AXIS
 from velovi.plotting.theme import FigureTheme, axis, base_layout, translucent
-
-STATE_TITLES = {
-    "induction": "Induction",
-    "induction_steady": "Induction, steady",
-    "repression": "Repression",
-    "repression_steady": "Repression, steady",
-}
 
 
 @dataclass(frozen=True)

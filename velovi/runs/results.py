@@ -24,6 +24,7 @@ from velovi.data.colors import GREY
 from velovi.data.groups import merge_small_groups
 from velovi.data.storable import storable_name
 from velovi.errors import StoreError, UnknownNameError, VeloviError, first_named
+from velovi.keys import ANGLE_COLUMNS
 from velovi.runs.files import read_json_object, write_json
 
 if TYPE_CHECKING:
@@ -37,13 +38,6 @@ WARNING = "WARNING: "
 """How those notes of a result begin that stand on every page of it."""
 MANIFEST_NAME = "result.checksums.json"
 _PIECE = 2**22
-
-
-ANGLE_COLUMNS = {
-    "direction_angle": "directional_cosine_sim_mean",
-    "direction_angle_extrinsic": "directional_cosine_sim_mean_extrinsic",
-}
-"""Typical angles (degrees) of a posterior sample to the mean, and the mean cosines of each."""
 
 
 def typical_angle(mean_cosine: np.ndarray) -> np.ndarray:

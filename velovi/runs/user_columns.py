@@ -9,8 +9,8 @@ import numpy as np
 
 from velovi.data.read import READING
 from velovi.data.storable import storable_name
+from velovi.keys import ANGLE_COLUMNS
 from velovi.runs.diagnostics import EXTRINSIC_COLUMNS
-from velovi.runs.results import ANGLE_COLUMNS
 from velovi.scaling import SCALERS
 
 if TYPE_CHECKING:

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from velovi.plotting.embedding import ScaleKind
-from velovi.runs.results import ANGLE_COLUMNS
+from velovi.keys import ANGLE_COLUMNS, GENE_LAYERS, ScaleKind
 from velovi.ui.cached_result import ResultView
-from velovi.ui.labels import GENE_LAYERS, cell_column_title
+from velovi.ui.labels import cell_column_title
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,11 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
+from velovi.keys import GENE_LAYERS, STATE_TITLES
 from velovi.plotting.gene import GeneData, gene_data, phase_figure, time_figure
 from velovi.plotting.kinetics import fitted_curve
 from velovi.plotting.selection import points_in_polygon
-from velovi.plotting.states import (
-    STATE_TITLES,
-    StateCourse,
-    state_course_data,
-    state_course_figure,
-)
+from velovi.plotting.states import StateCourse, state_course_data, state_course_figure
 from velovi.plotting.theme import LIGHT
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import cell_map
@@ -21,7 +17,6 @@ from velovi.ui.chart import chart
 from velovi.ui.coloring import ColorBy
 from velovi.ui.errors import escape_markdown
 from velovi.ui.gene_list import COLUMNS, gene_tables
-from velovi.ui.labels import GENE_LAYERS
 from velovi.ui.panels import figure_header, maps_header, state_key
 from velovi.ui.selection import Outline, merge, select, selected
 from velovi.ui.theme import color_key, current_theme

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from velovi.keys import CELL_COLUMNS, GENE_LAYERS
 from velovi.plotting.embedding import EmbeddingData, StreamlineSet, embedding_data, embedding_figure
 from velovi.plotting.theme import LIGHT
 from velovi.ui.cached_result import ResultView
@@ -16,7 +17,7 @@ from velovi.ui.cell_sets import set_coloring, set_mask, set_names
 from velovi.ui.coloring import ColorBy, resolve_color
 from velovi.ui.formatting import distinct_labels
 from velovi.ui.gene_list import gene_select
-from velovi.ui.labels import CELL_COLUMNS, GENE_LAYERS, cell_column_title, embedding_name
+from velovi.ui.labels import cell_column_title, embedding_name
 from velovi.ui.panels import KEEP
 from velovi.ui.url_state import set_url_param, url_param
 

@@ -10,10 +10,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from velovi.keys import STATE_TITLES
 from velovi.plotting.embedding import embedding_data
 from velovi.plotting.group_quantiles import GroupQuantiles, group_quantiles
 from velovi.plotting.quantity_maps import QuantityMaps, quantity_maps_figure
-from velovi.plotting.states import STATE_TITLES, state_colors
+from velovi.plotting.states import state_colors
 from velovi.plotting.theme import LIGHT, FigureTheme
 from velovi.ui.cached_result import ResultView
 from velovi.ui.coloring import ColorBy, resolve_color

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from velovi.keys import RATES, STATE_TITLES
 from velovi.plotting.rates import (
-    RATES,
     StateShares,
     rate_figure,
     rate_pair,
@@ -16,7 +16,6 @@ from velovi.plotting.rates import (
     shares_by_group,
     state_shares_figure,
 )
-from velovi.plotting.states import STATE_TITLES
 from velovi.plotting.theme import LIGHT
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import cell_map

@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from velovi.errors import VeloviError
+from velovi.keys import GENE_LAYERS
 from velovi.plotting.group_quantiles import group_quantiles_figure
 from velovi.plotting.time_heatmap import (
     Agreement,
@@ -33,7 +34,7 @@ from velovi.ui.coloring import ColorBy
 from velovi.ui.errors import escape_markdown, show_error, show_errors
 from velovi.ui.formatting import distinct_labels
 from velovi.ui.gene_list import best_genes, gene_select
-from velovi.ui.labels import GENE_LAYERS, cell_column_title
+from velovi.ui.labels import cell_column_title
 from velovi.ui.panels import (
     KEEP,
     cell_values,

@@ -1,0 +1,184 @@
+"""Maps of cells: coloured points, the velocity field over them, and names of groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.collections import LineCollection, PolyCollection
+
+from velovi.keys import UNLABELLED
+from velovi.plotting.embedding import EmbeddingData, StreamlineSet, centroids
+from velovi.plotting.paper import style
+from velovi.plotting.paper.label_places import write_names
+from velovi.plotting.paper.style import THEME
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from velovi.plotting.quantity_maps import QuantityMaps
+
+_HEAD = 1.0  # length of an arrowhead in font sizes, so that it is seen on a narrow figure
+_STREAM_WIDTH = 0.8
+_ABOVE_POINTS, _MARGIN = 5.0, 0.03
+_SPREAD = (0.1, 0.9)  # quantiles that bound the part of a group that its name should not hide
+
+
+def draw_embedding(
+    axes: Axes,
+    data: EmbeddingData,
+    *,
+    size: float | None = None,
+    alpha: float = 0.85,
+    legend_loc: str = "on data",
+    title: str | None = None,
+) -> None:
+    """Cells, the lines of the velocity field, then names of the groups.
+
+    Parameters
+    ----------
+    axes
+        Where to draw.
+    data
+        From :func:`velovi.plotting.embedding.embedding_data`.
+    size
+        Diameter of a cell in points; chosen by their number when left out.
+    alpha
+        Opacity of the cells.
+    legend_loc
+        Names of the groups: ``"on data"``, ``"right margin"``, ``"bottom"``, ``"none"``.
+    title
+        Above the map; what the colour means when left out.
+    """
+    size = size or style.point_size(len(data.positions))
+    if data.labels is not None:
+        _draw_groups(axes, data, size, alpha)
+    else:
+        _draw_values(axes, data, size, alpha)
+    _frame(axes, data.positions)
+    axes.set_title(data.title if title is None else title, loc="left")
+    if data.labels is not None and legend_loc != "on data":
+        shown = [name for name in data.labels.categories if (data.labels == name).any()]
+        colors = {name: _color_of(name, data) for name in shown}
+        style.legend(axes, colors, legend_loc)
+    draw_streams(axes, data.streams)
+    if data.labels is not None and legend_loc == "on data":
+        _name_groups(axes, data)
+
+
+def draw_quantity_maps(figure: Figure, data: QuantityMaps, *, size: float | None = None) -> None:
+    """Maps of the same cells in one row, each with its own colour key."""
+    panels = np.atleast_1d(figure.subplots(1, max(1, len(data.maps)), squeeze=False)[0])
+    for axes, one_map in zip(panels, data.maps, strict=False):
+        draw_embedding(axes, one_map, size=size, legend_loc="none")
+
+
+def draw_streams(axes: Axes, streams: StreamlineSet) -> None:
+    """Lines of a velocity field with heads of a size that can be seen."""
+    if not streams.lines:
+        return
+    lines = LineCollection(
+        [np.asarray(line) for line in streams.lines],
+        colors=[style.color(THEME.stream)],
+        linewidths=_STREAM_WIDTH,
+        capstyle="round",
+        zorder=_ABOVE_POINTS,
+    )
+    axes.add_collection(lines, autolim=False)
+    if len(streams.arrowheads):
+        length = _HEAD * style.font_size(axes) * _data_per_point(axes)
+        axes.add_collection(
+            PolyCollection(
+                list(_triangles(streams, length)),
+                facecolors=[style.color(THEME.stream_head)],
+                linewidths=0,
+                zorder=_ABOVE_POINTS + 1,
+            ),
+            autolim=False,
+        )
+
+
+def _triangles(streams: StreamlineSet, length: float) -> np.ndarray:
+    """Slim triangles (heads, 3, 2) whose middle lies on the line."""
+    ahead = np.asarray(streams.directions, dtype=float)
+    ahead = ahead / np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-12)
+    aside = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
+    back = np.asarray(streams.arrowheads) - 0.45 * length * ahead
+    tip = np.asarray(streams.arrowheads) + 0.55 * length * ahead
+    return np.stack([tip, back + 0.32 * length * aside, back - 0.32 * length * aside], axis=1)
+
+
+def _data_per_point(axes: Axes) -> float:
+    figure = style.laid_out(axes)
+    low, high = axes.transData.transform([(0, 0), (1, 1)])
+    return float(figure.dpi / 72 / np.abs(high - low).min())
+
+
+def _color_of(name: str, data: EmbeddingData) -> str:
+    return THEME.missing if name == UNLABELLED else data.colors[name]
+
+
+def _draw_groups(axes: Axes, data: EmbeddingData, size: float, alpha: float) -> None:
+    """All groups as one cloud, in the order of the cells: none hides another by its name."""
+    assert data.labels is not None
+    names = list(data.labels.categories)
+    shades = np.array([_color_of(name, data) for name in names] or [THEME.missing], dtype=object)
+    style.points(
+        axes,
+        data.positions[:, 0],
+        data.positions[:, 1],
+        size=size,
+        alpha=alpha,
+        c=list(shades[data.labels.codes]),
+    )
+
+
+def _draw_values(axes: Axes, data: EmbeddingData, size: float, alpha: float) -> None:
+    """High values last, so that they are not hidden; cells without a value below, in grey."""
+    values = np.asarray(data.values, dtype=float)
+    known = np.isfinite(values)
+    strength = np.abs(values) if data.scale == "diverging" else values
+    order = np.argsort(np.where(known, strength, -np.inf), kind="stable")
+    place, shown = data.positions[order], np.where(known, values, np.nan)[order]
+    cloud = style.points(
+        axes,
+        place[:, 0],
+        place[:, 1],
+        size=size,
+        alpha=alpha,
+        c=shown,
+        vmin=data.low,
+        vmax=data.high,
+        cmap=style.theme_scale(data.scale),
+        plotnonfinite=True,
+    )
+    if known.any():
+        style.color_bar(axes, cloud, "")
+
+
+def _frame(axes: Axes, positions: np.ndarray) -> None:
+    style.bare(axes)
+    if not len(positions):
+        return
+    low, high = positions.min(axis=0), positions.max(axis=0)
+    pad = _MARGIN * np.maximum(high - low, 1e-3)
+    axes.set_xlim(low[0] - pad[0], high[0] + pad[0])
+    axes.set_ylim(low[1] - pad[1], high[1] + pad[1])
+
+
+def _name_groups(axes: Axes, data: EmbeddingData) -> None:
+    assert data.labels is not None
+    found = centroids(data)
+    found = found[found["label"] != UNLABELLED]
+    extents = [
+        np.ptp(np.quantile(data.positions[data.labels == name], _SPREAD, axis=0), axis=0)
+        for name in found["label"]
+    ]
+    write_names(
+        axes,
+        list(found["label"]),
+        found[["x", "y"]].to_numpy(dtype=float),
+        np.array(extents).reshape(-1, 2),
+        style.font_size(axes),
+    )
