@@ -9,8 +9,8 @@ from velovi.ui.explore import demo_banner, need_result
 from velovi.ui.map_panel import (
     color_controls,
     look_controls,
-    picture,
     picture_data,
+    picture_look,
     reading,
     second_map,
 )
@@ -39,9 +39,9 @@ def body() -> None:
             with st.container(horizontal=True):
                 download_figure(
                     "map",
-                    lambda: picture(view, first, look),
-                    lambda: picture_data(view, first, look).to_frame(),
+                    lambda: picture_data(view, first, look),
                     key="map",
+                    **picture_look(look),
                 )
                 copy_link(key="map", run=view.run_id)
         selection_panel(view)

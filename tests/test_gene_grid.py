@@ -12,7 +12,7 @@ from velovi.plotting.embedding import embedding_data
 from velovi.plotting.gene import gene_data, phase_figure, time_figure
 from velovi.plotting.gene_grid import MOST_PANELS, GeneGridData, gene_grid_data, gene_grid_figure
 from velovi.plotting.kinetics import fitted_curve
-from velovi.plotting.quantity_maps import QuantityMaps, quantity_maps_figure
+from velovi.plotting.quantity_maps import QuantityMaps
 from velovi.plotting.sampling import stratified_sample
 from velovi.plotting.selection import cells_drawn_caption, cells_to_draw, points_in_polygon
 from velovi.plotting.theme import DARK, LIGHT
@@ -176,23 +176,6 @@ def test_grid_has_one_panel_a_gene(theme, n_genes):
             assert beside or y[0] >= other_y[1] or other_y[0] >= y[1]
 
 
-def test_groups_are_named_where_the_page_does_not():
-    labels = pd.Categorical(["A", "B"] * 25)
-    genes = columns(3)
-    grid = gene_grid_data(cells(50), genes, labels=labels)
-    one = gene_data("G0", cells(50), *genes["G0"], labels=labels, time=np.arange(50.0))
-    for figure in (
-        gene_grid_figure(grid, LIGHT, groups=True),
-        phase_figure(one, LIGHT, groups=True),
-        time_figure(one, LIGHT, what="spliced", groups=True),
-    ):
-        drawn(figure)
-        assert figure.layout.showlegend
-        named = {trace.name for trace in figure.data if trace.showlegend is not False}
-        assert {"A", "B"} <= named
-        assert "G1" not in named
-
-
 def test_grid_copes_with_missing_values_and_odd_names():
     nothing = np.full(20, np.nan)
     genes = {"<b>&": (nothing, nothing), "zero": (np.zeros(20), np.zeros(20))}
@@ -220,18 +203,11 @@ def maps(n: int = 30, **extra: np.ndarray) -> list:
     ]
 
 
-@pytest.mark.parametrize("theme", THEMES)
-def test_maps_side_by_side_show_the_same_cells(theme):
+def test_maps_side_by_side_show_the_same_cells():
     data = QuantityMaps("g", tuple(maps(unknown=np.full(30, np.nan))))
     frame = data.to_frame().set_index("cell")
     assert frame.loc["c29", "Velocity"] == 1.0
     assert frame.loc["c0", "Spliced"] == 0.0
-    figure = quantity_maps_figure(data, theme)
-    drawn(figure)
-    assert {trace.xaxis for trace in figure.data} == {"x", "x2", "x3"}
-    assert len(figure.layout.annotations) == 3
-    assert sum(trace.marker.colorbar.thickness is not None for trace in figure.data) == 3
-    drawn(quantity_maps_figure(QuantityMaps("g", ()), theme))
     assert QuantityMaps("g", ()).to_frame().empty
     with pytest.raises(OptionError):
         QuantityMaps("g", (maps()[0], maps(20)[0]))

@@ -18,7 +18,6 @@ from velovi.plotting.embedding import (
     centroids,
     color_bounds,
     embedding_data,
-    embedding_figure,
 )
 from velovi.plotting.gene import course_band, gene_data, phase_figure, time_figure
 from velovi.plotting.kinetics import fitted_curve
@@ -125,7 +124,6 @@ def test_cells_without_a_place_or_a_label():
     assert set(data.cells) == {"a", "b", "d"}
     assert UNLABELLED in data.labels.categories
     assert set(centroids(data)["label"]) == {"A", "B", UNLABELLED}
-    drawn(embedding_figure(data, LIGHT))
 
 
 def test_centroid_is_one_of_the_cells():
@@ -134,19 +132,6 @@ def test_centroid_is_one_of_the_cells():
     data = embedding_data(ring, range(40), title="t", labels=pd.Categorical(["ring"] * 40))
     row = centroids(data).iloc[0]
     assert np.isclose(np.hypot(row.x, row.y), 1.0, atol=1e-5)
-
-
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("n", [0, 1, 7])
-def test_embedding_draws_any_number_of_cells(theme, n):
-    positions = np.arange(2.0 * n).reshape(n, 2)
-    line = np.array([[0.0, 0], [1, 1], [2, 1]])
-    streams = StreamlineSet((line,), np.array([[1.0, 1.0]]), np.array([[1.0, 0.0]]))
-    for how in ({"values": np.full(n, np.nan)}, {"labels": pd.Categorical(["A"] * n)}):
-        data = embedding_data(positions, range(n), title="t", streams=streams, **how)
-        figure = embedding_figure(data, theme)
-        drawn(figure)
-        assert [shape.layer for shape in figure.layout.shapes] == ["above", "above"]
 
 
 def test_embedding_data_checks_itself():

@@ -7,23 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from velovi.errors import OptionError
 from velovi.keys import UNLABELLED, ScaleKind
-from velovi.plotting.overlay import heads_shape, lines_shape
 from velovi.plotting.sampling import MOST_POINTS, showing, stratified_sample
 from velovi.plotting.theme import (
-    FigureTheme,
-    Scale,
-    bare_axis,
-    base_layout,
     category_colors,
-    colorbar,
 )
-
-# Length of an arrowhead as a share of the velocity field's longer side
-HEAD_LENGTH = 0.013
 
 
 @dataclass(frozen=True)
@@ -193,137 +183,3 @@ def centroids(data: EmbeddingData) -> pd.DataFrame:
             x, y = mine[np.argmin(((mine - middle) ** 2).sum(axis=1))]
             rows.append((name, float(x), float(y)))
     return pd.DataFrame(rows, columns=["label", "x", "y"])
-
-
-def scale_colors(theme: FigureTheme, kind: ScaleKind) -> Scale:
-    """Plotly's colour scale for a kind of number."""
-    scale: Scale = getattr(theme, kind)
-    return scale
-
-
-def embedding_figure(
-    data: EmbeddingData,
-    theme: FigureTheme,
-    *,
-    size: float = 4.0,
-    opacity: float = 0.8,
-    height: int = 620,
-    names: bool = True,
-    legend: bool = True,
-) -> go.Figure:
-    """Draw the cells, then the lines of the velocity field, then the names of the groups."""
-    traces = category_traces if data.labels is not None else value_traces
-    notes = list(_name_notes(data, theme)) if names and data.labels is not None else []
-    # all at once: adding one by one checks all the earlier ones again
-    figure = go.Figure(list(traces(data, theme, size, opacity)))
-    x_range, y_range = _ranges(data)
-    figure.update_layout(
-        **base_layout(theme, height=height, showlegend=legend and data.labels is not None),
-        shapes=stream_shapes(data, theme),
-        annotations=notes,
-        xaxis=bare_axis(range=x_range),
-        yaxis=bare_axis(range=y_range, scaleanchor="x", scaleratio=1),
-    )
-    figure.update_layout(legend={"title": {"text": data.title}, "y": 0.94, "x": 1.0})
-    return figure
-
-
-def category_traces(
-    data: EmbeddingData, theme: FigureTheme, size: float, opacity: float
-) -> list[go.Scattergl]:
-    """One trace a category, so that the legend can hide it."""
-    assert data.labels is not None
-    traces = []
-    for code, name in enumerate(data.labels.categories):
-        mine = data.labels.codes == code
-        if mine.any():
-            color = theme.missing if name == UNLABELLED else data.colors[name]
-            traces.append(
-                go.Scattergl(
-                    x=data.positions[mine, 0],
-                    y=data.positions[mine, 1],
-                    mode="markers",
-                    name=name,
-                    marker={"size": size, "opacity": opacity, "color": color},
-                    hovertemplate=f"{name}<extra></extra>",
-                )
-            )
-    return traces
-
-
-def value_traces(
-    data: EmbeddingData, theme: FigureTheme, size: float, opacity: float
-) -> list[go.Scattergl]:
-    """All cells in one trace, high values last so that they are not hidden; no value: grey."""
-    values = np.asarray(data.values, dtype=float)
-    known = np.isfinite(values)
-    strength = np.abs(values) if data.scale == "diverging" else values
-    order = np.argsort(np.where(known, strength, -np.inf), kind="stable")
-    order = order[known[order]]
-    shown = data.positions[order]
-    marker = {
-        "size": size,
-        "opacity": opacity,
-        "color": values[order].astype(np.float32),
-        "cmin": data.low,
-        "cmax": data.high,
-        "colorscale": scale_colors(theme, data.scale),
-        "colorbar": colorbar(theme, data.title),
-    }
-    unknown = go.Scattergl(
-        x=data.positions[~known, 0],
-        y=data.positions[~known, 1],
-        mode="markers",
-        marker={"size": size, "opacity": opacity, "color": theme.missing},
-        hovertemplate="no value<extra></extra>",
-        showlegend=False,
-    )
-    coloured = go.Scattergl(
-        x=shown[:, 0],
-        y=shown[:, 1],
-        mode="markers",
-        marker=marker,
-        hovertemplate="%{marker.color:.3g}<extra></extra>",
-        showlegend=False,
-    )
-    return [unknown, coloured] if (~known).any() else [coloured]
-
-
-def stream_shapes(data: EmbeddingData, theme: FigureTheme) -> list[dict[str, object]]:
-    """The field's lines as one shape and the arrowheads as another."""
-    streams = data.streams
-    if not streams.lines:
-        return []
-    shapes = [lines_shape(streams.lines, {"width": 1.1, "color": theme.stream})]
-    if len(streams.arrowheads):
-        every = np.concatenate(streams.lines)
-        length = HEAD_LENGTH * float(np.ptp(every, axis=0).max())
-        shapes.append(
-            heads_shape(streams.arrowheads, streams.directions, length, theme.stream_head)
-        )
-    return shapes
-
-
-def _name_notes(data: EmbeddingData, theme: FigureTheme) -> list[dict[str, object]]:
-    ground = "rgba(255,255,255,0.78)" if theme.name == "light" else "rgba(18,21,29,0.72)"
-    return [
-        {
-            "x": row.x,
-            "y": row.y,
-            "text": row.label,
-            "showarrow": False,
-            "font": {"size": 12, "color": theme.ink},
-            "bgcolor": ground,
-            "borderpad": 2,
-        }
-        for row in centroids(data).itertuples()
-        if row.label != UNLABELLED
-    ]
-
-
-def _ranges(data: EmbeddingData) -> tuple[list[float] | None, list[float] | None]:
-    if not len(data.positions):
-        return None, None
-    low, high = data.positions.min(axis=0), data.positions.max(axis=0)
-    pad = 0.03 * np.maximum(high - low, 1e-3)
-    return tuple([float(a), float(b)] for a, b in zip(low - pad, high + pad, strict=True))  # type: ignore[return-value]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,13 +11,14 @@ import plotly.graph_objects as go
 
 from velovi.errors import OptionError
 from velovi.plotting.bands import Band, TimeBins
-from velovi.plotting.kinetics import TIME_AXIS, FittedCurve
+from velovi.plotting.kinetics import TIME_AXIS, FittedCurve, fitted_curve
 from velovi.plotting.overlay import area_shape, legend_entry, line_shape
 from velovi.plotting.sampling import MOST_POINTS
 from velovi.plotting.selection import cells_drawn_caption, cells_to_draw
 from velovi.plotting.theme import FigureTheme, axis, base_layout, category_colors, translucent
 
 ALL_CELLS = "all cells"
+_RATE_COLUMNS = ("fit_alpha", "fit_beta", "fit_gamma", "fit_t_")
 
 
 @dataclass(frozen=True)
@@ -141,12 +142,65 @@ def gene_data(
     )
 
 
+def gene_rates(row: pd.Series) -> tuple[float, float, float, float]:
+    """Transcription, splicing, degradation rate and switch time of a row of ``var``; or NaN."""
+    return tuple(float(row.get(name, np.nan)) for name in _RATE_COLUMNS)  # type: ignore[return-value]
+
+
+def gene_data_from(
+    gene: str,
+    cells: Sequence[str] | pd.Index | np.ndarray,
+    layer: Callable[[str], np.ndarray | None],
+    row: pd.Series,
+    *,
+    labels: pd.Series | None = None,
+    colors: Mapping[str, str] | None = None,
+    selected: np.ndarray | None = None,
+    limit: int = MOST_POINTS,
+) -> GeneData:
+    """Collect the same from a result; what it lacks is left out.
+
+    Parameters
+    ----------
+    gene, cells, labels, colors, selected, limit
+        As in :func:`gene_data`.
+    layer
+        Gives the gene's column (cells,) of a layer, None when the result has no such layer;
+        ``Ms`` and ``Mu`` must be there.
+    row
+        The gene's row of ``var``.
+    """
+    spliced, unspliced = layer("Ms"), layer("Mu")
+    assert spliced is not None
+    assert unspliced is not None
+    fitted = {}
+    for what, name in (("spliced", "fit_s"), ("unspliced", "fit_u")):
+        mean = layer(name)
+        if mean is not None:
+            fitted[what] = (mean, layer(f"{name}_sd"))
+    at_rest, rates = layer("p_repression_steady"), gene_rates(row)
+    return gene_data(
+        gene,
+        cells,
+        spliced,
+        unspliced,
+        labels=labels,
+        colors=colors,
+        time=layer("fit_t"),
+        fitted=fitted,
+        weights=None if at_rest is None else 1 - at_rest,
+        curve=fitted_curve(*rates),
+        steady_slope=rates[2] / rates[1] if rates[1] > 0 else None,
+        selected=selected,
+        limit=limit,
+    )
+
+
 def phase_figure(
     data: GeneData,
     theme: FigureTheme,
     *,
     height: int = 430,
-    groups: bool = False,
 ) -> go.Figure:
     """Unspliced against spliced, with the fitted course and the steady-state line.
 
@@ -154,8 +208,6 @@ def phase_figure(
     ----------
     data, theme, height
         What to draw, in which dress, how many pixels tall.
-    groups
-        Name the groups of cells in the legend, where the page does not.
     """
     x_max, y_max = _end(data.spliced), _end(data.unspliced)
     lines = _phase_lines(data, theme, x_max, y_max)
@@ -173,8 +225,8 @@ def phase_figure(
     keys = [legend_entry(name, line) for name, _, line in lines]
     # all at once: Plotly looks over the whole figure again whenever a part is added
     return go.Figure(
-        [*_cell_traces(data, theme, data.spliced, data.unspliced, groups), *keys],
-        layout if groups else {**layout, "legend": {**layout["legend"], **legend_above(theme)}},
+        [*_cell_traces(data, theme, data.spliced, data.unspliced), *keys],
+        {**layout, "legend": {**layout["legend"], **legend_above(theme)}},
     )
 
 
@@ -196,9 +248,7 @@ def _phase_lines(
     return lines
 
 
-def time_figure(
-    data: GeneData, theme: FigureTheme, *, what: str, height: int = 430, groups: bool = False
-) -> go.Figure:
+def time_figure(data: GeneData, theme: FigureTheme, *, what: str, height: int = 430) -> go.Figure:
     """Spliced or unspliced against the gene's latent time, with the fitted course and its band."""
     values = data.spliced if what == "spliced" else data.unspliced
     time = data.time if data.time is not None else np.full(len(values), np.nan)
@@ -214,12 +264,12 @@ def time_figure(
     layout = base_layout(
         theme,
         height=height,
-        showlegend=groups,
+        showlegend=False,
         shapes=shapes,
         xaxis=axis(theme, "latent time of the gene", range=[-0.02 * last, 1.02 * last]),
         yaxis=axis(theme, what, range=[-0.04 * top, 1.06 * top]),
     )
-    return go.Figure(_cell_traces(data, theme, time, values, groups), layout)
+    return go.Figure(_cell_traces(data, theme, time, values), layout)
 
 
 def course_band(data: GeneData, what: str, last: float) -> Band | None:
@@ -259,33 +309,31 @@ def _course_lines(
 
 
 def _cell_traces(
-    data: GeneData, theme: FigureTheme, x: np.ndarray, y: np.ndarray, groups: bool
+    data: GeneData, theme: FigureTheme, x: np.ndarray, y: np.ndarray
 ) -> list[go.Scatter]:
     """One trace a group; cells that are not selected, when some are, in one of their own."""
     shown = np.ones(len(x), dtype=bool) if data.selected is None else data.selected
     traces = []
     if not shown.all():
         marker = {"size": 4, "opacity": 0.8, "color": theme.missing}
-        traces.append(_points(x[~shown], y[~shown], "not selected", marker, groups))
+        traces.append(_points(x[~shown], y[~shown], "not selected", marker))
     for code, name in enumerate(data.labels.categories):
         mine = shown & (data.labels.codes == code)
         if mine.any():
             opacity = 0.55 if data.selected is None else 0.9
             marker = {"size": 4, "opacity": opacity, "color": data.colors[name]}
-            traces.append(_points(x[mine], y[mine], name, marker, groups))
+            traces.append(_points(x[mine], y[mine], name, marker))
     return traces
 
 
-def _points(
-    x: np.ndarray, y: np.ndarray, name: str, marker: dict[str, object], in_legend: bool
-) -> go.Scatter:
+def _points(x: np.ndarray, y: np.ndarray, name: str, marker: dict[str, object]) -> go.Scatter:
     # not WebGL: a browser keeps sixteen such drawings, and every figure drawn anew takes two
     return go.Scatter(
         x=x,
         y=y,
         mode="markers",
         name=name,
-        showlegend=in_legend,
+        showlegend=False,
         marker=marker,
         hovertemplate=f"{name}<br>%{{x:.3g}}, %{{y:.3g}}<extra></extra>",
     )

@@ -144,7 +144,6 @@ def gene_grid_figure(
     *,
     columns: int = 4,
     panel_height: int = 190,
-    groups: bool = False,
 ) -> go.Figure:
     """Small phase portraits in rows; each has its own scales, and any click in it finds a cell.
 
@@ -154,8 +153,6 @@ def gene_grid_figure(
         What to draw, in which dress.
     columns, panel_height
         Panels in a row, and pixels of each.
-    groups
-        Name the groups of cells in a legend, where the page does not.
     """
     n_panels = len(data.panels)
     n_rows = max(1, -(-n_panels // columns))
@@ -163,7 +160,7 @@ def gene_grid_figure(
     layout = base_layout(
         theme,
         height=height,
-        showlegend=groups,
+        showlegend=False,
         dragmode=False,
         hovermode="closest",
         # a click anywhere in a panel counts for the cell that is nearest
@@ -184,17 +181,7 @@ def gene_grid_figure(
         traces.append(_cells(panel, codes, number))
         shapes += _course(panel, theme, number)
         notes.append(_title(panel, theme, number))
-    keys = _group_keys(data) if groups else []
-    return go.Figure([*traces, *keys], {**layout, "shapes": shapes, "annotations": notes})
-
-
-def _group_keys(data: GeneGridData) -> list[go.Scatter]:
-    return [
-        go.Scatter(
-            x=[None], y=[None], mode="markers", name=name, marker={"size": 6, "color": color}
-        )
-        for name, color in data.colors.items()
-    ]
+    return go.Figure(traces, {**layout, "shapes": shapes, "annotations": notes})
 
 
 def _codes(data: GeneGridData) -> np.ndarray:

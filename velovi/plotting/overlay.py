@@ -6,7 +6,6 @@ is drawn as a shape, in data coordinates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,30 +27,11 @@ def line_shape(points: np.ndarray, line: dict[str, Any]) -> dict[str, Any]:
     return _shape(path(points), line=line)
 
 
-def lines_shape(lines: Sequence[np.ndarray], line: dict[str, Any]) -> dict[str, Any]:
-    """Many lines as one shape."""
-    return _shape("".join(path(one) for one in lines), line=line)
-
-
 def area_shape(outline: np.ndarray, color: str) -> dict[str, Any]:
     """A filled outline over the points."""
     return _shape(
         path(outline, closed=True), line={"width": 0}, fillcolor=color, fillrule="nonzero"
     )
-
-
-def heads_shape(
-    heads: np.ndarray, directions: np.ndarray, length: float, color: str
-) -> dict[str, Any]:
-    """Arrowheads as one shape: slim triangles whose middle lies on the line."""
-    ahead = np.asarray(directions, dtype=float)
-    aside = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
-    tip = heads + 0.55 * length * ahead
-    left = heads - 0.45 * length * ahead + 0.36 * length * aside
-    right = heads - 0.45 * length * ahead - 0.36 * length * aside
-    corners = np.stack([tip, left, right], axis=1)  # (heads, 3, 2)
-    triangles = "".join(path(one, closed=True) for one in corners)
-    return _shape(triangles, line={"width": 0}, fillcolor=color, fillrule="nonzero")
 
 
 def legend_entry(name: str, line: dict[str, Any]) -> go.Scatter:

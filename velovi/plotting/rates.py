@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 
 from velovi.errors import OptionError
 from velovi.keys import RATES, STATE_TITLES
-from velovi.plotting.gene import legend_above
 from velovi.plotting.states import state_colors
 from velovi.plotting.theme import FigureTheme, axis, base_layout, colorbar
 
@@ -213,7 +212,7 @@ def shares_by_gene(
     return StateShares("gene", tuple(names), states, shares[order], np.full(len(names), n_cells))
 
 
-def state_shares_figure(data: StateShares, theme: FigureTheme, *, legend: bool = True) -> go.Figure:
+def state_shares_figure(data: StateShares, theme: FigureTheme) -> go.Figure:
     """A stacked bar for each row."""
     colors = state_colors(theme)
     figure = go.Figure(
@@ -229,9 +228,8 @@ def state_shares_figure(data: StateShares, theme: FigureTheme, *, legend: bool =
             for number, state in enumerate(data.states)
         ]
     )
-    height = (110 if legend else 80) + 24 * max(1, len(data.rows))
-    layout = base_layout(theme, height=height, barmode="stack", showlegend=legend)
-    layout["legend"] = {**layout["legend"], **legend_above(theme), "traceorder": "normal"}
+    height = 80 + 24 * max(1, len(data.rows))
+    layout = base_layout(theme, height=height, barmode="stack", showlegend=False)
     layout["margin"] = {**layout["margin"], "r": 20}  # half of "100%" is beyond the last bar's end
     figure.update_layout(
         **layout,

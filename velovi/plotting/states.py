@@ -12,7 +12,6 @@ import plotly.graph_objects as go
 from velovi.errors import OptionError
 from velovi.keys import STATE_TITLES
 from velovi.plotting.bands import TimeBins
-from velovi.plotting.gene import legend_above
 from velovi.plotting.kinetics import TIME_AXIS
 from velovi.plotting.theme import FigureTheme, axis, base_layout, translucent
 
@@ -77,9 +76,7 @@ def state_course_data(
     )
 
 
-def state_course_figure(
-    data: StateCourse, theme: FigureTheme, *, height: int = 230, legend: bool = True
-) -> go.Figure:
+def state_course_figure(data: StateCourse, theme: FigureTheme, *, height: int = 230) -> go.Figure:
     """The four probabilities on top of each other, in the colours of the phase portrait."""
     traces = [
         go.Scatter(
@@ -97,7 +94,7 @@ def state_course_figure(
     layout = base_layout(
         theme,
         height=height,
-        showlegend=legend,
+        showlegend=False,
         hovermode="x unified",
         xaxis=axis(
             theme,
@@ -107,8 +104,7 @@ def state_course_figure(
         ),
         yaxis=axis(theme, "probability", range=[0, 1.02]),
     )
-    above = {**layout["legend"], **legend_above(theme), "traceorder": "normal"}
-    return go.Figure(traces, {**layout, "legend": above})
+    return go.Figure(traces, layout)
 
 
 def state_colors(theme: FigureTheme) -> dict[str, str]:

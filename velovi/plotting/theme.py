@@ -182,11 +182,6 @@ def axis(theme: FigureTheme, title: str, **extra: Any) -> dict[str, Any]:
     }
 
 
-def bare_axis(**extra: Any) -> dict[str, Any]:
-    """An axis that is not seen: an embedding's coordinates mean nothing by themselves."""
-    return {"visible": False, "showgrid": False, "zeroline": False, **extra}
-
-
 def colorbar(theme: FigureTheme, title: str, **extra: Any) -> dict[str, Any]:
     """A slim colour key."""
     return {

@@ -235,7 +235,7 @@ def _contents(summary: DatasetSummary) -> None:
                 "Most droplet experiments lie between 10 and 25 %. A group far outside is worth a "
                 "second look: its counting, or its biology, is unusual.",
                 lambda theme: unspliced_figure(data, theme),
-                data.to_frame,
+                data,
                 key="unspliced",
             )
 

@@ -1,4 +1,4 @@
-"""A figure to take away: a picture for paper, and the numbers behind it."""
+"""Files of a figure: a picture for paper, and the numbers behind it."""
 
 from __future__ import annotations
 
@@ -6,44 +6,48 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
-from velovi.plotting.static import FONT_SIZE_PT, HEIGHT_MM, KINDS, WIDTH_MM, PictureOptions, picture
+from velovi.plotting.picture import (
+    FONT_SIZE_PT,
+    HEIGHT_MM,
+    KINDS,
+    WIDTH_MM,
+    PictureOptions,
+    PlotData,
+    picture,
+)
 from velovi.runs.tables import csv_bytes
 from velovi.ui.errors import show_errors
 
-_FONTS = {"sans-serif": "Arial or Helvetica", "serif": "Times", "DejaVu Sans": "DejaVu Sans"}
+_FONTS = {"sans-serif": "Arial, or its shapes", "serif": "Times", "DejaVu Sans": "DejaVu Sans"}
 _CHOSEN, _TROUBLE = "download_chosen", "download_trouble"
 
 
-def download_figure(
-    name: str, figure: Callable[[], go.Figure], frame: Callable[[], pd.DataFrame], *, key: str
-) -> None:
-    """A button that opens what can be saved of one figure.
+def download_figure(name: str, data: Callable[[], PlotData], *, key: str, **how: Any) -> None:
+    """A button that opens what can be saved of one figure: a picture, and the numbers behind it.
 
     Parameters
     ----------
     name
         Of the files, without their endings.
-    figure, frame
-        Make the figure, in the light theme, and its table when the reader asks for them. They are
-        called outside the page's script, so they may not read the session or write on the page.
+    data
+        Gives the figure's numbers when the reader asks for a file. It is called outside the
+        page's script, so it may not read the session or write on the page.
     key
         Tells this figure's widgets from those of others; size and font are shared by all.
+    **how
+        How the picture is drawn; see :func:`velovi.plotting.paper.draw.draw`.
 
     What is inside is made when a reader opens it: pages have many figures, and most are not saved.
     """
     # by itself, a fragment takes all the room beside a heading
     with st.container(width="content"):
-        _button(name, figure, frame, key)
+        _button(name, data, key, how)
 
 
 @st.fragment
-def _button(
-    name: str, figure: Callable[[], go.Figure], frame: Callable[[], pd.DataFrame], key: str
-) -> None:
+def _button(name: str, data: Callable[[], PlotData], key: str, how: dict[str, Any]) -> None:
     file = re.sub(r"[^\w.-]+", "_", name).strip("_") or "figure"
     trouble = st.session_state.setdefault(_TROUBLE, {})
     opened = st.popover(
@@ -56,7 +60,7 @@ def _button(
         with st.container(horizontal=True):
             st.download_button(
                 f"Picture ({options.kind.upper()})",
-                lambda: _made(lambda: picture(figure(), options), trouble, key),
+                lambda: _file(lambda: picture(data(), options, **how), trouble, key),
                 f"{file}.{options.kind}",
                 options.media_type,
                 on_click="ignore",
@@ -66,7 +70,7 @@ def _button(
             )
             st.download_button(
                 "Data (CSV)",
-                lambda: _made(lambda: csv_bytes(frame(), index=False), trouble, key),
+                lambda: _file(lambda: csv_bytes(data().to_frame(), index=False), trouble, key),
                 f"{file}.csv",
                 "text/csv",
                 on_click="ignore",
@@ -79,7 +83,7 @@ def _button(
             raise trouble.pop(key)
 
 
-def _made(make: Callable[[], bytes], trouble: dict[str, Exception], key: str) -> bytes:
+def _file(make: Callable[[], bytes], trouble: dict[str, Exception], key: str) -> bytes:
     """The file's content; what goes wrong is kept for the page, which alone can say it."""
     try:
         return make()

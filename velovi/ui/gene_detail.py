@@ -6,11 +6,9 @@ import numpy as np
 import streamlit as st
 
 from velovi.keys import GENE_LAYERS, STATE_TITLES
-from velovi.plotting.gene import GeneData, gene_data, phase_figure, time_figure
-from velovi.plotting.kinetics import fitted_curve
+from velovi.plotting.gene import GeneData, gene_data_from, phase_figure, time_figure
 from velovi.plotting.selection import points_in_polygon
 from velovi.plotting.states import StateCourse, state_course_data, state_course_figure
-from velovi.plotting.theme import LIGHT
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import cell_map
 from velovi.ui.chart import chart
@@ -47,38 +45,16 @@ def gene_numbers(view: ResultView, gene: str) -> None:
 def collect_gene(view: ResultView, gene: str) -> GeneData:
     """Read what the figures of one gene need; a layer that is missing is left out."""
     labels = view.labels()
-    rates = gene_rates(view, gene)
-    fitted = {}
-    for what, layer in (("spliced", "fit_s"), ("unspliced", "fit_u")):
-        mean = view.gene_if_there(layer, gene)
-        if mean is not None:
-            fitted[what] = (mean, view.gene_if_there(f"{layer}_sd", gene))
-    at_rest = view.gene_if_there("p_repression_steady", gene)
-    return gene_data(
+    return gene_data_from(
         gene,
         view.store.obs.index,
-        view.gene("Ms", gene),
-        view.gene("Mu", gene),
+        lambda layer: view.gene_if_there(layer, gene),
+        view.store.var.iloc[view.store.genes.index(gene)],
         labels=labels,
         colors=None if labels is None else view.colors(str(labels.name)),
-        time=view.gene_if_there("fit_t", gene),
-        fitted=fitted,
-        weights=None if at_rest is None else 1 - at_rest,
-        curve=fitted_curve(*rates),
-        steady_slope=rates[2] / rates[1] if rates[1] > 0 else None,
         selected=selected(view),
         limit=_MOST_CELLS,
     )
-
-
-def gene_rates(view: ResultView, gene: str) -> tuple[float, float, float, float]:
-    """Transcription, splicing and degradation rate and switch time; NaN where there is none."""
-    row = view.store.var.iloc[view.store.genes.index(gene)]
-
-    def number(name: str) -> float:
-        return float(row[name]) if name in row.index else float("nan")
-
-    return number("fit_alpha"), number("fit_beta"), number("fit_gamma"), number("fit_t_")
 
 
 def portrait_panel(view: ResultView, gene: str) -> None:
@@ -114,8 +90,7 @@ def _portrait(view: ResultView, data: GeneData) -> None:
         "being switched off below it; the fit runs from one to the other. Draw around cells to "
         "select them on all pages: Shift adds them to the selection, Alt takes away.",
         f"{data.gene} phase portrait",
-        lambda: phase_figure(data, LIGHT, height=500, groups=True),
-        data.to_frame,
+        lambda: data,
         key="genes_portrait",
     )
     figure = phase_figure(data, current_theme(), height=_PORTRAIT_HEIGHT)
@@ -159,9 +134,9 @@ def _over_time(view: ResultView, data: GeneData) -> None:
             f"{what.capitalize()} RNA",
             _TIME_NOTE,
             f"{data.gene} {what} over time",
-            lambda what=what: time_figure(data, LIGHT, what=what, groups=True),  # type: ignore[misc]
-            data.to_frame,
+            lambda: data,
             key=f"genes_{what}",
+            what=what,
         )
         figure = time_figure(data, theme, what=what, height=_TIME_HEIGHT)
         chart(figure, f"{what}_time", gene=data.gene, alt=f"{what} over latent time")
@@ -177,12 +152,11 @@ def _state_course(course: StateCourse) -> None:
         "How likely cells at this time of the gene are to be switching it on, holding it on, "
         "switching it off, or holding it off: the mean of cells in bins that hold equally many.",
         f"{course.gene} states over time",
-        lambda: state_course_figure(course, LIGHT, height=430),
-        course.to_frame,
+        lambda: course,
         key="genes_state_course",
     )
     state_key(course.probabilities)
-    figure = state_course_figure(course, theme, height=_TIME_HEIGHT, legend=False)
+    figure = state_course_figure(course, theme, height=_TIME_HEIGHT)
     chart(figure, "state_time", gene=course.gene, alt="States of the gene over latent time")
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from velovi.plotting.gene import gene_rates
 from velovi.plotting.gene_grid import MOST_PANELS, GeneGridData, gene_grid_data, gene_grid_figure
 from velovi.plotting.kinetics import FittedCurve, fitted_curve
-from velovi.plotting.theme import LIGHT
 from velovi.runs.gene_sets import near_names
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_sets import selection_panel
 from velovi.ui.errors import escape_markdown, show_errors
 from velovi.ui.gene_detail import (
     gene_numbers,
-    gene_rates,
     map_panel,
     no_portrait,
     portrait_panel,
@@ -135,8 +134,7 @@ def grid_panel(view: ResultView, most: int) -> None:
         "Unspliced (upwards) against spliced RNA (to the right), each gene on its own scale, with "
         "its fitted course. The number is the share of the gene's variation that the fit explains.",
         "phase portraits",
-        lambda: gene_grid_figure(data, LIGHT, groups=True),
-        data.to_frame,
+        lambda: data,
         key="genes_grid_figure",
     )
     _grid(data)
@@ -175,7 +173,10 @@ def collect_grid(view: ResultView, genes: list[str]) -> GeneGridData:
     quality = next((name for name in ("fit_explained", "velocity_r2") if name in table), None)
     explained = {} if quality is None else {one: float(table[quality][one]) for one in genes}
     curves: dict[str, FittedCurve | None] = {
-        gene: fitted_curve(*gene_rates(view, gene), points=60) for gene in genes
+        gene: fitted_curve(
+            *gene_rates(view.store.var.iloc[view.store.genes.index(gene)]), points=60
+        )
+        for gene in genes
     }
     return gene_grid_data(
         view.store.obs.index,

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
 
 from velovi.keys import CELL_COLUMNS, GENE_LAYERS
-from velovi.plotting.embedding import EmbeddingData, StreamlineSet, embedding_data, embedding_figure
-from velovi.plotting.theme import LIGHT
+from velovi.plotting.embedding import EmbeddingData, StreamlineSet, embedding_data
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import MapLook, default_size
 from velovi.ui.cell_sets import set_coloring, set_mask, set_names
@@ -23,6 +21,7 @@ from velovi.ui.url_state import set_url_param, url_param
 
 ALL_CELLS = "All cells"
 _PICTURE_CELLS = 200_000
+POINTS_PER_PIXEL = 0.5  # a map is some 700 pixels wide on the page, and 340 points on paper
 
 
 def color_controls(view: ResultView, name: str, default: str = "") -> ColorBy:
@@ -229,7 +228,7 @@ def _shown_cells(view: ResultView) -> str:
 
 
 def picture_data(view: ResultView, coloring: ColorBy, look: MapLook) -> EmbeddingData:
-    """A map's numbers, for the picture and the table to take away."""
+    """A map's numbers, for its files."""
     store = view.store
     positions = store.embedding(look.embedding)
     if look.only is not None:
@@ -244,7 +243,7 @@ def picture_data(view: ResultView, coloring: ColorBy, look: MapLook) -> Embeddin
         labels=shown.labels,
         colors=shown.colors,
         values=values,
-        title=f"{shown.gene}<br>{shown.name}" if shown.gene else shown.name,
+        title=f"{shown.gene}: {shown.name}" if shown.gene else shown.name,
         scale=shown.scale,
         clip=look.clip,
         bounds=shown.bounds,
@@ -254,15 +253,13 @@ def picture_data(view: ResultView, coloring: ColorBy, look: MapLook) -> Embeddin
     )
 
 
-def picture(view: ResultView, coloring: ColorBy, look: MapLook) -> go.Figure:
-    """The map as a figure for print."""
-    return embedding_figure(
-        picture_data(view, coloring, look),
-        LIGHT,
-        size=look.size,
-        opacity=look.opacity,
-        names=look.names,
-    )
+def picture_look(look: MapLook) -> dict[str, Any]:
+    """How the same map is drawn on paper."""
+    return {
+        "size": look.size * POINTS_PER_PIXEL,
+        "alpha": look.opacity,
+        "legend_loc": "on data" if look.names else "none",
+    }
 
 
 def reading(look: MapLook) -> str:

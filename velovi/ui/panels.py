@@ -13,9 +13,10 @@ import streamlit as st
 from velovi.keys import STATE_TITLES
 from velovi.plotting.embedding import embedding_data
 from velovi.plotting.group_quantiles import GroupQuantiles, group_quantiles
-from velovi.plotting.quantity_maps import QuantityMaps, quantity_maps_figure
+from velovi.plotting.picture import PlotData
+from velovi.plotting.quantity_maps import QuantityMaps
 from velovi.plotting.states import state_colors
-from velovi.plotting.theme import LIGHT, FigureTheme
+from velovi.plotting.theme import FigureTheme
 from velovi.ui.cached_result import ResultView
 from velovi.ui.coloring import ColorBy, resolve_color
 from velovi.ui.download_figure import download_figure
@@ -29,17 +30,17 @@ def figure_header(
     title: str,
     note: str,
     name: str,
-    figure: Callable[[], go.Figure],
-    frame: Callable[[], pd.DataFrame],
+    data: Callable[[], PlotData],
     *,
     key: str,
+    **how: Any,
 ) -> None:
-    """What a figure shows, how to read it, and the button that takes it away."""
+    """What a figure shows, how to read it, and the button that downloads it."""
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
     ):
         st.markdown(f"**{title}**", help=note, width="content")
-        download_figure(name, figure, frame, key=key)
+        download_figure(name, data, key=key, **how)
 
 
 def maps_header(
@@ -50,8 +51,7 @@ def maps_header(
         title,
         note,
         name,
-        lambda: quantity_maps_figure(collect_maps(view, name, colorings), LIGHT),
-        lambda: collect_maps(view, name, colorings).to_frame(),
+        lambda: collect_maps(view, name, colorings),
         key=f"{key}_maps",
     )
 
@@ -84,7 +84,7 @@ def figure_panel(
     title: str,
     help_text: str,
     figure: Callable[[FigureTheme], go.Figure],
-    frame: Callable[[], pd.DataFrame],
+    data: PlotData,
     *,
     key: str,
     note: str = "",
@@ -96,15 +96,15 @@ def figure_panel(
     title, help_text
         The heading, and how to read the figure.
     figure
-        Makes it in a theme.
-    frame
+        Makes it for the screen, in a theme.
+    data
         Its numbers.
     key
         Names the figure and its file.
     note
         A sentence below it.
     """
-    figure_header(title, help_text, key, lambda: figure(LIGHT), frame, key=key)
+    figure_header(title, help_text, key, lambda: data, key=key)
     draw(figure(current_theme()), key, alt=title)
     if note:
         st.caption(note)

@@ -16,7 +16,6 @@ from velovi.plotting.rates import (
     shares_by_group,
     state_shares_figure,
 )
-from velovi.plotting.theme import LIGHT
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import cell_map
 from velovi.ui.coloring import ColorBy
@@ -131,11 +130,9 @@ def genes_by_state(view: ResultView) -> None:
 def _shares(title: str, help_text: str, data: StateShares, *, key: str, note: str) -> None:
     """Stacked bars under a key that a narrow page can break into lines."""
     theme = current_theme()
-    figure_header(
-        title, help_text, key, lambda: state_shares_figure(data, LIGHT), data.to_frame, key=key
-    )
+    figure_header(title, help_text, key, lambda: data, key=key)
     state_key(data.states)
-    draw(state_shares_figure(data, theme, legend=False), key, alt=title)
+    draw(state_shares_figure(data, theme), key, alt=title)
     st.caption(note)
 
 
@@ -195,4 +192,4 @@ def _rates(view: ResultView, x: str, y: str, gene: str) -> None:
         config={"displayModeBar": False},
         alt=f"{RATES[x]} against {RATES[y]}",
     )
-    download_figure(key, lambda: rate_figure(data, LIGHT, gene=gene), data.to_frame, key=key)
+    download_figure(key, lambda: data, key=key, gene=gene)

@@ -205,7 +205,7 @@ def time_by_group(
         "For each group the median (point), the middle half (bar) and 90 % (line) of its cells' "
         "latent time; the earliest group is lowest.",
         lambda theme: group_quantiles_figure(data, theme),
-        data.to_frame,
+        data,
         key="time_by_group",
     )
 
@@ -318,7 +318,7 @@ def courses_panel(
         "Each row is a gene: its mean in bins of latent time, from its lowest (0) to its highest "
         "(1). Read it from the upper left, genes of the start, to the lower right.",
         lambda theme: time_heatmap_figure(data, theme),
-        data.to_frame,
+        data,
         key="genes_along_time",
     )
 
@@ -343,7 +343,7 @@ def gene_time_panel(view: ResultView, time_id: str, time: np.ndarray) -> None:
         "time is known; shade: 80 % of the cells. A gene that rests has no time of its own, so "
         "not every gene follows.",
         lambda theme: gene_time_figure(data, theme),
-        data.to_frame,
+        data,
         key="gene_time",
         note="Rank correlation with the shared time: "
         + (f"{rank:.2f} (1: the same order, 0: none)." if np.isfinite(rank) else "not defined."),

@@ -6,7 +6,6 @@ import time
 
 import streamlit as st
 
-from velovi.plotting.theme import LIGHT
 from velovi.plotting.training import leaves_out, training_data, training_figure
 from velovi.runs.folder import Progress, RunFolder, RunState
 from velovi.ui.convergence import run_warnings, training_convergence
@@ -163,9 +162,7 @@ def loss_curve(run: RunFolder) -> None:
             width="content",
         )
         if not run.state().active:
-            download_figure(
-                "loss", lambda: training_figure(data, LIGHT), data.to_frame, key="loss_curve"
-            )
+            download_figure("loss", lambda: data, key="loss_curve")
     draw(
         training_figure(data, current_theme(), height=260),
         "loss_curve",

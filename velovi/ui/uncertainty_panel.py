@@ -123,7 +123,7 @@ def by_group(
                 "For each group the median (point), the middle half (bar) and 90 % (line) of its "
                 "cells; the surest group is lowest.",
                 lambda theme, data=data: group_quantiles_figure(data, theme),  # type: ignore[misc]
-                data.to_frame,
+                data,
                 key=f"{title.lower()}_by_group",
             )
 
@@ -169,7 +169,7 @@ def beside(view: ResultView, measure: str, found: dict[str, str], only: np.ndarr
                 f"{cell_column_title(other)[1]} Darker squares hold more cells; the line is the "
                 "median.",
                 lambda theme, data=data: density_figure(data, theme),  # type: ignore[misc]
-                data.to_frame,
+                data,
                 key=f"uncertainty_{other}",
                 note=_in_words(data, title),
             )

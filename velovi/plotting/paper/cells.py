@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from velovi.plotting.quantity_maps import QuantityMaps
 
-_HEAD = 1.0  # length of an arrowhead in font sizes, so that it is seen on a narrow figure
+_HEAD = 0.8  # length of an arrowhead in font sizes, so that it is seen on a narrow figure
 _STREAM_WIDTH = 0.8
 _ABOVE_POINTS, _MARGIN = 5.0, 0.03
 _SPREAD = (0.1, 0.9)  # quantiles that bound the part of a group that its name should not hide
@@ -87,7 +87,9 @@ def draw_streams(axes: Axes, streams: StreamlineSet) -> None:
     )
     axes.add_collection(lines, autolim=False)
     if len(streams.arrowheads):
-        length = _HEAD * style.font_size(axes) * _data_per_point(axes)
+        reach = np.median([np.linalg.norm(line[-1] - line[0]) for line in streams.lines])
+        # of a short arrow, the head is half
+        length = min(_HEAD * style.font_size(axes) * _data_per_point(axes), 0.55 * float(reach))
         axes.add_collection(
             PolyCollection(
                 list(_triangles(streams, length)),

@@ -70,7 +70,7 @@ def draw_phase_portrait(
     axes.set_ylim(-0.03 * y_max, 1.05 * y_max)
     axes.set_xlabel("spliced (scaled)")
     axes.set_ylabel("unspliced (scaled)")
-    _finish(axes, data, title, legend_loc, lines=True)
+    _finish(axes, data, title, legend_loc)
 
 
 def draw_gene_over_time(
@@ -113,11 +113,11 @@ def draw_gene_over_time(
     axes.set_ylim(-0.04 * top, 1.06 * top)
     axes.set_xlabel("latent time of the gene")
     axes.set_ylabel(f"{what} (scaled)")
-    _finish(axes, data, title, legend_loc, lines=True)
+    _finish(axes, data, title, legend_loc)
 
 
 def draw_state_course(
-    axes: Axes, data: StateCourse, *, legend_loc: str = "top", title: str | None = None
+    axes: Axes, data: StateCourse, *, legend_loc: str = "right margin", title: str | None = None
 ) -> None:
     """The probabilities of a gene's four states over its time, on top of each other."""
     colors = state_colors(THEME)
@@ -135,10 +135,7 @@ def draw_state_course(
     axes.set_ylabel("probability")
     _title(axes, data.gene, title)
     if legend_loc != "none":
-        place = style.legend_place(legend_loc, len(data.probabilities))
-        axes.legend(
-            **{**place, "ncols": min(2, place.get("ncols", 1)) if legend_loc == "top" else 1}
-        )
+        axes.legend(reverse=True, **style.legend_place(legend_loc, len(data.probabilities)))
 
 
 def draw_gene_grid(
@@ -265,24 +262,24 @@ def _draw_time_course(axes: Axes, data: GeneData, what: str, last: float) -> Non
     )
 
 
-def _finish(axes: Axes, data: GeneData, title: str | None, legend_loc: str, *, lines: bool) -> None:
+def _finish(axes: Axes, data: GeneData, title: str | None, legend_loc: str) -> None:
+    """Title and key: the lines alone above the axes, or with the groups where these are named."""
     _title(axes, data.gene, title)
     names = [name for name in data.labels.categories if name != ALL_CELLS]
-    groups = style.own_colors(names, data.colors) if legend_loc != "none" else {}
-    if groups:
-        style.legend(axes, groups, legend_loc)
-        if lines:
-            axes.add_artist(axes.get_legend())  # type: ignore[arg-type]
-    if lines:
-        style.line_legend(axes)
-        if axes.get_legend_handles_labels()[0]:
-            # the name of the gene stands above the key
-            axes.set_title(
-                axes.get_title(loc="left"),
-                loc="left",
-                pad=2.0 * style.font_size(axes),
-                fontstyle="italic" if title is None else "normal",
-            )
+    if legend_loc != "none" and names:
+        lines, _ = axes.get_legend_handles_labels()
+        style.legend(axes, style.own_colors(names, data.colors), legend_loc, lines=lines)
+        return
+    style.line_legend(axes)
+    if axes.get_legend() is not None:
+        italic = "italic" if title is None else "normal"
+        # the title stands above the key
+        axes.set_title(
+            axes.get_title(loc="left"),
+            loc="left",
+            pad=2.0 * style.font_size(axes),
+            fontstyle=italic,
+        )
 
 
 def _title(axes: Axes, gene: str, title: str | None) -> None:

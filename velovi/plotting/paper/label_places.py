@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import patheffects
 
 from velovi.plotting.paper import style
 from velovi.plotting.paper.style import THEME
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 _ROUNDS = 80
-_STEP = 0.3
+_STEP, _ROOM = 0.3, 1.1
 _FARTHEST = 2.2  # font sizes that a name moves from its place
 _SMALL_GROUP = 1.2  # a group no wider than so many widths of its name has its name beside it
 
@@ -39,11 +38,8 @@ def write_names(
     size
         Of the letters, in points.
     """
-    halo = [
-        patheffects.withStroke(
-            linewidth=0.28 * size, foreground=style.color(THEME.paper), alpha=0.85
-        )
-    ]
+    # a ground instead of a halo: letters with a halo are drawn as shapes, not written as text
+    ground = {"boxstyle": "square,pad=0.08", "facecolor": THEME.paper, "alpha": 0.7, "linewidth": 0}
     texts = [
         axes.annotate(
             name,
@@ -54,12 +50,14 @@ def write_names(
             va="center",
             fontsize=size,
             fontweight="bold",
-            path_effects=halo,
+            bbox=ground,
             zorder=20,
             annotation_clip=False,
         )
         for name, place in zip(names, places, strict=True)
     ]
+    for text in texts:
+        text.set_in_layout(False)  # or the map would shrink after its names were placed
     if texts:
         _part(axes, texts, np.asarray(extents, dtype=float))
     return list(texts)
@@ -67,17 +65,16 @@ def write_names(
 
 def _part(axes: Axes, texts: Sequence[Any], extents: np.ndarray) -> None:
     figure = style.laid_out(axes)
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    boxes = np.array([text.get_window_extent(renderer).extents for text in texts])
+    boxes = np.array([text.get_window_extent().extents for text in texts])
     points = 72 / figure.dpi
-    middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, _ROOM * (boxes[:, 2:] - boxes[:, :2]) / 2
     scale = axes.transData.transform([(1, 1)]) - axes.transData.transform([(0, 0)])
     reach = np.abs(extents * scale) / 2  # of the groups, in pixels
     start = middle.copy()
     small = reach[:, 0] < _SMALL_GROUP * half[:, 0]
     start[small, 1] += reach[small, 1] + half[small, 1]
     place = _apart(start, half, _FARTHEST * 2 * half[:, 1])
-    frame = np.array(axes.get_window_extent(renderer).extents)
+    frame = np.array(axes.get_window_extent().extents)
     low, high = frame[:2] + half, frame[2:] - half
     place = np.where(low < high, np.clip(place, low, high), (frame[:2] + frame[2:]) / 2)
     for text, (right, up) in zip(texts, (place - middle) * points, strict=True):

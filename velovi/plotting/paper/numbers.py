@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.colors import LogNorm
-from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogLocator,
+    NullFormatter,
+    PercentFormatter,
+)
 
 from velovi.keys import STATE_TITLES
 from velovi.plotting.dataset import USUAL
@@ -45,7 +50,7 @@ def draw_time_heatmap(axes: Axes, data: TimeHeatmap, *, title: str | None = None
     axes.set_title(data.quantity if title is None else title, loc="left")
     for side in axes.spines.values():
         side.set_visible(False)
-    style.color_bar(axes, image, "of the\ngene's range")
+    style.color_bar(axes, image, "of the gene's range")
     figure = style.laid_out(axes)
     row = axes.get_window_extent().height * 72 / figure.dpi / max(1, len(data.genes))
     letters = min(0.9 * style.font_size(axes), 0.95 * row)
@@ -131,7 +136,7 @@ def draw_rates(axes: Axes, data: RatePair, *, gene: str = "", title: str | None 
     for scale, ruler in (("x", axes.xaxis), ("y", axes.yaxis)):
         getattr(axes, f"set_{scale}scale")("log")
         ruler.set_major_locator(LogLocator(10.0, numticks=12))
-        ruler.set_major_formatter(LogFormatterSciNotation(10.0))
+        ruler.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
         ruler.set_minor_formatter(NullFormatter())
     _whole_decades(axes, data)
     axes.set_xlabel(data.x_title)
@@ -195,20 +200,26 @@ def draw_group_quantiles(axes: Axes, data: GroupQuantiles, *, title: str | None 
 
 def draw_density(axes: Axes, data: Density2D, *, title: str | None = None) -> None:
     """Squares shaded by the number of cells, with the median as a line."""
-    counts = np.ma.masked_less(data.counts, 1)
-    most = float(data.counts.max(initial=1))
+    most = max(float(data.counts.max(initial=1)), 2.0)
     image = axes.pcolormesh(
         data.x_edges,
         data.y_edges,
-        counts,
-        cmap=style.theme_scale("abundance"),
+        np.ma.masked_less(data.counts, 1),
         rasterized=True,
-        norm=LogNorm(1, max(most, 2)),
+        cmap=style.theme_scale("abundance").with_extremes(bad=(0, 0, 0, 0)),
+        norm=LogNorm(1, most),
     )
     axes.plot(data.x_middle, data.median, color=THEME.third, linewidth=1.6, label="median")
     axes.set_xlabel(data.x_title)
     axes.set_ylabel(data.y_title)
-    style.color_bar(axes, image, "cells")
+    powers = 10.0 ** np.arange(0, int(np.log10(most)) + 1)
+    style.color_bar(
+        axes,
+        image,
+        "cells",
+        ticks=powers if len(powers) > 1 else [1, int(most)],
+        format=FuncFormatter(lambda count, _: f"{count:,.0f}"),
+    )
     style.line_legend(axes, "best")
     if title:
         axes.set_title(title, loc="left")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -33,8 +34,28 @@ _LINE = 0.8  # of axes, in points
 Rgba = tuple[float, float, float, float]
 
 
+@lru_cache(maxsize=1)
+def _add_fonts() -> None:
+    """Make the fonts known that come with the package: Arial's shapes where there is no Arial."""
+    from matplotlib.font_manager import fontManager
+
+    for path in sorted((Path(__file__).parent / "fonts").glob("*.ttf")):
+        fontManager.addfont(path)
+
+
+def installed_fonts(font: str) -> list[str]:
+    """The families of a key of :data:`FONTS` that are there; a name of another font as it is."""
+    from matplotlib.font_manager import fontManager
+
+    _add_fonts()
+    known = {entry.name for entry in fontManager.ttflist}
+    return [name for name in FONTS.get(font, (font,)) if name in known] or ["DejaVu Sans"]
+
+
 @contextmanager
-def paper_style(font: str = "sans-serif", font_size: float = 8.0) -> Iterator[None]:
+def paper_style(
+    font: str = "sans-serif", font_size: float = 8.0, *, name_all: bool = False
+) -> Iterator[None]:
     """Matplotlib's settings for paper, and the caller's own afterwards.
 
     Parameters
@@ -43,9 +64,12 @@ def paper_style(font: str = "sans-serif", font_size: float = 8.0) -> Iterator[No
         A key of :data:`FONTS` or the name of a font family.
     font_size
         Basic size in points.
+    name_all
+        Name fonts that are not here as well, for a file whose text stays text.
     """
+    _add_fonts()
     settings: Any = {
-        "font.family": list(FONTS.get(font, (font,))),
+        "font.family": list(FONTS.get(font, (font,))) if name_all else installed_fonts(font),
         "font.size": font_size,
         "axes.titlesize": 1.1 * font_size,
         "axes.labelsize": font_size,
@@ -71,10 +95,8 @@ def paper_style(font: str = "sans-serif", font_size: float = 8.0) -> Iterator[No
         "legend.frameon": False,
         "legend.handlelength": 1.6,
         "legend.borderaxespad": 0.3,
-        "mathtext.fontset": "custom",
         "svg.fonttype": "none",  # text stays text
         "pdf.fonttype": 42,
-        "axes.formatter.use_mathtext": True,
     }
     with mpl.rc_context(settings):
         yield
@@ -117,9 +139,7 @@ def color(text: str) -> Rgba | str:
 @lru_cache(maxsize=16)
 def colormap(scale: Scale) -> LinearSegmentedColormap:
     """A colour scale of the theme; what is not finite has the theme's grey."""
-    found = LinearSegmentedColormap.from_list("velovi", list(scale), N=256)
-    found.set_bad(THEME.missing)
-    return found
+    return LinearSegmentedColormap.from_list("velovi", list(scale), N=256, bad=THEME.missing)
 
 
 def theme_scale(kind: str, theme: FigureTheme = THEME) -> LinearSegmentedColormap:
@@ -137,7 +157,7 @@ def bare(axes: Axes, *, equal: bool = True) -> None:
     """Axes that are not seen: an embedding's coordinates mean nothing by themselves."""
     axes.set_axis_off()
     if equal:
-        axes.set_aspect("equal", adjustable="datalim")
+        axes.set_aspect("equal", adjustable="box")
 
 
 def points(axes: Axes, x: np.ndarray, y: np.ndarray, *, size: float, **how: Any) -> PathCollection:
@@ -154,17 +174,14 @@ def point_size(n_cells: int) -> float:
 
 def color_bar(axes: Axes, mappable: Any, title: str, **how: Any) -> None:
     """A slim colour key to the right of the axes."""
-    bar = figure_of(axes).colorbar(
-        mappable, ax=axes, **{"shrink": 0.5, "aspect": 14, "pad": 0.02, "anchor": (0.0, 1.0), **how}
-    )
+    place = {"shrink": 0.5, "aspect": 14, "pad": 0.02, "anchor": (0.0, 1.0)}
+    bar = figure_of(axes).colorbar(mappable, ax=axes, label=title, **{**place, **how})
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0)
-    bar.ax.set_title(title, loc="left", fontsize=0.9 * font_size(axes), pad=4)
+    bar.minorticks_off()
 
 
-def legend(
-    axes: Axes, colors: Mapping[str, str], loc: str, *, title: str = "", marker: str = "o"
-) -> None:
+def legend(axes: Axes, colors: Mapping[str, str], loc: str, *, lines: Sequence[Any] = ()) -> None:
     """A key of colours: beside the axes, below them, or where matplotlib is told to put it.
 
     Parameters
@@ -175,28 +192,24 @@ def legend(
         Colour of each name.
     loc
         ``"right margin"``, ``"bottom"``, ``"none"``, or a place that ``Axes.legend`` knows.
-    title
-        Above the names.
-    marker
-        Of the key's entries.
+    lines
+        Labelled lines that the key names first.
     """
-    if loc == "none" or not colors:
+    if loc == "none" or not (colors or lines):
         return
-    handles = [
+    handles = list(lines) + [
         Line2D(
             [],
             [],
             linestyle="none",
-            marker=marker,
+            marker="o",
             markersize=0.6 * font_size(axes),
             color=color(shade),
             label=name,
         )
         for name, shade in colors.items()
     ]
-    axes.legend(
-        handles=handles, title=title or None, alignment="left", **legend_place(loc, len(colors))
-    )
+    axes.legend(handles=handles, **legend_place(loc, len(handles)))
 
 
 def line_legend(axes: Axes, loc: str = "top") -> None:

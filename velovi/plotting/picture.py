@@ -1,30 +1,29 @@
-"""A Plotly figure as a file for paper: SVG, PDF or PNG, without a browser."""
+"""A figure as a file for paper: SVG, PDF or PNG, drawn by matplotlib when it is asked for."""
 
 from __future__ import annotations
 
+import io
+import logging
 import math
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
-import plotly.graph_objects as go
+import pandas as pd
 
 from velovi.errors import OptionError
 
 Kind = Literal["svg", "pdf", "png"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MEDIA = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
-# The first that is installed shapes the letters; an SVG names them all, so that the program that
-# opens it takes the first that it has.
-FONTS: dict[str, tuple[str, ...]] = {
-    "sans-serif": ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans"),
-    "serif": ("Times New Roman", "Times", "Liberation Serif", "DejaVu Serif"),
-    "DejaVu Sans": ("DejaVu Sans",),
-}
+FONTS = ("sans-serif", "serif", "DejaVu Sans")
 WIDTH_MM, HEIGHT_MM = (20.0, 400.0), (20.0, 400.0)
 FONT_SIZE_PT, DPI = (4.0, 24.0), (72, 600)
 _RANGES = {"width_mm": WIDTH_MM, "height_mm": HEIGHT_MM, "font_size_pt": FONT_SIZE_PT, "dpi": DPI}
 
+_METADATA = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 # matplotlib's settings belong to the process: one picture at a time
 _drawing = threading.Lock()
 
@@ -40,8 +39,9 @@ class PictureOptions:
     width_mm, height_mm
         Of the whole picture, 20 to 400 mm.
     font
-        ``"sans-serif"`` (Arial, Helvetica or one of their shape), ``"serif"`` (Times likewise), or
-        the name of a font family that is installed.
+        ``"sans-serif"`` (Arial, Helvetica, or Liberation Sans, which has their shape and comes with
+        this package), ``"serif"`` (Times likewise, where it is installed), or the name of a font
+        family that is installed.
     font_size_pt
         Of the figure's basic letters, 4 to 24 points; others are larger or smaller in proportion.
     dpi
@@ -91,27 +91,32 @@ class PictureOptions:
         return MEDIA[self.kind]
 
 
+class PlotData(Protocol):
+    """The numbers of a figure, from one of the functions ``velovi.plotting.*_data``."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """The numbers as a table."""
+
+
 def _installed(family: str) -> bool:
     from matplotlib.font_manager import fontManager
 
-    return any(one.name == family for one in fontManager.ttflist)
+    return any(entry.name == family for entry in fontManager.ttflist)
 
 
-def picture(figure: go.Figure, options: PictureOptions | None = None) -> bytes:
-    """Draw a figure as a file.
+def picture(data: PlotData, options: PictureOptions | None = None, **how: Any) -> bytes:
+    """Draw the data of a figure as a file.
 
-    Colours, ranges and places are the figure's own; a figure made with the light theme fits the
-    white ground. Everything that is written stays on the page: the plots give way. Texts are as
-    large as ``font_size_pt`` says; points and lines cover the share of the figure that they cover
-    on a screen. The same figure and options give the same bytes.
+    The same data and options give the same bytes.
 
     Parameters
     ----------
-    figure
-        Scatter (SVG or WebGL), bar, histogram, box, violin and heat map traces on any number of
-        axes, with shapes, annotations, legend and colour keys.
+    data
+        The numbers of a figure.
     options
         Size and kind; an SVG of 120 mm by 90 mm when left out.
+    **how
+        As in :func:`velovi.plotting.paper.draw.draw`.
 
     Returns
     -------
@@ -120,16 +125,52 @@ def picture(figure: go.Figure, options: PictureOptions | None = None) -> bytes:
     Raises
     ------
     OptionError
-        The figure has a trace of another kind.
+        There is no figure of this kind of data.
 
     Examples
     --------
-    >>> content = picture(go.Figure(go.Scatter(x=[0, 1], y=[1, 2])), PictureOptions("pdf"))
-    >>> content[:5]
+    >>> from velovi.plotting.training import training_data
+    >>> losses = [{"epoch": 0, "elbo_train": 9.0}, {"epoch": 1, "elbo_train": 8.0}]
+    >>> picture(training_data(losses), PictureOptions("pdf"))[:5]
     b'%PDF-'
     """
-    from velovi.plotting.drawing.sheet import written
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from velovi.plotting.paper.draw import draw
+    from velovi.plotting.paper.style import paper_style
 
     options = options or PictureOptions()
-    with _drawing:
-        return written(figure, options)
+    svg = options.kind == "svg"
+    with (
+        _drawing,
+        paper_style(options.font, options.font_size_pt, name_all=svg),
+        rc_context({"svg.hashsalt": "velovi"}),
+        _quiet_fonts(),
+    ):
+        size = options.width_mm / 25.4, options.height_mm / 25.4
+        figure = Figure(figsize=size, dpi=options.dpi, layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure, data, **how)
+        content = io.BytesIO()
+        figure.savefig(
+            content,
+            format=options.kind,
+            dpi=options.dpi,
+            transparent=options.transparent,
+            metadata=_METADATA[options.kind],
+        )
+    return content.getvalue()
+
+
+@contextmanager
+def _quiet_fonts() -> Iterator[None]:
+    """Matplotlib reports each font that an SVG names and that is not here."""
+    logger = logging.getLogger("matplotlib.font_manager")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,76 @@
+"""Axes for a plot, and what happens with them when it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from velovi.plotting.paper.style import paper_style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 300
+Save = str | PathLike[str] | None
+
+
+class Canvas:
+    """Where a plot is drawn; ``axes`` are the caller's or new ones."""
+
+    def __init__(self, axes: Axes | None, figure: Figure | None) -> None:
+        self._axes, self._figure = axes, figure
+
+    @property
+    def axes(self) -> Axes:
+        """One pair of axes."""
+        if self._axes is None:
+            assert self._figure is not None
+            self._axes = self._figure.subplots()
+        return self._axes
+
+    @property
+    def figure(self) -> Figure:
+        """The whole figure, for plots of several panels."""
+        assert self._figure is not None
+        return self._figure
+
+
+@contextmanager
+def drawing(ax: Axes | None, size: tuple[float, float], save: Save, show: bool) -> Iterator[Canvas]:
+    """New axes in the style of a paper, or the caller's in the caller's style.
+
+    Parameters
+    ----------
+    ax
+        The caller's; new ones when None.
+    size
+        Width and height of a new figure in millimetres.
+    save
+        Where to write the figure; the ending says as what.
+    show
+        Show it at once.
+    """
+    if ax is not None:
+        yield Canvas(ax, None)
+        _finish(ax.get_figure(root=True), save, show)
+        return
+    from matplotlib import pyplot
+
+    with paper_style():
+        inches = tuple(millimetres / 25.4 for millimetres in size)
+        figure = pyplot.figure(figsize=inches, layout="constrained", dpi=150)
+        yield Canvas(None, figure)
+        _finish(figure, save, show)
+
+
+def _finish(figure: Any, save: Save, show: bool) -> None:
+    if save is not None:
+        figure.savefig(Path(save), dpi=DPI)
+    if show:
+        from matplotlib import pyplot
+
+        pyplot.show()
