@@ -38,6 +38,10 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
         {"scanpy", "umap", "streamlit", "plotly"},
     ),
     "plotting": ({"errors", "keys", "plotting"}, HEAVY | {"streamlit", "scipy", "anndata", "zarr"}),
+    "pl": (
+        {"", "errors", "keys", "data", "dynamics", "plotting", "runs", "pl"},
+        {"torch", "scvi", "streamlit", "plotly"},
+    ),
     "runs": (
         {
             *(

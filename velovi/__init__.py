@@ -18,6 +18,7 @@ __all__ = [
     "VeloviError",
     "__version__",
     "fast_schedule",
+    "pl",
     "preprocess",
     "preprocess_data",
     "read",
@@ -37,6 +38,7 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
+    from velovi import pl
     from velovi.config import RunOptions
     from velovi.data.read import read
     from velovi.data.simulate import simulate
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "pl":
+        return import_module("velovi.pl")
     if name not in _HOMES:
         raise AttributeError(f"module 'velovi' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

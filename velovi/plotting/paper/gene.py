@@ -135,7 +135,7 @@ def draw_state_course(
     axes.set_ylabel("probability")
     _title(axes, data.gene, title)
     if legend_loc != "none":
-        axes.legend(reverse=True, **style.legend_place(legend_loc, len(data.probabilities)))
+        axes.legend(reverse=True, **style.legend_place(axes, legend_loc, len(data.probabilities)))
 
 
 def draw_gene_grid(

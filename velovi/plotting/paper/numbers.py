@@ -112,9 +112,8 @@ def draw_state_shares(
     elif title:
         axes.set_title(title, loc="left")
     if legend_loc != "none":
-        place = style.legend_place(legend_loc, len(data.states))
-        if legend_loc == "bottom":
-            place |= {"bbox_to_anchor": (0.5, -0.14), "ncols": 2}
+        place = style.legend_place(axes, legend_loc, len(data.states))
+        place |= {"ncols": 2} if legend_loc == "bottom" else {}
         axes.legend(**place)
 
 

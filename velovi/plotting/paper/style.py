@@ -13,6 +13,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from velovi.plotting.theme import LIGHT, FigureTheme, Scale
 
@@ -31,6 +32,7 @@ FONTS: dict[str, tuple[str, ...]] = {
 MOST_VECTOR_POINTS = 20_000
 """Clouds of more points are dots in a vector file: no program opens that many circles gladly."""
 _LINE = 0.8  # of axes, in points
+_BELOW_LABELS = 3.2  # font sizes from an axis to what stands below its labels
 Rgba = tuple[float, float, float, float]
 
 
@@ -209,27 +211,32 @@ def legend(axes: Axes, colors: Mapping[str, str], loc: str, *, lines: Sequence[A
         )
         for name, shade in colors.items()
     ]
-    axes.legend(handles=handles, **legend_place(loc, len(handles)))
+    axes.legend(handles=handles, **legend_place(axes, loc, len(handles)))
 
 
 def line_legend(axes: Axes, loc: str = "top") -> None:
     """A key of the labelled lines of some axes."""
     handles, _ = axes.get_legend_handles_labels()
     if handles and loc != "none":
-        axes.legend(**legend_place(loc, len(handles)))
+        axes.legend(**legend_place(axes, loc, len(handles)))
 
 
-def legend_place(loc: str, entries: int) -> dict[str, Any]:
+def legend_place(axes: Axes, loc: str, entries: int) -> dict[str, Any]:
     """Where a key stands, in the words of ``Axes.legend``."""
     if loc == "right margin":
         return {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "ncols": -(-entries // 26)}
     if loc == "bottom":
+        # below the labels of the axis by lengths on paper: by a share of the axes, the layout and
+        # the key would chase each other
+        lines = _BELOW_LABELS if axes.axison else 0.3
+        down = ScaledTranslation(0, -lines * font_size(axes) / 72, figure_of(axes).dpi_scale_trans)
         return {
             "loc": "upper center",
-            "bbox_to_anchor": (0.5, -0.02),
-            "ncols": min(4, entries),
+            "bbox_to_anchor": (0.5, 0.0),
+            "bbox_transform": axes.transAxes + down,
+            "ncols": min(3, entries),
             "columnspacing": 1.0,
-            "handletextpad": 0.3,
+            "handletextpad": 0.4,
         }
     if loc == "top":
         return {
