@@ -6,7 +6,7 @@ Starts the app on a workspace with finished runs and drives headless Chromium (s
 through each: open the map, change its colour, turn to a gene, draw a lasso, turn to a gene again,
 choose others in the table, open one by its address. The table has medians in seconds, and how far
 the server's memory rises above that of an idle one, in a session that did all this.
-``python -m tests.benchmarks.enlarge`` makes large runs from small ones.
+``python -m benchmarks.enlarge`` makes large runs from small ones.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The whole way from a file to a result store, as the number of cells grows.
 
-``python -m tests.benchmarks.scale --out DIR [--cells 10000 100000] [--genes 1000] [--json FILE]``
+``python -m benchmarks.scale --out DIR [--cells 10000 100000] [--genes 1000] [--json FILE]``
 
 Cells are simulated, written as h5ad and given to ``python -m velovi run`` with its defaults, in a
 process of its own; options after ``--`` are passed on. The table has minutes and peak memory of

@@ -1,6 +1,6 @@
 """How long until the fit that the reference ends with?
 
-``python -m tests.benchmarks.until --out DIR [--data NAME] [--seeds 0 1 2] [--threads 2]``
+``python -m benchmarks.until --out DIR [--data NAME] [--seeds 0 1 2] [--threads 2]``
 
 For each seed the reference trains under its defaults, early stopping included, and our model under
 the fast schedule, one after the other on the same cells and split. The negative ELBO of the
@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from tests.benchmarks.science import FAST, SOURCES, held_out_elbo, prepare, train
+from benchmarks.science import FAST, SOURCES, held_out_elbo, prepare, train
 
 KINDS = {"reference": "reference", "ours": FAST}
 

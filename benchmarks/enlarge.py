@@ -1,6 +1,6 @@
 """A large result made from a small one, to see how the pages behave with it.
 
-``python -m tests.benchmarks.enlarge RUN_FOLDER NEW_RUN_FOLDER --cells 1000000 [--genes 60]``
+``python -m benchmarks.enlarge RUN_FOLDER NEW_RUN_FOLDER --cells 1000000 [--genes 60]``
 
 Cells are repeated; places and abundances of the copies are jittered, so that no two are the same.
 The graphs are left out: no page reads them.

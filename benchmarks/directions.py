@@ -1,8 +1,8 @@
 """CBDir of finished runs against the known directions of a data set, edge by edge.
 
-``python -m tests.benchmarks.directions pancreas RUN [RUN ...]``, or for other data
+``python -m benchmarks.directions pancreas RUN [RUN ...]``, or for other data
 
-``python -m tests.benchmarks.directions RUN [RUN ...] --label cell_type --edges "A>B" "B>C"``
+``python -m benchmarks.directions RUN [RUN ...] --label cell_type --edges "A>B" "B>C"``
 """
 
 from __future__ import annotations

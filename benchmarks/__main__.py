@@ -1,9 +1,9 @@
-"""All timings beside the peers: ``python -m tests.benchmarks [--json FILE]``.
+"""All timings beside the peers: ``python -m benchmarks [--json FILE]``.
 
 Every measurement is a process of its own, ours and theirs in turns; the table holds medians and
 the median of the ratios. Rows that need scVelo run in another environment, whose Python
 ``--scvelo PYTHON`` names (it needs scvelo and nothing of ours); without it they are left out.
-Training has a command of its own, ``python -m tests.benchmarks.training``.
+Training has a command of its own, ``python -m benchmarks.training``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def measure(python: str, row: str, who: str, size: tuple[int, int], threads: int
     command = [python, str(HERE / "work.py"), row, who]
     command += ["--cells", str(size[0]), "--genes", str(size[1]), "--threads", str(threads)]
     limits = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), str(threads))
-    environment = {**os.environ, **limits, "PYTHONPATH": str(HERE.parents[1])}
+    environment = {**os.environ, **limits, "PYTHONPATH": str(HERE.parent)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         return {"error": (done.stderr.strip().splitlines() or ["no message"])[-1]}

@@ -1,7 +1,7 @@
 """Our model beside scvi.external.VELOVI, trained from scratch: does the biology come out as well?
 
-``python -m tests.benchmarks.science run --out DIR [--data NAME] [--model NAME] [--seeds 0 1 2]``
-``python -m tests.benchmarks.science report --out DIR``
+``python -m benchmarks.science run --out DIR [--data NAME] [--model NAME] [--seeds 0 1 2]``
+``python -m benchmarks.science report --out DIR``
 
 ``run`` trains every model that is asked for and not yet in ``DIR``, one JSON file for each, so that
 a long run can be done in parts and taken up again. Both models see the same prepared cells, the
@@ -31,12 +31,12 @@ from scipy.stats import spearmanr
 from scvi import settings
 from scvi.external import VELOVI as Reference
 
-from tests.benchmarks.directions import EDGES
+from benchmarks.directions import EDGES
 from velovi import VELOVI, dynamics, fast_schedule, preprocess, read, simulate
 from velovi.config import PreprocessOptions
 from velovi.schedule import FAST_EPOCHS
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 MODELS = {"reference": Reference, "ours": VELOVI, "ours, fast schedule": VELOVI}
 FAST = "ours, fast schedule"
 SOURCES = ("pancreas", "simulated")
@@ -250,11 +250,11 @@ prepared cells, the same held-out cells for one seed, one implementation of the 
 CBDir on the UMAP over the 29 neighbours of the kNN graph. Made by
 
 ```sh
-python -m tests.benchmarks.science run --out DIR
-python -m tests.benchmarks.science run --out DIR --model reference ours --thin 0 0.25 0.5 0.75
-python -m tests.benchmarks.science run --out DIR --model "ours, fast schedule" --data simulated \\
+python -m benchmarks.science run --out DIR
+python -m benchmarks.science run --out DIR --model reference ours --thin 0 0.25 0.5 0.75
+python -m benchmarks.science run --out DIR --model "ours, fast schedule" --data simulated \\
     --thin 0 0.25 0.5 0.75 --epochs 150
-python -m tests.benchmarks.science report --out DIR > docs/validation.md
+python -m benchmarks.science report --out DIR > docs/validation.md
 ```
 
 The spread over the seeds of one model is the noise to compare with. Intrinsic uncertainty

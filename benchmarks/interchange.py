@@ -1,7 +1,7 @@
 """scVelo and CellRank on what ``to_scvelo`` writes, without touching it in between.
 
-``python -m tests.benchmarks.interchange make COUNTS.h5ad RESULT.h5ad`` here, and in an environment
-with scvelo and cellrank ``python tests/benchmarks/interchange.py use RESULT.h5ad``.
+``python -m benchmarks.interchange make COUNTS.h5ad RESULT.h5ad`` here, and in an environment
+with scvelo and cellrank ``python benchmarks/interchange.py use RESULT.h5ad``.
 """
 
 from __future__ import annotations

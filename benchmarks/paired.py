@@ -1,7 +1,7 @@
 """Does the compiled sampler train models as good as the reference's sampler does?
 
-``python -m tests.benchmarks.paired run --out DIR [--data NAME] [--seeds 24] [--first 0]``
-``python -m tests.benchmarks.paired report --out DIR``
+``python -m benchmarks.paired run --out DIR [--data NAME] [--seeds 24] [--first 0]``
+``python -m benchmarks.paired report --out DIR``
 
 For each seed the same model is trained twice, once with our draws of the state probabilities and
 once with torch's, which are the reference's: the same starting values, cells held out, order of
@@ -24,7 +24,7 @@ from anndata import AnnData
 from scipy.stats import t as student
 from scvi import settings
 
-from tests.benchmarks.science import SOURCES, prepare
+from benchmarks.science import SOURCES, prepare
 from velovi import VELOVI
 
 CELLS, GENES = 1_000, 200

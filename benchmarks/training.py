@@ -1,6 +1,6 @@
 """Seconds per training epoch of our model beside scvi.external.VELOVI's.
 
-``python -m tests.benchmarks.training [--cells 3700] [--genes 1100] [--threads 1] [--json FILE]``
+``python -m benchmarks.training [--cells 3700] [--genes 1100] [--threads 1] [--json FILE]``
 
 Both train through ``model.train`` with its defaults, validation and early stopping included, on
 the same simulated cells. They take turns, so that a machine that becomes slower meets both; what
@@ -23,7 +23,7 @@ from lightning.pytorch.callbacks import Callback
 from scvi import settings
 from scvi.external import VELOVI as Reference
 
-from tests.benchmarks.cells import simulated
+from benchmarks.cells import simulated
 from velovi import VELOVI
 
 QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}

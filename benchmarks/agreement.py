@@ -1,6 +1,6 @@
 """Our posterior beside scvi.external.VELOVI's at the same weights and the same random numbers.
 
-``python -m tests.benchmarks.agreement COUNTS.h5ad [--model SAVED_REFERENCE] [--epochs 20]``
+``python -m benchmarks.agreement COUNTS.h5ad [--model SAVED_REFERENCE] [--epochs 20]``
 
 Without a saved model the reference is trained for a few epochs first. Prints, for every quantity,
 the largest difference relative to its largest value: over all genes, and over those whose splicing

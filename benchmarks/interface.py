@@ -1,6 +1,6 @@
 """Every method with every awkward argument, ours and scvi.external.VELOVI's, as a table.
 
-``python -m tests.benchmarks.interface > docs/interface.md``
+``python -m benchmarks.interface > docs/interface.md``
 
 What is called and what it has to give stands in ``tests/interface_cases.py``; the test suite holds
 our column.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("VELOVI_TEST_DEVICE", "cpu")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import scvi
 from interface_cases import TOLERANCE, Case, cases
@@ -33,7 +33,7 @@ With every random draw replaced by its mean each call has one right answer, work
 precision from the textbook solutions of the splicing equations; "right" means the documented shape
 and type, names of cells and genes in the order asked for, and numbers within {TOLERANCE:g} of the
 largest value (the reference adds 1e-6 to differences of rates). Made by
-`python -m tests.benchmarks.interface > docs/interface.md` on Python {platform.python_version()}.
+`python -m benchmarks.interface > docs/interface.md` on Python {platform.python_version()}.
 
 | method | arguments | ours | reference |
 |---|---|---|---|"""

@@ -1,8 +1,8 @@
 """One piece of work, once, in a process of its own: seconds and memory as a line of JSON.
 
-``python tests/benchmarks/work.py ROW WHO [--cells N] [--genes N] [--threads N]``
+``python benchmarks/work.py ROW WHO [--cells N] [--genes N] [--threads N]``
 
-The caller is :mod:`tests.benchmarks`; it is a script so that it runs in environments of others. A
+The caller is :mod:`benchmarks`; it is a script so that it runs in environments of others. A
 small piece is done first, so that compiling and first calls are not counted; memory is how far
 the process' peak rises above what it held before.
 """
