@@ -27,8 +27,8 @@ demo: $(VENV)/.runtime  ## Simulate and train the demo run that comes with the a
 	$(BIN)/python -m velovi demo
 
 lock:  ## Make requirements*.txt from the ranges in pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --universal --no-header --no-annotate -o requirements.txt
-	uv pip compile pyproject.toml --universal --no-header --no-annotate --extra dev -c requirements.txt -o requirements-dev.txt
+	uv pip compile pyproject.toml --universal --no-header --no-annotate --extra app -o requirements.txt
+	uv pip compile pyproject.toml --universal --no-header --no-annotate --extra app --extra dev -c requirements.txt -o requirements-dev.txt
 
 clean:  ## Remove the environment
 	rm -rf $(VENV)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -283,16 +284,23 @@ def _demo(given: argparse.Namespace) -> int:
 
 
 def _serve(given: argparse.Namespace) -> int:
-    app = Path(__file__).resolve().parent.parent / "app.py"
-    if not app.exists():
+    if find_spec("streamlit") is None:
         raise StoreError(
-            "the app's start file is missing",
-            where=str(app),
-            remedy="Start it from a copy of the repository: make run",
+            "the app needs Streamlit, which is not installed",
+            where="serve",
+            remedy='Install it with: pip install "velovi-explorer[app]"',
         )
+    package = Path(__file__).resolve().parent
+    app = package.parent / "app.py"
+    if not app.exists():
+        app = package / "site" / "app.py"  # in a wheel
     environment = dict(os.environ)
-    if given.workspace:
-        environment["VELOVI_WORKSPACE"] = str(given.workspace.resolve())
+    workspace = given.workspace or Path(environment.get("VELOVI_WORKSPACE") or "workspace")
+    environment["VELOVI_WORKSPACE"] = str(workspace.resolve())
+    if environment.get("VELOVI_DATA"):
+        folders = environment["VELOVI_DATA"].split(os.pathsep)
+        environment["VELOVI_DATA"] = os.pathsep.join(str(Path(one).resolve()) for one in folders)
+    os.chdir(app.parent)  # where Streamlit finds its settings
     command = [sys.executable, "-m", "velovi.ui.serve", "run", str(app)]
     command += ["--server.port", str(given.port)]
     if os.name != "nt":
