@@ -162,6 +162,7 @@ def preprocess_data(
 
     Examples
     --------
+    >>> from velovi import VELOVI
     >>> adata = preprocess_data(adata)
     >>> VELOVI.setup_anndata(adata, spliced_layer="Ms", unspliced_layer="Mu")
     """

@@ -74,7 +74,9 @@ def fast_schedule(n_cells: int, max_epochs: int | None = None) -> dict[str, Any]
 
     Examples
     --------
-    >>> model.train(**fast_schedule(model.adata.n_obs))
+    >>> fast_schedule(3_000)["max_epochs"]
+    150
+    >>> model.train(**fast_schedule(3_000, max_epochs=2), enable_progress_bar=False)
     """
     return fast(n_cells, max_epochs or fast_epochs(n_cells)).arguments()
 

@@ -61,10 +61,12 @@ class VELOVI(
 
     Examples
     --------
+    >>> from velovi import VELOVI
     >>> VELOVI.setup_anndata(adata, spliced_layer="Ms", unspliced_layer="Mu")
     >>> model = VELOVI(adata)
-    >>> model.train()
-    >>> velocity = model.get_velocity(n_samples=25)
+    >>> model.train(max_epochs=2, enable_progress_bar=False)
+    >>> model.get_velocity(n_samples=25).shape == adata.shape
+    True
     """
 
     def __init__(

@@ -86,7 +86,8 @@ class ExportMixin(ModelBase):
         Examples
         --------
         >>> found = model.get_posterior_summary(n_samples=50)
-        >>> found.table("velocity"), found.table("velocity", level=0.95)
+        >>> found.table("velocity", level=0.95).shape == found.table("velocity").shape
+        True
         """
         check_positive("n_samples", n_samples)
         levels = tuple(np.atleast_1d(np.asarray(quantiles, dtype=float)).tolist())

@@ -79,7 +79,7 @@ def time_heatmap(
 
     Examples
     --------
-    >>> velovi.pl.time_heatmap(result, n_genes=10, time=time).get_xlabel()
+    >>> velovi.pl.time_heatmap(result, n_genes=10).get_xlabel()
     'latent time'
     """
     reader = read_result(result)

@@ -32,7 +32,7 @@ def validate_name(name: str, what: str, longest: int = LONGEST_SHORT_NAME) -> st
 
     Examples
     --------
-    >>> checked_name("  early   ducts ", "a set of cells")
+    >>> validate_name("  early   ducts ", "a set of cells")
     'early ducts'
     """
     name = " ".join(name.split())
@@ -60,9 +60,9 @@ def unique_name(name: str, taken: Collection[str], longest: int = LONGEST_NAME) 
 
     Examples
     --------
-    >>> free_name("Gut", []), free_name("Gut", ["Gut"]), free_name("Gut", ["Gut", "Gut (2)"])
+    >>> unique_name("Gut", []), unique_name("Gut", ["Gut"]), unique_name("Gut", ["Gut", "Gut (2)"])
     ('Gut', 'Gut (2)', 'Gut (3)')
-    >>> len(free_name("x" * 9, ["x" * 9], longest=9))
+    >>> len(unique_name("x" * 9, ["x" * 9], longest=9))
     9
     """
     while name in taken:

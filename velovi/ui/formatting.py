@@ -14,7 +14,7 @@ def format_size(n_bytes: float) -> str:
 
     Examples
     --------
-    >>> size_text(4.6e9), size_text(12_000_000), size_text(900)
+    >>> format_size(4.6e9), format_size(12_000_000), format_size(900)
     ('4.6 GB', '12 MB', '1 kB')
     """
     if n_bytes >= 0.95e9:
@@ -29,9 +29,9 @@ def format_duration_range(low: float, high: float) -> str:
 
     Examples
     --------
-    >>> duration_range(40, 80), duration_range(70, 140), duration_range(3000, 6000)
+    >>> format_duration_range(40, 80), format_duration_range(70, 140), format_duration_range(3000, 6000)
     ('40 to 80 seconds', '1 to 2 minutes', '50 to 100 minutes')
-    >>> duration_range(9000, 18000)
+    >>> format_duration_range(9000, 18000)
     '2.5 to 5.0 hours'
     """
     if high < 90:
@@ -83,9 +83,9 @@ def distinct_labels(
     Examples
     --------
     >>> labels = {"a": "Gut", "b": "Gut", "c": "Liver"}
-    >>> list(map(distinct(labels, {"a": "3 May", "b": "4 May"}), "abcd"))
+    >>> list(map(distinct_labels(labels, {"a": "3 May", "b": "4 May"}), "abcd"))
     ['3 May · Gut', '4 May · Gut', 'Liver', 'd']
-    >>> list(map(distinct(labels), "abc"))
+    >>> list(map(distinct_labels(labels), "abc"))
     ['Gut', 'Gut (2)', 'Liver']
     """
     count = Counter(labels.values())
