@@ -52,11 +52,11 @@ def compare(row: str, scvelo: str | None, repeats: int, threads: int, size: Any)
                 drawn = measure(sys.executable, "samples", who, size, threads)
                 one = {**one, "seconds": one["seconds"] + drawn["seconds"]}
             found[who].append(one)
-    good = {who: [one for one in runs if "seconds" in one] for who, runs in found.items()}
+    good = {who: [run for run in runs if "seconds" in run] for who, runs in found.items()}
     record: dict[str, Any] = {"row": row, "size": size, "threads": threads, "runs": found}
     for who, runs in good.items():
         if runs:
-            record[who] = {key: median(one[key] for one in runs) for key in runs[0]}
+            record[who] = {key: median(run[key] for run in runs) for key in runs[0]}
     pairs = [
         theirs["seconds"] / ours["seconds"]
         for theirs, ours in zip(found["theirs"], found["ours"], strict=True)

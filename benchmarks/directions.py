@@ -60,7 +60,7 @@ def scores(
     if basis not in store.embeddings:
         basis = f"X_{basis}"
     groups = store.obs[label].astype(str).to_numpy()
-    strangers = sorted({one for edge in edges for one in edge} - set(groups))
+    strangers = sorted({item for edge in edges for item in edge} - set(groups))
     if strangers:
         raise SystemExit(f"{label!r} has no group {', '.join(strangers)}")
     adata = anndata.read_zarr(folder.result_path)
@@ -72,7 +72,7 @@ def scores(
         edges,
     )
     history = folder.history()
-    held_out = [one["elbo_validation"] for one in history if "elbo_validation" in one]
+    held_out = [item["elbo_validation"] for item in history if "elbo_validation" in item]
     return {
         "run": run.name,
         "seed": folder.spec().options.train.seed,

@@ -48,7 +48,7 @@ def _simulate(cells: int, genes: int, path: Path) -> None:
 def memory(process: psutil.Process) -> tuple[float, float]:
     """Gigabytes that the process owns, and of files that it sees in memory."""
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    found = {key: value for key, _, value in (one.partition(":") for one in lines)}
+    found = {key: value for key, _, value in (line.partition(":") for line in lines)}
     own, files = (int(found[key].split()[0]) / 2**20 for key in ("RssAnon", "RssFile"))
     return own, files
 
@@ -80,30 +80,30 @@ def run(path: Path, folder: Path, options: list[str]) -> dict[str, Any]:
         time.sleep(EVERY)
     if state.value != "done":
         raise SystemExit(f"{state}: {watched.log_path.read_text()[-2000:]}")
-    size = sum(one.stat().st_size for one in watched.result_path.rglob("*") if one.is_file())
+    size = sum(item.stat().st_size for item in watched.result_path.rglob("*") if item.is_file())
     return {"stages": stages, "result_gb": size / 2**30, "epochs": len(watched.history())}
 
 
 def table(records: list[dict[str, Any]]) -> str:
     """Markdown: a row for each stage, a column for each size."""
-    heads = [f"{one['cells']:,} x {one['genes']:,}" for one in records]
+    heads = [f"{record['cells']:,} x {record['genes']:,}" for record in records]
     lines = ["| stage | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for stage in records[0]["stages"]:
         cells = [
             "{:.1f} min, {:.1f} GB (files {:.1f})".format(
-                one["stages"][stage]["seconds"] / 60,
-                one["stages"][stage]["own"],
-                one["stages"][stage]["files"],
+                record["stages"][stage]["seconds"] / 60,
+                record["stages"][stage]["own"],
+                record["stages"][stage]["files"],
             )
-            for one in records
+            for record in records
         ]
         lines.append(f"| {stage} | " + " | ".join(cells) + " |")
-    totals = [sum(stage["seconds"] for stage in one["stages"].values()) for one in records]
-    peaks = [max(stage["own"] for stage in one["stages"].values()) for one in records]
+    totals = [sum(stage["seconds"] for stage in record["stages"].values()) for record in records]
+    peaks = [max(stage["own"] for stage in record["stages"].values()) for record in records]
     cells = [
-        f"{total / 60:.1f} min, {peak:.1f} GB, {one['epochs']} epochs, store "
-        f"{one['result_gb']:.1f} GB"
-        for total, peak, one in zip(totals, peaks, records, strict=True)
+        f"{total / 60:.1f} min, {peak:.1f} GB, {record['epochs']} epochs, store "
+        f"{record['result_gb']:.1f} GB"
+        for total, peak, record in zip(totals, peaks, records, strict=True)
     ]
     lines.append("| in all | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -105,7 +105,7 @@ def measure(model: Any, adata: AnnData, name: str) -> dict[str, Any]:
     velocity = np.asarray(model.get_velocity(n_samples=SAMPLES))
     times = np.asarray(model.get_latent_time(n_samples=SAMPLES))
     spliced, unspliced = (
-        np.asarray(one) for one in model.get_expression_fit(n_samples=FIT_SAMPLES)
+        np.asarray(item) for item in model.get_expression_fit(n_samples=FIT_SAMPLES)
     )
     neighbours = adata.obsp["distances"]
     graph = dynamics.velocity_graph(velocity, adata.layers["Ms"], neighbours)
@@ -209,12 +209,14 @@ ROWS = {
 def tables(results: list[dict[str, Any]]) -> Iterator[str]:
     """Markdown, a line at a time."""
     for name in SOURCES:
-        whole = [one for one in results if one["data"] == name and one["thinned"] is None]
+        whole = [
+            result for result in results if result["data"] == name and result["thinned"] is None
+        ]
         if not whole:
             continue
         yield f"\n### {name.capitalize()}: {whole[0]['cells']} cells, {whole[0]['genes']} genes\n"
-        seeds = sorted({one["seed"] for one in whole})
-        shown = [kind for kind in MODELS if any(one["model"] == kind for one in whole)]
+        seeds = sorted({item["seed"] for item in whole})
+        shown = [kind for kind in MODELS if any(item["model"] == kind for item in whole)]
         heads = [f"{kind}, seed {seed}" for kind in shown for seed in seeds]
         yield "| | " + " | ".join(heads) + " |"
         yield "|---" * (len(heads) + 1) + "|"
@@ -225,17 +227,19 @@ def tables(results: list[dict[str, Any]]) -> Iterator[str]:
         for edge in whole[0].get("cbdir", ()):
             values = [_find(whole, k, s).get("cbdir", {}).get(edge) for k in shown for s in seeds]
             yield _row(f"CBDir {edge} (higher)", values, "{:.3f}")
-        thinned = [one for one in results if one["data"] == name and one["thinned"] is not None]
+        thinned = [
+            result for result in results if result["data"] == name and result["thinned"] is not None
+        ]
         if not thinned:
             continue
         yield "\nMedian log10 variance of directional cosines:\n"
-        shown = [kind for kind in MODELS if any(one["model"] == kind for one in thinned)]
-        lasted = {one["model"]: one["epochs"] for one in thinned}
+        shown = [kind for kind in MODELS if any(item["model"] == kind for item in thinned)]
+        lasted = {item["model"]: item["epochs"] for item in thinned}
         heads = [f"{kind}, {lasted[kind]} epochs, seed {seed}" for kind in shown for seed in seeds]
         yield "| molecules taken away | " + " | ".join(heads) + " |"
         yield "|---" * (len(heads) + 1) + "|"
         for share in THINNED:
-            level = [one for one in thinned if one["thinned"] == share]
+            level = [item for item in thinned if item["thinned"] == share]
             values = [_find(level, k, s).get("log10_cosine_variance") for k in shown for s in seeds]
             yield _row(f"{100 * share:g} %", values, "{:.3f}")
 
@@ -262,7 +266,9 @@ should rise as molecules are taken away."""
 
 
 def _find(results: list[dict[str, Any]], kind: str, seed: int) -> dict[str, Any]:
-    return next((one for one in results if one["model"] == kind and one["seed"] == seed), {})
+    return next(
+        (result for result in results if result["model"] == kind and result["seed"] == seed), {}
+    )
 
 
 def _row(label: str, values: list[float | None], form: str) -> str:

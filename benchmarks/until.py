@@ -48,15 +48,17 @@ def table(found: list[dict[str, Any]]) -> str:
         "| data | seed | reference | ours | ratio of seconds | as good |",
         "|---|---|---|---|---|---|",
     ]
-    for one in found:
-        cells = ["{epochs} epochs, {seconds:.0f} s, {held_out:.1f}".format(**one[k]) for k in KINDS]
-        ratio = one["reference"]["seconds"] / one["ours"]["seconds"]
-        good = "yes" if one["ours"]["held_out"] <= one["reference"]["held_out"] else "no"
+    for item in found:
+        cells = [
+            "{epochs} epochs, {seconds:.0f} s, {held_out:.1f}".format(**item[k]) for k in KINDS
+        ]
+        ratio = item["reference"]["seconds"] / item["ours"]["seconds"]
+        good = "yes" if item["ours"]["held_out"] <= item["reference"]["held_out"] else "no"
         lines.append(
-            f"| {one['data']} {one['cells']:,} x {one['genes']:,} | {one['seed']} | "
+            f"| {item['data']} {item['cells']:,} x {item['genes']:,} | {item['seed']} | "
             f"{' | '.join(cells)} | {ratio:.1f} | {good} |"
         )
-    for name in dict.fromkeys(one["data"] for one in found):
+    for name in dict.fromkeys(item["data"] for item in found):
         ratios = [
             o["reference"]["seconds"] / o["ours"]["seconds"] for o in found if o["data"] == name
         ]

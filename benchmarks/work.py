@@ -147,7 +147,7 @@ def samples(who: str, adata: AnnData) -> Work:
 
 def _one_cell(vectors: np.ndarray) -> list[float]:
     centre = vectors.mean(axis=0)
-    cosines = [np.corrcoef(one, centre)[0, 1] for one in vectors]
+    cosines = [np.corrcoef(vector, centre)[0, 1] for vector in vectors]
     angles = np.arccos(np.clip(cosines, -1, 1))
     spread = [np.percentile(x, 95) - np.percentile(x, 5) for x in (cosines, angles)]
     return [np.var(cosines), np.var(angles), *spread, float(np.mean(cosines))]
@@ -189,8 +189,8 @@ def projection(who: str, adata: AnnData) -> Work:
 
 
 ROWS: dict[str, Callable[[str, AnnData], Work]] = {
-    one.__name__: one
-    for one in (
+    item.__name__: item
+    for item in (
         *(posterior, calls, summary, *map(_call, CALLS), means, direction, permutation),
         *(extrinsic, samples, graph, projection),
     )

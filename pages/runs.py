@@ -24,7 +24,7 @@ def body() -> None:
         return
     runs_table(workspace, runs, choice.run_id)
     # the sidebar's word may be older than this list
-    show_run(workspace, next((one for one in runs if one.run_id == choice.run_id), choice))
+    show_run(workspace, next((run for run in runs if run.run_id == choice.run_id), choice))
 
 
 page(body)

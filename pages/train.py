@@ -25,7 +25,7 @@ def body() -> None:
     else:
         with st.expander("Train another model", icon=":material/add:"):
             new_run(workspace)
-    runs = [one for one in all_runs(workspace) if not one.is_demo]
+    runs = [run for run in all_runs(workspace) if not run.is_demo]
     if runs:
         queue(runs, None if wants_new or own is None else own.run_id)
 

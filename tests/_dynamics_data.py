@@ -78,5 +78,5 @@ def simulate_tree(cells: int = 600, genes: int = 80, noise: float = 0.05, seed: 
     distances = knn_graph(x, 15)
     near = distances.copy()
     near.data = np.exp(-near.data / near.data.mean())
-    f32 = (one.astype(np.float32) for one in (x, v, t))
+    f32 = (item.astype(np.float32) for item in (x, v, t))
     return Tree(time, branch, *f32, distances, near.maximum(near.T).tocsr())

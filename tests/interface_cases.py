@@ -74,7 +74,7 @@ class Oracle:
             data = torch.tensor(np.hstack([self.s, self.u]), dtype=torch.float32)
             mean, variance, _ = module.z_encoder(data.to(module.device))
             decoded = module.decoder(mean)
-            concentration, rho, tau = (one.double().cpu().numpy() for one in decoded[:3])
+            concentration, rho, tau = (item.double().cpu().numpy() for item in decoded[:3])
         softplus = {
             name: np.logaddexp(0, value.detach().double().cpu().numpy())
             for name, value in module.named_parameters()
@@ -99,7 +99,7 @@ class Oracle:
         resting = np.zeros_like(self.u)
         steady = (a / b + resting, a / g + resting)
         states = [rising, steady, falling, (resting, resting)]
-        self.fits_u, self.fits_s = (np.stack([one[k] for one in states], -1) for k in (0, 1))
+        self.fits_u, self.fits_s = (np.stack([state[k] for state in states], -1) for k in (0, 1))
         self.velocities = np.zeros_like(self.fits_s)
         self.velocities_u = np.zeros_like(self.fits_s)
         for k, transcription in ((0, a), (2, 0)):
@@ -182,12 +182,12 @@ class Case:
             with without_chance():
                 found = self.call(model)
         parts = found if isinstance(found, tuple) else (found,)
-        parts = tuple(one for one in parts if not isinstance(one, list))
+        parts = tuple(item for item in parts if not isinstance(item, list))
         expected = self.expected(model)
         assert len(parts) == len(expected), f"{len(parts)} parts"
         for part, right in zip(parts, expected, strict=True):
             self._compare(part, right)
-        return ", ".join(f"{type(one).__name__} {np.shape(one)}" for one in parts)
+        return ", ".join(f"{type(item).__name__} {np.shape(item)}" for item in parts)
 
     def _compare(self, part: Any, right: np.ndarray) -> None:
         assert np.shape(part) == right.shape, f"shape {np.shape(part)}, not {right.shape}"
@@ -308,8 +308,8 @@ def _case(
         oracle = Oracle(model, data)
         rows = slice(None) if cells is None else cells
         columns = slice(None) if genes is None else [oracle.genes.index(g) for g in genes]
-        parts = [one[rows][:, columns] for one in answer(oracle)]
-        return tuple(np.stack([one] * 3) if stacked else one for one in parts)
+        parts = [item[rows][:, columns] for item in answer(oracle)]
+        return tuple(np.stack([part] * 3) if stacked else part for part in parts)
 
     names = list(data.obs_names)
     return Case(

@@ -209,7 +209,7 @@ def test_training_on_all_cells_goes_on_without_early_stopping():
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         model.train(max_epochs=1, train_size=1.0, **QUIET)
-    assert any("held-out" in str(one.message) for one in told)
+    assert any("held-out" in str(item.message) for item in told)
     assert model.is_trained
 
 

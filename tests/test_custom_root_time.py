@@ -89,7 +89,7 @@ def directly(path: Path, root: list[int]) -> np.ndarray:
 def wait(folder: Path, time_id: str):
     """The time once nobody works on it any more."""
     for _ in range(int(PATIENCE / 0.2)):
-        (found,) = [one for one in times(folder) if one.time_id == time_id]
+        (found,) = [item for item in times(folder) if item.time_id == time_id]
         if found.state != "working":
             return found
         time.sleep(0.2)
@@ -112,7 +112,7 @@ def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_process_of_its_own_gives_the_time_of_a_direct_call(result, tmp_path):
     folder = tmp_path / "workspace" / "times" / "run"
     time_id = request_time(result, folder, "  from the end ", np.array([N - 1, N - 2, N - 1]))
-    assert [one.state for one in times(folder)] == ["working"]
+    assert [item.state for item in times(folder)] == ["working"]
     found = wait(folder, time_id)
     assert (found.state, found.name, found.n_root_cells) == ("done", "from the end", 2)
     made = custom_root_time(folder, time_id, n_cells=N)
@@ -129,8 +129,8 @@ def test_other_roots_give_other_times(result, tmp_path, no_process):
         assert work(tmp_path / time_id)
         made[first] = custom_root_time(tmp_path, time_id)
     assert np.corrcoef(made["start"], made["end"])[0, 1] < 0
-    assert [one.name for one in times(tmp_path)] == ["start", "end"]
-    assert {one.state for one in times(tmp_path)} == {"done"}
+    assert [item.name for item in times(tmp_path)] == ["start", "end"]
+    assert {item.state for item in times(tmp_path)} == {"done"}
 
 
 def test_only_a_few_times_are_worked_out_at_once(result, tmp_path, no_process):
@@ -207,14 +207,14 @@ def test_a_process_that_is_killed_is_lost(result, tmp_path, monkeypatch):
 def test_a_request_without_a_process_is_lost_after_a_while(tmp_path):
     asked(tmp_path / "new")
     asked(tmp_path / "old", created=time.time() - 60)
-    assert [one.state for one in times(tmp_path)] == ["working", "lost"]
+    assert [item.state for item in times(tmp_path)] == ["working", "lost"]
 
 
 def test_a_process_of_another_machine_is_given_up_late(tmp_path):
     for name, age in (("new", 60.0), ("old", 2 * module.REMOTE_LIMIT)):
         folder = asked(tmp_path / name, created=time.time() - age)
         module.write_json(folder / "launched.json", asdict(WorkerProcess(1, 0.0, "elsewhere")))
-    assert [one.state for one in times(tmp_path)] == ["working", "lost"]
+    assert [item.state for item in times(tmp_path)] == ["working", "lost"]
 
 
 def test_deleting_ends_the_work(result, tmp_path):

@@ -57,7 +57,7 @@ def test_training_on_cells_kept_on_a_device_is_the_same_training(held, monkeypat
     assert len(held) == 1
     np.testing.assert_array_equal(kept.train_indices, batched.train_indices)
     for name in ("elbo_train", "elbo_validation"):
-        mine, theirs = (one.history[name].to_numpy(dtype=float) for one in (kept, batched))
+        mine, theirs = (item.history[name].to_numpy(dtype=float) for item in (kept, batched))
         assert len(mine) == 3
         np.testing.assert_allclose(mine, theirs, rtol=1e-6)
 

@@ -37,7 +37,7 @@ def naive_statistics(vectors: np.ndarray) -> pd.DataFrame:
     rows = []
     for cell in range(vectors.shape[1]):
         middle = vectors[:, cell].mean(0)
-        cosines = np.array([pearsonr(one, middle).statistic for one in vectors[:, cell]])
+        cosines = np.array([pearsonr(vector, middle).statistic for vector in vectors[:, cell]])
         angles = np.arccos(np.clip(cosines, -1, 1))
         spread = [np.percentile(x, 95) - np.percentile(x, 5) for x in (angles, cosines)]
         rows.append([angles.var(), spread[0], cosines.var(), spread[1], cosines.mean()])
@@ -215,10 +215,10 @@ def test_options_train_and_survive_saving(name, tmp_path):
     model.save(str(tmp_path / "model"))
     loaded = VELOVI.load(str(tmp_path / "model"), adata=scaled_data(), accelerator="cpu")
     found = []
-    for one in (model, loaded):
-        one.to_device("cpu")
+    for item in (model, loaded):
+        item.to_device("cpu")
         settings.seed = 1
-        found.append(one.get_velocity(n_samples=2))
+        found.append(item.get_velocity(n_samples=2))
     pd.testing.assert_frame_equal(*found)
 
 

@@ -28,8 +28,8 @@ def test_equals_a_transition_matrix_for_each_sample(limits, threads):
     expected.compare(half, velocities[:, half:])
     expected.compare(0, velocities[:, :half])
     found = np.concatenate([expected.states(0, 3), expected.states(3, len(x))], axis=1)
-    for one, states in zip(velocities, found, strict=True):
-        transition = transition_matrix(velocity_graph(one, x, knn, **limits))
+    for velocity, states in zip(velocities, found, strict=True):
+        transition = transition_matrix(velocity_graph(velocity, x, knn, **limits))
         np.testing.assert_allclose(states, transition @ x, rtol=2e-4, atol=2e-5)
 
 

@@ -198,8 +198,8 @@ def maps(n: int = 30, **extra: np.ndarray) -> list:
     positions = np.random.default_rng(0).random((n, 2))
     values = {"Spliced": np.linspace(0, 1, n), "Velocity": np.linspace(-1, 1, n), **extra}
     return [
-        embedding_data(positions, cells(n), title=title, values=one)
-        for title, one in values.items()
+        embedding_data(positions, cells(n), title=title, values=value)
+        for title, value in values.items()
     ]
 
 

@@ -22,7 +22,7 @@ ODD = DATA / "odd"
 
 
 def words(summary, level):
-    return " ".join(one.what for one in summary.problems if one.level == level)
+    return " ".join(problem.what for problem in summary.problems if problem.level == level)
 
 
 def look(adata, folder):
@@ -65,7 +65,7 @@ def test_pancreas():
     beta = (adata.obs["clusters"] == "Beta").to_numpy()
     expected = u[beta].sum() / (u[beta].sum() + s[beta].sum())
     assert found.unspliced_fraction_by_label["Beta"] == pytest.approx(expected, rel=1e-6)
-    assert {one.name: one.total for one in found.layers}["spliced"] == s.sum()
+    assert {layer.name: layer.total for layer in found.layers}["spliced"] == s.sum()
     assert DatasetSummary.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
@@ -88,14 +88,14 @@ def test_odd_files(name, ready, level, says):
     found = inspect_file(ODD / name)
     assert found.ready is ready
     assert says in words(found, level)
-    assert all(one.remedy for one in found.problems if one.level == "error")
+    assert all(problem.remedy for problem in found.problems if problem.level == "error")
 
 
 @needs_data
 @pytest.mark.filterwarnings("ignore")  # anndata's own, about the old file
 def test_old_categories_are_read():
     found = inspect_file(ODD / "anndata_v0.7.8.h5ad")
-    columns = {one.name: one for one in found.columns}
+    columns = {column.name: column for column in found.columns}
     obs = anndata.read_h5ad(ODD / "anndata_v0.7.8.h5ad").obs
     assert columns["obs_cat"].kind == "categorical"
     assert columns["obs_cat"].n_unique == obs["obs_cat"].nunique()
@@ -109,9 +109,9 @@ def test_small_blocks_find_the_same(path, monkeypatch):
     monkeypatch.setattr(inspect, "BLOCK", 997 if path.stat().st_size < 3e6 else 100_003)
     again = inspect_file(path)
     assert again.problems == whole.problems
-    assert [one.integer for one in again.layers] == [one.integer for one in whole.layers]
-    for one, other in zip(again.layers, whole.layers, strict=True):
-        assert one.total == pytest.approx(other.total)
+    assert [layer.integer for layer in again.layers] == [layer.integer for layer in whole.layers]
+    for layer, other in zip(again.layers, whole.layers, strict=True):
+        assert layer.total == pytest.approx(other.total)
 
 
 @pytest.mark.parametrize("kind", ["csr", "csc", "dense"])
@@ -134,7 +134,7 @@ def test_warnings(tmp_path):
     adata.obs["clusters"] = adata.obs["clusters"].where(np.arange(60) > 4)
     rng = np.random.default_rng(0)
     barcodes = ["".join(rng.choice(list("ACGT"), 16)) for _ in range(60)]
-    adata.obs_names = [f"{one}-{1 + i % 2}" for i, one in enumerate(barcodes)]
+    adata.obs_names = [f"{barcode}-{1 + i % 2}" for i, barcode in enumerate(barcodes)]
     said = words(look(adata, tmp_path), "warning")
     for part in (
         "whole counts",
@@ -191,7 +191,7 @@ def test_columns_of_every_kind(tmp_path):
     adata.obs["flag"] = np.arange(60) % 2 == 0
     adata.obs["maybe"] = pd.array([1, None, 2] * 20, dtype="Int64")
     adata.obs["text"] = [f"t{i}" for i in range(60)]
-    columns = {one.name: one for one in look(adata, tmp_path).columns}
+    columns = {column.name: column for column in look(adata, tmp_path).columns}
     assert (columns["flag"].kind, columns["flag"].n_unique) == ("categorical", 2)
     assert (columns["maybe"].n_unique, columns["maybe"].n_missing) == (2, 20)
     assert columns["true_time"].kind == "numeric"

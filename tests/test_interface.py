@@ -130,8 +130,8 @@ def test_attributes_are_ours_and_documented(name):
 
 def vars_of(kind: type) -> dict[str, property]:
     found: dict[str, property] = {}
-    for one in reversed(kind.__mro__):
-        found.update(vars(one))
+    for item in reversed(kind.__mro__):
+        found.update(vars(item))
     return found
 
 

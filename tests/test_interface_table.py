@@ -17,6 +17,6 @@ def model():
     return model
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda one: f"{one.method}({one.arguments})")
+@pytest.mark.parametrize("case", CASES, ids=lambda value: f"{value.method}({value.arguments})")
 def test_the_call_gives_what_the_equations_say(model, case):
     assert case.check(model)

@@ -93,12 +93,12 @@ def test_degenerate_input_gives_finite_times():
     none = sparse.csr_matrix((6, 6))
     for times in (rng.uniform(size=(6, 3)), np.zeros((6, 3)), np.zeros((6, 0))):
         found = shared_latent_time(times, none, none)
-        for one in (found.time, found.root_cells, found.end_points):
-            assert one.shape == (6,)
-            assert one.dtype == np.float32
-            assert np.isfinite(one).all()
-            assert one.min() >= 0
-            assert one.max() <= 1
+        for item in (found.time, found.root_cells, found.end_points):
+            assert item.shape == (6,)
+            assert item.dtype == np.float32
+            assert np.isfinite(item).all()
+            assert item.min() >= 0
+            assert item.max() <= 1
     rooted = shared_latent_time(rng.uniform(size=(6, 3)), none, none, root=2)
     assert np.isfinite(rooted.time).all()
     for n in (0, 1):

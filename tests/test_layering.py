@@ -108,7 +108,7 @@ def test_nothing_imports_upward(room):
     for path in sources(room):
         names = imports(path)
         known = {p.stem for p in (ROOT / "velovi").iterdir()}
-        inside = {one for one in rooms_of(names) if one in known or one == ""} - {""}
+        inside = {item for item in rooms_of(names) if item in known or item == ""} - {""}
         assert inside <= allowed, f"{path} imports {inside - allowed}"
         assert not {n.split(".")[0] for n in names} & forbidden, path
 

@@ -119,8 +119,8 @@ def test_the_number_of_threads_changes_nothing():
         terms.mean.backward()
         found.append([terms.mean.detach(), *(leaf.grad for leaf in leaves.values())])
     torch.set_num_threads(threads)
-    for one, three in zip(*found, strict=True):
-        assert torch.equal(one, three)
+    for item, three in zip(*found, strict=True):
+        assert torch.equal(item, three)
 
 
 def test_time_dependent_rates_take_the_tensor_form():
@@ -134,12 +134,12 @@ def test_time_dependent_rates_take_the_tensor_form():
 def test_special_functions():
     x = np.exp(np.linspace(np.log(1e-6), np.log(1e4), 400)).astype(np.float32)
     exact = x.astype(np.float64)
-    logs = np.array([log(one) for one in x])
+    logs = np.array([log(item) for item in x])
     np.testing.assert_allclose(logs, np.log(exact), rtol=3e-7, atol=3e-7)
     exponents = np.linspace(-80, 80, 400, dtype=np.float32)
-    powers = np.array([exp(one) for one in exponents])
+    powers = np.array([exp(exponent) for exponent in exponents])
     np.testing.assert_allclose(powers, np.exp(exponents.astype(np.float64)), rtol=5e-7)
-    found = np.array([gamma_functions(one) for one in x])
+    found = np.array([gamma_functions(item) for item in x])
     for column, function in (
         (0, scipy_special.gammaln),
         (1, scipy_special.digamma),

@@ -58,7 +58,7 @@ def test_a_damaged_file_is_refused_by_check_and_reader_alike(name, tmp_path):
     make(path)
     summary = inspect_file(path)  # which gives a file up after some seconds
     assert not summary.ready
-    assert word in " ".join(one.what for one in summary.problems)
+    assert word in " ".join(problem.what for problem in summary.problems)
     with pytest.raises(DataError) as caught:
         read(path, layers=LAYERS)
     assert caught.value.remedy
@@ -199,7 +199,7 @@ def test_groups_beyond_what_can_be_told_apart_are_merged_and_offered(tmp_path):
     summary = inspect_file(path)
     assert summary.label_column == "cell_type"
     assert len(summary.unspliced_fraction_by_label) <= 120
-    assert "150 kinds" in " ".join(one.what for one in summary.problems)
+    assert "150 kinds" in " ".join(problem.what for problem in summary.problems)
     store = ResultStore(finished(path, tmp_path).result_path)
     assert store.label_columns == ["cell_type"]
     merged = store.labels("cell_type")
@@ -365,7 +365,7 @@ def test_a_warning_of_the_check_stays_with_the_result(tmp_path):
     adata = cells()
     adata.layers["unspliced"] = (adata.layers["unspliced"] > 6).astype(np.float32)
     adata.write_h5ad(path)
-    assert any(one.level == "warning" for one in inspect_file(path).problems)
+    assert any(problem.level == "warning" for problem in inspect_file(path).problems)
     run = finished(path, tmp_path, preprocess={"filter_on_r2": False, "min_shared_counts": 0})
     out = export_h5ad(run.result_path, tmp_path / "out.h5ad")
     notes = anndata.read_h5ad(out).uns["velovi"]["notes"]
@@ -405,4 +405,4 @@ def test_a_file_cannot_fill_the_memory_with_a_compressed_bomb(tmp_path):
             "obs/clusters", data=np.zeros(3 * 10**7), chunks=(3 * 10**6,), compression="gzip"
         )
     summary = inspect_file(path)
-    assert "left out" in " ".join(one.what for one in summary.problems)
+    assert "left out" in " ".join(problem.what for problem in summary.problems)

@@ -20,7 +20,7 @@ def test_beyond_the_budget_matrices_are_files(tmp_path, caplog):
     store = MatrixAllocator(tmp_path / "scratch", budget_gb=2 * 400 / 2**30)
     with caplog.at_level("INFO", logger="velovi"):
         made = [store.empty(name, (10, 10)) for name in ("a", "b", "c")]
-    assert [mapped_file(one) is not None for one in made] == [False, False, True]
+    assert [mapped_file(item) is not None for item in made] == [False, False, True]
     assert store.files == ["c"]
     assert "c (0.0 GB) is kept in a file" in caplog.text
     assert (tmp_path / "scratch" / "c.f32").stat().st_size == 400

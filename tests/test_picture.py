@@ -85,7 +85,7 @@ def states():
 
 def history():
     losses = [(9.0 / (i + 1), 10.0 / (i + 1)) for i in range(30)]
-    return training_data([{"elbo_train": one, "elbo_validation": other} for one, other in losses])
+    return training_data([{"elbo_train": item, "elbo_validation": other} for item, other in losses])
 
 
 def maps():

@@ -65,7 +65,7 @@ def test_rates_that_make_no_sense_give_no_curve(rates):
 
 def test_extreme_rates_stay_finite():
     curve = fitted_curve(1.0, 500.0, 0.01, 20.0)
-    assert all(np.isfinite(one).all() for one in vars(curve).values())
+    assert all(np.isfinite(var).all() for var in vars(curve).values())
 
 
 def test_sampling_keeps_shares_and_small_groups():

@@ -110,7 +110,7 @@ def test_odd_files_work_or_say_why(path):
         result = preprocess(read(path), chosen)
         assert result.report.n_genes_kept > 20
         assert result.adata.var_names.is_unique
-        named = any("Gene names" in one for one in result.report.notes)
+        named = any("Gene names" in note for note in result.report.notes)
         assert named == ("duplicate" in path.name)
     elif "no_filter" in path.name:  # int32 counts of very little unspliced RNA
         result = preprocess(read(path), options(min_shared_counts=1, filter_on_r2=False))
@@ -168,7 +168,7 @@ def test_moments_against_loops(simulated, done):
         expected = np.empty_like(normalised)
         for cell in range(len(graph)):
             members = {cell, *np.flatnonzero(graph[cell] > 0)}
-            expected[cell] = np.mean([normalised[one] for one in members], axis=0)
+            expected[cell] = np.mean([normalised[member] for member in members], axis=0)
         low, high = done.adata.var[f"m{name}_min"], done.adata.var[f"m{name}_max"]
         smooth = done.adata.layers[f"M{name}"]
         assert smooth.dtype == np.float32
@@ -285,7 +285,7 @@ def test_fractions_are_not_normalised_and_it_is_said(simulated):
     for name in ("spliced", "unspliced"):
         adata.layers[name] = adata.layers[name] * np.float32(0.37)
     result = preprocess(adata, QUICK)
-    assert any("already normalised" in one for one in result.report.notes)
+    assert any("already normalised" in note for note in result.report.notes)
     as_they_are = preprocess(adata, options(counts="normalised"))
     np.testing.assert_array_equal(as_they_are.adata.var["ms_max"], result.adata.var["ms_max"])
     raw = preprocess(adata, options(counts="raw"))
@@ -317,7 +317,7 @@ def test_genes_to_keep(simulated):
         adata.layers[layer] = empty.tocsr()
     result = preprocess(adata, options(genes_to_keep=(adata.var_names[0],)))
     assert result.report.genes["reason"].iloc[0] == "no counts at all"
-    assert any(adata.var_names[0] in one for one in result.report.notes)
+    assert any(adata.var_names[0] in note for note in result.report.notes)
 
 
 def test_fallback_is_said_loudly(simulated):
@@ -329,7 +329,7 @@ def test_fallback_is_said_loudly(simulated):
     adata.layers["unspliced"] = sp.csr_matrix(shuffled)
     result = preprocess(adata, QUICK)
     assert result.report.used_fallback
-    assert any(one.startswith("WARNING") for one in result.report.notes)
+    assert any(note.startswith("WARNING") for note in result.report.notes)
     genes = result.report.genes
     limit = np.percentile(genes["r2"].dropna(), 80)
     assert set(genes.index[genes["kept"]]) == set(genes.index[genes["r2"] > limit])
@@ -355,7 +355,7 @@ def test_empty_and_repeated_cells_give_no_nan(simulated):
     result = preprocess(adata, options(min_shared_counts=1, filter_on_r2=False))
     assert np.isfinite(result.adata.layers["Ms"]).all()
     assert result.adata.obs_names.is_unique
-    assert any("Cell names" in one for one in result.report.notes)
+    assert any("Cell names" in note for note in result.report.notes)
 
 
 def test_small_data_limit_components_and_neighbours(simulated):
@@ -376,7 +376,7 @@ def test_cells_that_are_all_alike_get_a_sentence():
 
 def test_running_twice_gives_the_same_neighbourhoods(done):
     again = preprocess(done.adata, options(n_top_genes=2000))
-    assert any("computed anew" in one for one in again.report.notes)
+    assert any("computed anew" in note for note in again.report.notes)
     assert again.report.n_genes_kept > 0.9 * done.report.n_genes_kept
 
 

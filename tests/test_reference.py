@@ -47,7 +47,7 @@ def seeded(call, *, loader: bool):
         torch.empty((), dtype=torch.int64).random_()
     found = call()
     return [
-        np.asarray(one, dtype=float) for one in (found if isinstance(found, tuple) else (found,))
+        np.asarray(item, dtype=float) for item in (found if isinstance(found, tuple) else (found,))
     ]
 
 

@@ -247,7 +247,7 @@ def test_velocity_identically_zero(kind):
         found, cosines = model.get_directional_uncertainty(n_samples=4, n_jobs=1)
     assert (cosines == 0).all()
     assert np.isfinite(found.to_numpy()).all()
-    assert any("no direction" in str(one.message) for one in told)
+    assert any("no direction" in str(item.message) for item in told)
 
 
 @both
@@ -334,7 +334,7 @@ def test_differential_abundance_is_a_density_of_the_aggregated_posterior(kind):
     model.differential_abundance(sample_key="label")
     found = model.adata.obsm["da_log_probs"]
     mean, variance = (
-        one.astype(float) for one in model.get_latent_representation(return_dist=True)
+        item.astype(float) for item in model.get_latent_representation(return_dist=True)
     )
     for label in ("early", "late"):
         cells = np.flatnonzero(model.adata.obs["label"] == label)
@@ -395,8 +395,8 @@ def test_the_same_file_read_twice(kind, tmp_path):
     made_model(adata, kind)
     adata.write_h5ad(tmp_path / "cells.h5ad")
     first, second = (anndata.read_h5ad(tmp_path / "cells.h5ad") for _ in range(2))
-    for one in (first, second):
-        kind.setup_anndata(one, spliced_layer="Ms", unspliced_layer="Mu")
+    for item in (first, second):
+        kind.setup_anndata(item, spliced_layer="Ms", unspliced_layer="Mu")
     assert kind(first).adata is first
     assert kind(second).adata is second
 
@@ -533,7 +533,7 @@ def test_gamma_close_to_beta(kind):
     else:
         module = ReferenceModule(5)
         _, found = module._get_induction_unspliced_spliced(alpha, alpha, alpha, beta, gamma, time)
-    b, g, t = (one.double() for one in (beta, gamma, time))
+    b, g, t = (item.double() for item in (beta, gamma, time))
     step = (g - b) * t
     lag = torch.where(step == 0, 1.0, -torch.expm1(-step) / torch.where(step == 0, 1.0, step))
     expected = (1 - torch.exp(-g * t)) / g - torch.exp(-b * t) * lag * t
@@ -547,7 +547,7 @@ def test_time_dependent_transcription_with_beta_equal_to_its_rate(kind):
     with torch.no_grad():
         module.lambda_alpha_unconstr[:] = module.beta_mean_unconstr
     tensors = {"X": adata.layers["Ms"], "U": adata.layers["Mu"]}
-    loss = module({key: torch.as_tensor(one) for key, one in tensors.items()})[2].loss
+    loss = module({key: torch.as_tensor(tensor) for key, tensor in tensors.items()})[2].loss
     assert torch.isfinite(loss)
 
 

@@ -114,10 +114,10 @@ def test_damage_of_one_run_is_said_of_that_run_only(workspace, run, source, name
     for record in run.history():
         assert record["epoch"] >= 0
     if name == "spec.json":
-        assert [one.run_id for one in workspace.unreadable_runs()] == [run.run_id]
+        assert [item.run_id for item in workspace.unreadable_runs()] == [run.run_id]
     assert other.state() is RunState.QUEUED
     assert other.spec().name == "cells (2)"
-    assert {one.run_id for one in workspace.runs(with_demo=False)} == {run.run_id, other.run_id}
+    assert {item.run_id for item in workspace.runs(with_demo=False)} == {run.run_id, other.run_id}
     if not run.state().active or name == "spec.json":
         workspace.delete_run(run.run_id)
         assert not run.path.exists()
@@ -217,7 +217,7 @@ def test_of_two_workers_started_at_once_one_works(run):
     workers = [subprocess.Popen(command, env=environment) for _ in range(2)]
     assert sorted(worker.wait() for worker in workers) == [0, 3]
     assert run.state() is RunState.DONE
-    assert [one["epoch"] for one in run.history()] == [1, 2, 3]
+    assert [item["epoch"] for item in run.history()] == [1, 2, 3]
     verify_result(run.result_path)
 
 
@@ -244,7 +244,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path, 
     with pytest.raises(StoreError, match="disk of the workspace is full"):
         write_json(path, {"a": 2})
     assert read_json(path) == {"a": 1}
-    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
+    assert [item.name for item in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_every_action_on_a_full_disk_says_so_and_deleting_works(
@@ -320,12 +320,12 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(
     run.reopen()
     assert run.state() is RunState.QUEUED
     assert work(run) == "done"
-    assert [one["epoch"] for one in run.history()] == [1, 2, 3, 4, 5, 6]
+    assert [item["epoch"] for item in run.history()] == [1, 2, 3, 4, 5, 6]
     notes = " ".join(ResultStore(run.result_path).details["notes"])
     assert "went on from epoch 3" in notes
     assert ".result.zarr.part" in notes
     assert not run.checkpoint_path.exists()
-    ends = [one.history()[-1]["elbo_train"] for one in (whole, run)]
+    ends = [item.history()[-1]["elbo_train"] for item in (whole, run)]
     starts = [whole.history()[0]["elbo_train"], whole.history()[2]["elbo_train"]]
     assert abs(ends[0] - ends[1]) < 0.2 * (starts[0] - ends[0])  # not from the beginning
     assert max(ends) < starts[1]
@@ -353,7 +353,7 @@ def test_a_damaged_checkpoint_is_not_used(run, monkeypatch):
     run.checkpoint_path.write_bytes(b"no checkpoint")
     run.reopen()
     assert work(run) == "done"
-    assert [one["epoch"] for one in run.history()] == [1, 2, 3]
+    assert [item["epoch"] for item in run.history()] == [1, 2, 3]
 
 
 @pytest.mark.slow
@@ -374,7 +374,7 @@ def test_a_killed_worker_leaves_a_run_that_goes_on(workspace, source):
     while run.state().active and time.monotonic() < until:
         time.sleep(0.05)
     assert run.state() is RunState.DONE
-    assert [one["epoch"] for one in run.history()] == list(range(1, 41))
+    assert [item["epoch"] for item in run.history()] == list(range(1, 41))
 
 
 # Results ------------------------------------------------------------------------------------------

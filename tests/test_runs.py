@@ -209,7 +209,7 @@ def test_a_trained_model_is_applied_to_other_cells(finished, tmp_path):
     assert len(RunFolder(out).history()) == 3
     # rates are the model's own, in units of each result's time
     for name in ("fit_beta", "fit_gamma"):
-        mine, other = (one.var[name] * one.var["time_scaling"] for one in (applied, model))
+        mine, other = (item.var[name] * item.var["time_scaling"] for item in (applied, model))
         np.testing.assert_allclose(mine, other[applied.var_names], rtol=1e-5)
     np.testing.assert_allclose(applied.var["ms_max"], model.var["ms_max"][applied.var_names])
     assert not any("scaled" in note for note in applied.uns["velovi"]["notes"])
@@ -358,7 +358,7 @@ def test_a_run_outlives_the_process_that_started_it(workspace, source):
     before = len(run.history())
     wait_until(lambda: len(run.history()) > before + 2)
     found = Workspace(workspace.root).runs(with_demo=False)
-    assert [one.run_id for one in found] == [run.run_id]
+    assert [item.run_id for item in found] == [run.run_id]
     assert found[0].state() is RunState.RUNNING
     launch.LocalLauncher(workspace).cancel(run)
     wait_until(lambda: run.state() is RunState.CANCELLED)

@@ -46,7 +46,7 @@ def numbers(model) -> list[np.ndarray]:
         np.asarray(model.history["elbo_train"], dtype=float),
         model.train_indices,
     ]
-    return [np.asarray(one) for one in found]
+    return [np.asarray(item) for item in found]
 
 
 @pytest.mark.parametrize("first", KINDS)
@@ -152,7 +152,7 @@ def test_overwriting_and_prefixes(saved, tmp_path):
         model.save(folder)
     for prefix in (None, "b_"):
         model.save(str(tmp_path / "two"), prefix=prefix, overwrite=True)
-    assert sorted(one.name for one in (tmp_path / "two").iterdir()) == ["b_model.pt", "model.pt"]
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["b_model.pt", "model.pt"]
     registry = VELOVI.load_registry(str(tmp_path / "two"), prefix="b_")
     assert registry["setup_args"] == {"spliced_layer": "Ms", "unspliced_layer": "Mu"}
     assert registry.keys() == model.registry.keys()

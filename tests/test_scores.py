@@ -141,7 +141,7 @@ def test_labels_may_be_missing_or_tiny(model):
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         table, _ = model.get_permutation_scores("some", adata=data)
-    assert any("b have fewer than two" in str(one.message) for one in told)
+    assert any("b have fewer than two" in str(item.message) for item in told)
     assert table["b"].isna().all()
     assert table[["a", "c"]].notna().all().all()
     with pytest.raises(UnknownNameError, match="label"):

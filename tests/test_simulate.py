@@ -55,16 +55,16 @@ def test_equal_rates_are_the_limit_of_nearly_equal_rates(programme):
     time, fate = np.linspace(0, TIME_END, 20), np.zeros(20, dtype=int)
     same = abundances(replace(programme, gamma=programme.beta), time, fate)
     near = abundances(replace(programme, gamma=programme.beta * (1 + 1e-6)), time, fate)
-    for one, other in zip(same, near, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
+    for item, other in zip(same, near, strict=True):
+        np.testing.assert_allclose(item, other, rtol=1e-4, atol=1e-3)
 
 
 def test_fates_agree_until_they_part(programme):
     time = np.linspace(0, TRUNK_END, 40)
     first = abundances(programme, time, np.zeros(40, dtype=int))
     last = abundances(programme, time, np.full(40, 2))
-    for one, other in zip(first, last, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for item, other in zip(first, last, strict=True):
+        np.testing.assert_array_equal(item, other)
 
 
 def test_sizes_layers_and_truth():

@@ -56,8 +56,8 @@ def test_lines_stay_in_the_domain_and_out_of_holes():
     assert points[:, 1].min() >= Y[0]
     assert points[:, 1].max() <= Y[-1]
     assert np.hypot(points[:, 0] - 1, points[:, 1] - 1).min() > np.sqrt(2) - 0.01
-    for one, two in zip(lines, streamlines(X, Y, masked, ROTATION[1], density=1.5), strict=True):
-        np.testing.assert_array_equal(one, two)
+    for line, two in zip(lines, streamlines(X, Y, masked, ROTATION[1], density=1.5), strict=True):
+        np.testing.assert_array_equal(line, two)
 
 
 def test_no_two_lines_share_a_lane():
@@ -73,7 +73,7 @@ def test_density_and_lengths():
     few, many = (streamlines(X, Y, *ROTATION, density=d) for d in (0.5, 2.0))
     assert len(many) > 2 * len(few)
     lines = streamlines(X, Y, *ROTATION, max_length=0.3, min_length=0.1)
-    lengths = np.array([length(one) for one in lines])
+    lengths = np.array([length(line) for line in lines])
     assert lengths.max() < 0.32 * 10
     assert lengths.min() > 0.09 * 8
 
@@ -86,7 +86,7 @@ def test_same_input_same_lines():
 
 def test_float32_with_a_large_offset():
     shifted = (X + 3000).astype(np.float32), (Y - 800).astype(np.float32)
-    field = [one.astype(np.float32) for one in ROTATION]
+    field = [item.astype(np.float32) for item in ROTATION]
     lines = streamlines(*shifted, *field)
     assert lines
     assert abs(len(lines) - len(streamlines(X, Y, *ROTATION))) <= 0.2 * len(lines)

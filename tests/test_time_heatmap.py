@@ -101,7 +101,7 @@ def test_genes_are_ordered_by_their_peak_and_scaled():
     columns["silent"] = np.zeros(3000)
     columns["unknown"] = np.full(3000, np.nan)
     data = time_heatmap("Spliced", time, columns)
-    order = [one for one in data.genes if one.startswith("peak")]
+    order = [item for item in data.genes if item.startswith("peak")]
     assert order == ["peak 0.2", "peak 0.5", "peak 0.8"]
     for gene, row, peak in zip(data.genes, data.values, data.peak, strict=True):
         if gene.startswith("peak"):
@@ -192,7 +192,7 @@ def test_shares_by_group_are_means(only):
     for name, count, row in zip(data.rows, data.counts, data.shares, strict=True):
         mine = known & (name == LABELS).to_numpy()
         assert count == mine.sum()
-        np.testing.assert_allclose(row, [states[one][mine].mean() for one in data.states])
+        np.testing.assert_allclose(row, [states[state][mine].mean() for state in data.states])
     assert set(data.rows) == {"a", "b", "c"}
     whole = shares_by_group("g", states, None)
     assert whole.rows == ("all cells",)
@@ -220,5 +220,5 @@ def test_figures_hold_their_numbers():
     figure = density_figure(density, DARK)
     np.testing.assert_array_equal(figure.data[0].customdata, density.counts)
     spread = group_quantiles("speed", VALUES, LABELS)
-    medians = [one.x[0] for one in group_quantiles_figure(spread, LIGHT).data[2::3]]
+    medians = [item.x[0] for item in group_quantiles_figure(spread, LIGHT).data[2::3]]
     np.testing.assert_array_equal(medians, spread.quantiles[:, 2])

@@ -299,7 +299,9 @@ def _serve(given: argparse.Namespace) -> int:
     environment["VELOVI_WORKSPACE"] = str(workspace.resolve())
     if environment.get("VELOVI_DATA"):
         folders = environment["VELOVI_DATA"].split(os.pathsep)
-        environment["VELOVI_DATA"] = os.pathsep.join(str(Path(one).resolve()) for one in folders)
+        environment["VELOVI_DATA"] = os.pathsep.join(
+            str(Path(folder).resolve()) for folder in folders
+        )
     os.chdir(app.parent)  # where Streamlit finds its settings
     command = [sys.executable, "-m", "velovi.ui.serve", "run", str(app)]
     command += ["--server.port", str(given.port)]

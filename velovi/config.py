@@ -43,33 +43,33 @@ class Options:
     """Base of the option dataclasses: checks ranges and types when born."""
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if isinstance(one.default, tuple):
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(item.default, tuple):
                 value = tuple(value)
-                object.__setattr__(self, one.name, value)
-            _check(one, value)
+                object.__setattr__(self, item.name, value)
+            _check(item, value)
 
     @classmethod
     def info(cls) -> dict[str, OptionInfo]:
         """Every option's description, by name, in order."""
-        return {one.name: one.metadata["info"] for one in fields(cls) if "info" in one.metadata}
+        return {item.name: item.metadata["info"] for item in fields(cls) if "info" in item.metadata}
 
     @classmethod
     def default(cls, name: str) -> Any:
         """The default value of one option."""
-        value = next(one.default for one in fields(cls) if one.name == name)
+        value = next(item.default for item in fields(cls) if item.name == name)
         return None if value is MISSING else value
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Options from JSON; an unknown name is an error rather than a silent loss."""
-        unknown = sorted(set(values) - {one.name for one in fields(cls)})
+        unknown = sorted(set(values) - {item.name for item in fields(cls)})
         if unknown:
             raise OptionError(
                 f"there is no option {', '.join(map(repr, unknown))}",
                 where=cls.__name__,
-                expected=", ".join(one.name for one in fields(cls)),
+                expected=", ".join(item.name for item in fields(cls)),
                 remedy="Check the spelling",
             )
         return cls(**values)

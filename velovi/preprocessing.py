@@ -140,7 +140,7 @@ def preprocess(
     fallback = _filter_r2(state, weights, apply=options.filter_on_r2)
     _check_genes_left(state)
     out = _assemble(adata, state, graph, weights, allocate)
-    if options.compute_umap and not any(is_picture(*one) for one in out.obsm.items()):
+    if options.compute_umap and not any(is_picture(*key) for key in out.obsm.items()):
         minutes = 1 + out.n_obs // _UMAP_CELLS_A_MINUTE
         wait = "the first one takes up to a minute" if minutes == 1 else f"about {minutes} minutes"
         tell(f"Computing the UMAP ({wait})", 0.7)
@@ -340,7 +340,7 @@ def _filter_r2(state: _State, weights: sp.csr_matrix, *, apply: bool) -> bool:
             f"filter was relaxed to the best fifth of the genes (R2 above {signal.limit:.3g}). "
             "Results may mean little: check the unspliced counts."
         )
-    reasons = [_r2_reason(*one, signal.limit) for one in zip(seen, gamma, r2, strict=True)]
+    reasons = [_r2_reason(*item, signal.limit) for item in zip(seen, gamma, r2, strict=True)]
     state.drop("with a velocity signal", signal.keep, reasons)
     return signal.fallback
 

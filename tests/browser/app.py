@@ -45,7 +45,7 @@ CHARTED = """() => [...document.querySelectorAll('[data-testid=stBidiComponentIs
 
 def browser_path() -> str | None:
     """Where Chromium is on this machine, if it is."""
-    return next((one for one in BROWSERS if Path(one).exists()), None)
+    return next((browser for browser in BROWSERS if Path(browser).exists()), None)
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def watch(page: Any, trouble: list[str]) -> None:
     """Note errors of the page and of its console, and anything fetched from elsewhere."""
 
     def note(message: Any) -> None:
-        known = any(one in message.text for one in EXPECTED_NOISE)
+        known = any(item in message.text for item in EXPECTED_NOISE)
         if message.type == "error" and not known:
             trouble.append(message.text)
 
@@ -139,7 +139,7 @@ def wait_for_charts(page: Any, gene: str = "", seconds: float = 30) -> str:
     """Until all charts are those of one gene, this one when named; returns its name."""
 
     def of_one_gene(drawn: list[str]) -> bool:
-        genes = {one.split("|")[0] for one in drawn}
+        genes = {item.split("|")[0] for item in drawn}
         return len(genes) == 1 and gene in ("", *genes)
 
     return str(wait_until(page, CHARTED, of_one_gene, seconds)[0]).split("|")[0]

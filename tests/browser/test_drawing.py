@@ -21,7 +21,7 @@ RUN = """([order, places, codes, bits, opacity, shown, wide, tall]) =>
 def page(browser) -> Iterator[Any]:
     """A page that knows the functions of the map."""
     code = "\n".join(
-        (ROOT / f"velovi/ui/web/{one}.js").read_text() for one in ("common", "scatter")
+        (ROOT / f"velovi/ui/web/{name}.js").read_text() for name in ("common", "scatter")
     )
     made = browser.new_page()
     made.add_script_tag(content=code.replace("export default function", "function mounted"))

@@ -176,7 +176,7 @@ def test_cells_are_selected_named_coloured_and_trained_on(opened, workspace):
     page.get_by_role("button", name="Train on these cells").click()
     page.get_by_role("button", name="Train", exact=True).click()
     page.get_by_role("button", name="Explore the result").wait_for(timeout=1000 * SECONDS_TO_TRAIN)
-    trained = next(one for one in workspace.runs(with_demo=False) if one.run_id != run.run_id)
+    trained = next(item for item in workspace.runs(with_demo=False) if item.run_id != run.run_id)
     result = anndata.read_zarr(trained.result_path)
     assert set(result.obs_names) <= set(view.store.obs.index[mask])
     assert result.n_obs > 0.9 * mask.sum()
@@ -230,7 +230,7 @@ def test_genes_are_opened_from_the_table_with_mouse_and_keys(opened):
     header = page.get_by_role("columnheader", name="Likelihood ↓")
     header.wait_for()
     assert header.get_attribute("aria-sort") == "descending"
-    values = [float(one.split("\n")[2]) for one in rows.all_inner_texts()]
+    values = [float(text.split("\n")[2]) for text in rows.all_inner_texts()]
     assert values == sorted(values, reverse=True)
     # the order holds, and the row of a gene that is chosen elsewhere is marked
     box = page.get_by_role("combobox", name="Gene", exact=True).first
@@ -279,13 +279,13 @@ def test_a_link_shows_the_same_picture_in_another_browser(opened, browser):
     assert wait_for_map(other) == mine
     settle(other)
     assert other.get_by_role("radio", name="Arrows", exact=True).is_checked()
-    boxes = [one.locator(".stage").first.bounding_box() for one in (page, other)]
+    boxes = [item.locator(".stage").first.bounding_box() for item in (page, other)]
     pictures = [
-        one.screenshot(clip={**box, "height": box["height"] - 8})
-        for one, box in zip((page, other), boxes, strict=True)
+        item.screenshot(clip={**box, "height": box["height"] - 8})
+        for item, box in zip((page, other), boxes, strict=True)
     ]
     other.context.close()
-    mine_drawn, other_drawn = (imread(BytesIO(one))[..., :3] for one in pictures)
+    mine_drawn, other_drawn = (imread(BytesIO(picture))[..., :3] for picture in pictures)
     assert np.ptp(mine_drawn) > 0.5
     # the last digit of a colour may differ where lines are smoothed
     assert (np.abs(mine_drawn - other_drawn).max(axis=-1) > 0.05).mean() < 0.001
@@ -322,7 +322,7 @@ def test_a_picture_of_a_map_shows_what_the_reader_sees(opened, tmp_path):
     on_page = page.locator(".maps").bounding_box()
     entry = page.locator(".entry").first
     group = entry.locator("i").evaluate("one => getComputedStyle(one).backgroundColor")
-    color = np.array([int(one) for one in re.findall(r"\d+", group)[:3]]) / 255
+    color = np.array([int(item) for item in re.findall(r"\d+", group)[:3]]) / 255
     whole = _picture(page, tmp_path)
     height, width = (side / 3 - 24 for side in whole.shape[:2])  # margins of 12 pixels
     assert abs(height - on_page["height"]) < 2

@@ -104,7 +104,7 @@ def next_in_table(page: Page) -> tuple[float, float]:
     began = time.perf_counter()
     page.mouse.click(box["x"] + 40, box["y"] + box["height"] / 2)
     wait_until(
-        page, CHARTED, lambda said: said and not any(one.startswith(f"{before}|") for one in said)
+        page, CHARTED, lambda said: said and not any(item.startswith(f"{before}|") for item in said)
     )
     charts = time.perf_counter() - began
     _gene_drawn(page, wait_for_charts(page))
@@ -196,9 +196,9 @@ def main() -> None:
             print(records[-1], flush=True)
     columns = [name for name in records[0] if name not in ("cells", "genes")]
     print("| cells x genes | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 1))
-    for one in records:
-        cells = " | ".join(f"{one[name]:.2f}" for name in columns)
-        print(f"| {one['cells']:,} x {one['genes']:,} | {cells} |")
+    for record in records:
+        cells = " | ".join(f"{record[name]:.2f}" for name in columns)
+        print(f"| {record['cells']:,} x {record['genes']:,} | {cells} |")
     if given.json:
         given.json.write_text(json.dumps(records, indent=1) + "\n")
 

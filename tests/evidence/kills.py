@@ -122,7 +122,7 @@ def trial(what: str, source: Path, chance: random.Random, longest: float) -> dic
             before = epochs
             run.reopen()
             state = wait_for(run, ENDED, 180)
-            history = [int(one["epoch"]) for one in run.history()]
+            history = [int(item["epoch"]) for item in run.history()]
             found.update(
                 checkpoint=kept,
                 lost_after_epochs=before,
@@ -178,7 +178,7 @@ def two_workers(source: Path, *, to_the_end: bool) -> dict[str, Any]:
                 worker.wait()
             return {**found, "good": left == [3] and len(still) == 1}
         codes = sorted(worker.wait() for worker in workers)
-        history = [int(one["epoch"]) for one in run.history()]
+        history = [int(item["epoch"]) for item in run.history()]
         once = history == list(range(1, len(history) + 1))
         whole = _whole(run)
         good = codes == [0, 3] and once and whole

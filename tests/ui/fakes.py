@@ -139,7 +139,7 @@ def fake_result(
         X=layers["Ms"].astype(np.float32),
         obs=obs,
         var=var,
-        layers={name: one.astype(np.float32) for name, one in layers.items()},
+        layers={name: layer.astype(np.float32) for name, layer in layers.items()},
         obsm={
             "X_umap": positions.astype(np.float32),
             "velocity_umap": velocity.astype(np.float32),

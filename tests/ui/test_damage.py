@@ -30,7 +30,7 @@ BAD = {
 
 
 def said(app) -> str:
-    return "\n".join(str(one.value) for kind in KINDS for one in getattr(app, kind))
+    return "\n".join(str(item.value) for kind in KINDS for item in getattr(app, kind))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -72,7 +72,7 @@ def test_every_page_opens_on_a_full_disk(page, open_page, run_in, monkeypatch, w
     monkeypatch.setattr(files.os, "fsync", no_room)
     app = open_page(page, run=run.run_id)
     assert BROKEN not in said(app)
-    assert [one for one in sorted(workspace.root.rglob("*")) if one.suffix == ".part"] == []
+    assert [path for path in sorted(workspace.root.rglob("*")) if path.suffix == ".part"] == []
     assert set(before) <= set(workspace.root.rglob("*"))
 
 
@@ -93,12 +93,12 @@ def test_an_action_on_a_full_disk_says_so(open_page, workspace, tmp_path, monkey
 def test_a_lost_run_with_a_checkpoint_offers_to_go_on(open_page, workspace, launcher):
     run = add_run(workspace, RunState.LOST)
     app = open_page("train", run=run.run_id)
-    assert not [one for one in app.button if one.key == "go_on"]
+    assert not [item for item in app.button if item.key == "go_on"]
     run.checkpoint_path.write_bytes(b"x")
     app = open_page("train", run=run.run_id)
     assert "Go on" in said(app)
     app.button(key="go_on").click().run()
-    assert [one.run_id for one in launcher.submitted] == [run.run_id]
+    assert [item.run_id for item in launcher.submitted] == [run.run_id]
     assert run.state() is RunState.QUEUED
 
 
@@ -108,7 +108,7 @@ def test_cancel_of_a_running_run_asks_first(open_page, workspace, launcher):
     assert app.button(key="cancel_run").label == "Cancel this run"
     assert launcher.cancelled == []
     app.button(key="cancel_run").click().run()
-    assert [one.run_id for one in launcher.cancelled] == [run.run_id]
+    assert [item.run_id for item in launcher.cancelled] == [run.run_id]
 
 
 def test_a_result_can_be_verified(open_page, workspace, tmp_path):
@@ -122,7 +122,7 @@ def test_a_result_can_be_verified(open_page, workspace, tmp_path):
     content[len(content) // 2] ^= 1
     chunk.write_bytes(content)
     app.button(key=f"verify_{run.run_id}").click().run()
-    assert "damaged" in "".join(one.value for one in app.error)
+    assert "damaged" in "".join(item.value for item in app.error)
 
 
 def test_a_result_with_a_chunk_gone_is_said_to_be_damaged(open_page, workspace):
@@ -130,7 +130,7 @@ def test_a_result_with_a_chunk_gone_is_said_to_be_damaged(open_page, workspace):
     write_result(fake_result(60, 4), run.result_path)
     next(p for p in (run.result_path / "layers/Ms/c").rglob("*") if p.is_file()).unlink()
     app = open_page("map", run=run.run_id)
-    assert "damaged" in "".join(one.value for one in app.error)
+    assert "damaged" in "".join(item.value for item in app.error)
 
 
 def test_warnings_of_the_file_stand_on_every_page_and_take_the_green_tick(open_page, workspace):
@@ -143,7 +143,7 @@ def test_warnings_of_the_file_stand_on_every_page_and_take_the_green_tick(open_p
         if page == "data":
             continue
         app = open_page(page, run=run.run_id)
-        assert "of the counts are unspliced" in "".join(one.value for one in app.warning), page
+        assert "of the counts are unspliced" in "".join(item.value for item in app.warning), page
         assert not app.success, page
 
 
@@ -155,7 +155,7 @@ def test_a_refused_upload_leaves_nothing_behind(open_page, workspace, tmp_path):
     assert app.error
     assert "not an AnnData" in app.error[0].value
     assert "ready to train" not in said(app)
-    assert [one.name for one in workspace.datasets()] == ["Good one"]
+    assert [dataset.name for dataset in workspace.datasets()] == ["Good one"]
 
 
 def test_an_unreadable_file_is_not_described_as_empty(open_page, workspace, tmp_path):
@@ -175,7 +175,7 @@ def test_labels_of_files_do_not_change_with_the_clock(open_page, workspace, tmp_
         workspace.add_dataset(path, name)
     app = open_page("data")
     before = list(app.selectbox(key="dataset_picker").options)
-    assert not any("ago" in one or "now" in one for one in before)
+    assert not any("ago" in item or "now" in item for item in before)
     chosen = workspace.datasets()[1].dataset_id
     app.selectbox(key="dataset_picker").set_value(chosen).run()
     assert app.query_params["dataset"] in (chosen, [chosen])

@@ -25,7 +25,7 @@ KINDS = ("title", "markdown", "error", "info", "warning", "success", "caption")
 
 
 def texts(app: AppTest) -> str:
-    return "\n".join(str(one.value) for kind in KINDS for one in getattr(app, kind))
+    return "\n".join(str(item.value) for kind in KINDS for item in getattr(app, kind))
 
 
 @pytest.fixture
@@ -48,30 +48,30 @@ def genes_page(workspace: Workspace, open_page):
 def charts(app: AppTest) -> dict[str, dict]:
     """Every figure of a gene, or of several, on the page, by its key."""
     found = {}
-    for one in app.get("plotly_chart"):
-        found[one.proto.id.rsplit("-", 1)[-1]] = json.loads(one.proto.spec)
-    for one in app.get("bidi_component"):
-        if one.proto.component_name.endswith("velovi.chart"):
-            message = json.loads(one.proto.json)
-            found[one.proto.id.rsplit("-", 1)[-1]] = json.loads(message["figure"])
+    for item in app.get("plotly_chart"):
+        found[item.proto.id.rsplit("-", 1)[-1]] = json.loads(item.proto.spec)
+    for item in app.get("bidi_component"):
+        if item.proto.component_name.endswith("velovi.chart"):
+            message = json.loads(item.proto.json)
+            found[item.proto.id.rsplit("-", 1)[-1]] = json.loads(message["figure"])
     return found
 
 
 def genes_drawn(app: AppTest) -> set[str]:
     """The genes whose charts are on the page."""
     return {
-        json.loads(one.proto.json)["stamp"].split("|")[0]
-        for one in app.get("bidi_component")
-        if one.proto.component_name.endswith("velovi.chart")
+        json.loads(item.proto.json)["stamp"].split("|")[0]
+        for item in app.get("bidi_component")
+        if item.proto.component_name.endswith("velovi.chart")
     }
 
 
 def table_said(app: AppTest) -> dict:
     """What the table of genes has to show."""
     (one,) = (
-        one
-        for one in app.get("bidi_component")
-        if one.proto.component_name.endswith("velovi.table")
+        item
+        for item in app.get("bidi_component")
+        if item.proto.component_name.endswith("velovi.table")
     )
     return json.loads(one.proto.json)
 
@@ -79,7 +79,7 @@ def table_said(app: AppTest) -> dict:
 def table_shown(app: AppTest) -> pd.DataFrame:
     """The table of genes as it stands on the page."""
     said = table_said(app)
-    names = [one["name"] or "gene" for one in said["columns"]]
+    names = [item["name"] or "gene" for item in said["columns"]]
     return pd.DataFrame(said["rows"], columns=names)
 
 
@@ -91,8 +91,8 @@ def test_page_shows_portrait_times_and_states(genes_page):
     app = genes_page()
     assert {"phase_portrait", "spliced_time", "unspliced_time", "state_time"} <= set(charts(app))
     assert "300 cells" in texts(app)
-    assert {one.label for one in app.metric} >= {"Explained", "Likelihood", "Half-life"}
-    assert all(one.proto.help for one in app.metric)
+    assert {item.label for item in app.metric} >= {"Explained", "Likelihood", "Half-life"}
+    assert all(item.proto.help for item in app.metric)
 
 
 def test_table_holds_every_number_and_the_genes_left_out(genes_page):
@@ -190,7 +190,7 @@ def test_a_bad_name_of_a_set_is_a_sentence(genes_page, workspace):
     app.text_input(key="genes_set_name").set_value("../../etc").run()
     app.button(key="genes_keep_set").click().run()
     assert not app.exception
-    assert any("needs another name" in one.value for one in app.toast)
+    assert any("needs another name" in item.value for item in app.toast)
     assert GeneSets(workspace).names() == []
 
 
@@ -211,7 +211,7 @@ def test_a_list_comes_from_a_file(genes_page):
     uploader = app.get("file_uploader")[0]
     uploader.upload("mine.csv", b"\xff\xfe\x00\x01").run()
     assert not app.exception
-    assert any("not text" in one.value for one in app.toast)
+    assert any("not text" in item.value for item in app.toast)
 
 
 def test_several_genes_side_by_side(genes_page):
@@ -219,7 +219,11 @@ def test_several_genes_side_by_side(genes_page):
     app.text_area(key="genes_list_text").set_value("Gene4 Gene2 Gene7").run()
     app.button_group(key="genes_shown").set_value("Several genes").run()
     app.run()
-    assert [one["name"] for one in charts(app)["genes_grid"]["data"]] == ["Gene4", "Gene2", "Gene7"]
+    assert [chart["name"] for chart in charts(app)["genes_grid"]["data"]] == [
+        "Gene4",
+        "Gene2",
+        "Gene7",
+    ]
     assert "Phase portraits of 3 of 3 listed genes" in texts(app)
     app.text_input(key="genes_find").set_value("dropped").run()
     app.run()
@@ -269,7 +273,7 @@ def test_gene_without_values(genes_page):
     adata.var.loc["Gene4", numbers] = np.nan
     app = genes_page(adata, gene="Gene4")
     assert "No cell has both a spliced and an unspliced value of Gene4" in texts(app)
-    assert {one.value for one in app.metric} == {"–"}
+    assert {item.value for item in app.metric} == {"–"}
     app.button_group(key="genes_shown").set_value("Several genes").run()
     assert not app.exception
     assert not app.error
@@ -287,7 +291,7 @@ def test_gene_with_some_values_missing(genes_page):
 def test_one_gene_only(genes_page):
     app = genes_page(fake_result(80, 1))
     app.button_group(key="genes_shown").set_value("Several genes").run()
-    assert [one["name"] for one in charts(app)["genes_grid"]["data"]] == ["Gene0"]
+    assert [chart["name"] for chart in charts(app)["genes_grid"]["data"]] == ["Gene0"]
     assert not app.error
 
 
@@ -298,7 +302,7 @@ def test_no_gene_at_all(genes_page):
 
 def test_no_clusters(genes_page):
     app = genes_page(fake_result(labels=False))
-    names = {one.get("name") for one in charts(app)["phase_portrait"]["data"]}
+    names = {chart.get("name") for chart in charts(app)["phase_portrait"]["data"]}
     assert "all cells" in names
     app.button_group(key="genes_shown").set_value("Several genes").run()
     assert not app.error
@@ -322,7 +326,11 @@ def test_no_embedding(genes_page):
         (["fit_t"], "no latent time for each gene", {"phase_portrait"}),
         (["fit_s", "fit_u", "fit_s_sd", "fit_u_sd"], "", {"phase_portrait", "state_time"}),
         (["velocity"], "", {"phase_portrait", "state_time"}),
-        ([f"p_{one}" for one in gene_detail.STATE_TITLES], "", {"phase_portrait", "spliced_time"}),
+        (
+            [f"p_{title}" for title in gene_detail.STATE_TITLES],
+            "",
+            {"phase_portrait", "spliced_time"},
+        ),
         (["p_induction"], "", {"phase_portrait", "state_time"}),
         (list(fake_result(10, 2).layers), "no smoothed spliced", set()),
     ],

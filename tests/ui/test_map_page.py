@@ -37,7 +37,7 @@ def done(run_in):
 
 def texts(app) -> str:
     kinds = ("title", "markdown", "error", "info", "warning", "caption", "toast")
-    return "\n".join(str(one.value) for kind in kinds for one in getattr(app, kind))
+    return "\n".join(str(item.value) for kind in kinds for item in getattr(app, kind))
 
 
 def test_every_annotation_and_quantity_colours_the_map(open_page, done):
@@ -69,7 +69,7 @@ def test_a_link_shows_its_picture(open_page, done):
     assert app.selectbox(key="map_color_layer").value == "velocity"
     assert app.selectbox(key="map_color2_obs").value == "n_counts"
     assert app.button_group(key="map_velocity").value == "arrows"
-    link = next(one.value for one in app.code if "color=" in one.value)
+    link = next(item.value for item in app.code if "color=" in item.value)
     for part in ("color=layer%3Avelocity", "gene=Gene3", "maps=2", "velocity=arrows", done.run_id):
         assert part in link
 
@@ -103,7 +103,7 @@ def test_a_lasso_selects_and_the_page_says_what(open_page, done, store):
 @pytest.mark.parametrize("page", ["latent_time", "states", "uncertainty"])
 def test_a_page_looks_at_the_selected_cells_alone_when_asked(open_page, done, store, page):
     app = open_page(page, run=done.run_id)
-    assert not [one for one in app.toggle if one.key == "only_selected"]
+    assert not [item for item in app.toggle if item.key == "only_selected"]
     with_selection(app, done.run_id, np.arange(store.n_cells) % 3 == 0)
     before = texts(app)
     app.toggle(key="only_selected").set_value(True).run()
@@ -152,7 +152,7 @@ def test_a_selection_is_trained_on(open_page, done, store, workspace, launcher, 
     with_selection(app, done.run_id, mask)
     app.button(key="train_selected").click().run()
     (run,) = launcher.submitted
-    assert run.only_cells() == [str(one) for one in store.obs.index[:60]]
+    assert run.only_cells() == [str(item) for item in store.obs.index[:60]]
     assert workspace.run_again(run).only_cells() == run.only_cells()
 
 

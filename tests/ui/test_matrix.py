@@ -15,7 +15,7 @@ from velovi.runs.folder import RunState
 from velovi.runs.results import write_result
 
 ROOT = Path(__file__).parents[2]
-PAGES = tuple(sorted(one.stem for one in (ROOT / "pages").glob("*.py")))
+PAGES = tuple(sorted(path.stem for path in (ROOT / "pages").glob("*.py")))
 EXPLORING = tuple(page for page in PAGES if page not in ("data", "train", "runs"))
 BROKEN = "unexpected went wrong"
 
@@ -48,7 +48,7 @@ def with_few_layers() -> anndata.AnnData:
     for name in list(adata.layers):
         if name not in ("Ms", "Mu", "velocity"):
             del adata.layers[name]
-    for column in [one for one in adata.obs if str(one).startswith("directional")]:
+    for column in [item for item in adata.obs if str(item).startswith("directional")]:
         del adata.obs[column]
     return adata
 
@@ -75,7 +75,7 @@ def stores(tmp_path_factory) -> dict[str, Path]:
 
 def said(app) -> str:
     kinds = ("title", "subheader", "markdown", "error", "info", "warning", "success", "caption")
-    return "\n".join(str(one.value) for kind in kinds for one in getattr(app, kind))
+    return "\n".join(str(item.value) for kind in kinds for item in getattr(app, kind))
 
 
 def selected(app, run_id: str, mask: np.ndarray):

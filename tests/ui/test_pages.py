@@ -23,7 +23,7 @@ TITLES = {
 
 def texts(app) -> str:
     kinds = ("title", "subheader", "markdown", "error", "info", "warning", "success", "caption")
-    return "\n".join(str(one.value) for kind in kinds for one in getattr(app, kind))
+    return "\n".join(str(item.value) for kind in kinds for item in getattr(app, kind))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -45,7 +45,7 @@ def test_empty_workspace_says_what_to_do_next(open_page):
 
 def test_map_of_a_finished_run_shows_its_key_figures(open_page, run_in, store):
     app = open_page("map", run=run_in(RunState.DONE).run_id)
-    values = {one.label: one.value for one in app.metric}
+    values = {item.label: item.value for item in app.metric}
     assert values["Cells"] == f"{store.n_cells:,}"
     assert values["Genes in the model"] == str(len(store.genes))
 
@@ -68,9 +68,9 @@ def test_buttons_speak_to_the_launcher(open_page, run_in, launcher):
     run = run_in(RunState.RUNNING)
     app = open_page("train", run=run.run_id)
     app.button(key="stop_run").click().run()
-    assert [one.run_id for one in launcher.stopped] == [run.run_id]
+    assert [item.run_id for item in launcher.stopped] == [run.run_id]
     app.button(key="cancel_run").click().run()
-    assert [one.run_id for one in launcher.cancelled] == [run.run_id]
+    assert [item.run_id for item in launcher.cancelled] == [run.run_id]
 
 
 def test_failed_run_says_why_in_words(open_page, run_in):
@@ -84,7 +84,7 @@ def test_failed_run_says_why_in_words(open_page, run_in):
 def test_starting_again_without_the_file_says_so(open_page, run_in, launcher):
     app = open_page("train", run=run_in(RunState.LOST).run_id)
     app.button(key="start_again").click().run()
-    assert any("file of this run is gone" in one.value for one in app.error)
+    assert any("file of this run is gone" in item.value for item in app.error)
     assert not launcher.submitted
 
 
@@ -93,7 +93,7 @@ def test_train_button_queues_a_run_with_the_forms_options(open_page, workspace, 
     app = open_page("train", dataset=dataset.dataset_id)
     key = f"options_{dataset.dataset_id}_train_max_epochs"
     app.number_input(key=key).set_value(7)
-    next(one for one in app.button if one.label == "Train").click().run()
+    next(item for item in app.button if item.label == "Train").click().run()
     assert not app.exception
     assert len(launcher.submitted) == 1
     spec = launcher.submitted[0].spec()
@@ -115,7 +115,7 @@ def test_upload_is_moved_into_the_workspace(workspace, tmp_path):
         dataset = take_upload(workspace, stream, "../../My cells.h5ad")
     assert dataset.name == "My cells"
     assert dataset.source.read_bytes() == path.read_bytes()
-    assert [one.name for one in workspace.root.iterdir() if one.name.startswith(".up")] == []
+    assert [item.name for item in workspace.root.iterdir() if item.name.startswith(".up")] == []
 
 
 def test_server_paths_stay_inside_the_allowed_folders(tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ KINDS = ("title", "subheader", "markdown", "error", "info", "warning", "success"
 
 
 def said(app) -> str:
-    return "\n".join(str(one.value) for kind in KINDS for one in getattr(app, kind))
+    return "\n".join(str(item.value) for kind in KINDS for item in getattr(app, kind))
 
 
 def rename(app, run_id: str, name: str):
@@ -90,7 +90,7 @@ def test_a_run_in_any_state_is_listed_and_opened(state, open_page, run_in):
     assert BROKEN not in said(app)
     assert bool(app.error) == (state in (RunState.FAILED, RunState.LOST))
     # a run at work cannot be deleted, nor can one without a result be explored
-    labels = {one.label for one in app.button}
+    labels = {item.label for item in app.button}
     assert ("Show on the map" in labels) == (state is RunState.DONE)
 
 
@@ -114,7 +114,7 @@ def test_the_demo_is_opened_but_neither_renamed_nor_deleted(open_page, run_in, m
     monkeypatch.setattr("velovi.runs.workspace.DEMO_FOLDER", demo)
     app = open_page("runs", run="demo")
     assert list(app.dataframe[0].value["file"]) == ["simulated cells"]
-    labels = {one.label for one in app.button}
+    labels = {item.label for item in app.button}
     assert "Show on the map" in labels
     assert not labels & {"Rename", "Delete this run", "Train with these options"}
 
@@ -140,7 +140,7 @@ def test_rename_changes_the_name_and_nothing_else(open_page, run_in):
     assert after == {**before, "name": "Pancreas, day 15"}
     assert "Pancreas, day 15" in app.subheader[0].value
     assert run.state() == RunState.DONE
-    assert not [one for one in run.path.iterdir() if one.name.startswith(".spec")]
+    assert not [path for path in run.path.iterdir() if path.name.startswith(".spec")]
 
 
 def test_rename_to_nothing_is_a_sentence(open_page, run_in):
@@ -247,7 +247,7 @@ def same_names(run_in, workspace):
     newer = RunFolder(workspace.runs_path / "20260101-000001-done")
     shutil.copytree(older.path, newer.path, symlinks=True)
     newer.write_spec(replace(older.spec(), run_id=newer.run_id, created=1767229261.0))
-    assert [one.name for one in all_runs(workspace)[:2]] == ["Gut done", "Gut done"]
+    assert [run.name for run in all_runs(workspace)[:2]] == ["Gut done", "Gut done"]
     return newer, older
 
 
@@ -271,7 +271,7 @@ def test_of_runs_with_one_name_the_open_one_is_renamed_and_deleted(
     newer, older = same_names
     app = open_page("runs", run=newer.run_id)
     rename(app, newer.run_id, "Gut")
-    assert [one.name for one in all_runs(workspace)[:2]] == ["Gut", "Gut done"]
+    assert [run.name for run in all_runs(workspace)[:2]] == ["Gut", "Gut done"]
     rename(app, newer.run_id, "Gut done")
     app.button(key=f"delete_{newer.run_id}").click().run()
     assert older.path.exists()
@@ -282,12 +282,12 @@ def test_training_is_stopped_only_while_it_goes_on(open_page, run_in):
     run = run_in(RunState.RUNNING)
     app = open_page("train", run=run.run_id)
     assert not app.button(key="stop_run").disabled
-    assert any("train model, 42 of 200" in one.value for one in app.caption)
+    assert any("train model, 42 of 200" in item.value for item in app.caption)
     run.write_progress(replace(run.progress(), stage="posterior", step=0, of=0))
     app.run()
     assert app.button(key="stop_run").disabled
     assert not app.button(key="cancel_run").disabled
-    assert any("ask the model · asked for" in one.value for one in app.caption)
+    assert any("ask the model · asked for" in item.value for item in app.caption)
 
 
 def test_a_run_gets_a_name_that_no_other_has(workspace, dataset):
@@ -302,12 +302,12 @@ def test_log_is_shown_and_can_be_taken_away(open_page, run_in):
     app = open_page("runs", run=run.run_id)
     assert app.code[0].value.rstrip().endswith("last line")
     assert "first line" not in app.code[0].value
-    assert "Download the log" in [one.label for one in app.get("download_button")]
+    assert "Download the log" in [item.label for item in app.get("download_button")]
 
 
 def test_options_that_differ_come_first(open_page, run_of_file):
     app = open_page("runs", run=run_of_file.run_id)
-    table = next(one.value for one in app.dataframe if "Differs" in one.value)
+    table = next(item.value for item in app.dataframe if "Differs" in item.value)
     marked = table[table["Differs"] != ""]
     assert list(marked.index) == [0, 1, 2, 3]
     assert (
@@ -351,12 +351,12 @@ def test_running_again_keeps_the_cells_of_the_run(open_page, run_of_file, launch
 def test_running_again_without_the_file_says_so(open_page, run_in, launcher):
     app = open_page("runs", run=run_in(RunState.CANCELLED).run_id)
     assert "file of this run is gone" in said(app)
-    assert not [one for one in app.button if one.label == "Train with these options"]
+    assert not [item for item in app.button if item.label == "Train with these options"]
 
 
 def test_every_option_is_in_one_group():
     for advanced in (False, True):
-        shown = [one[:2] for group in GROUPS for one in grouped(group, advanced=advanced)]
+        shown = [item[:2] for group in GROUPS for item in grouped(group, advanced=advanced)]
         wanted = [
             (stage, name)
             for stage, kind in RunOptions.stages().items()
@@ -369,7 +369,7 @@ def test_every_option_is_in_one_group():
 def test_the_form_shows_and_explains_every_option(open_page, dataset):
     app = open_page("train", dataset=dataset.dataset_id)
     kinds = ("number_input", "selectbox", "toggle", "text_input", "multiselect", "radio")
-    widgets = {one.key: one for kind in kinds for one in getattr(app, kind)}
+    widgets = {item.key: item for kind in kinds for item in getattr(app, kind)}
     for stage, kind in RunOptions.stages().items():
         for name, info in kind.info().items():
             widget = widgets[f"options_{dataset.dataset_id}_{stage}_{name}"]
@@ -379,13 +379,13 @@ def test_the_form_shows_and_explains_every_option(open_page, dataset):
 
 def test_the_estimate_follows_the_options(open_page, dataset):
     app = open_page("train", dataset=dataset.dataset_id)
-    first = next(one.value for one in app.markdown if one.value.startswith("About"))
+    first = next(item.value for item in app.markdown if item.value.startswith("About"))
     key = f"options_{dataset.dataset_id}_train"
     assert "150 epochs" in said(app)
     app.radio(key=f"{key}_preset").set_value("reference").run()
     assert "at most 500 epochs" in said(app)
     app.number_input(key=f"{key}_max_epochs").set_value(10_000).run()
-    second = next(one.value for one in app.markdown if one.value.startswith("About"))
+    second = next(item.value for item in app.markdown if item.value.startswith("About"))
     assert "at most 10,000 epochs" in said(app)
     assert second != first
     app.button(key=f"options_{dataset.dataset_id}_reset").click().run()
@@ -440,7 +440,7 @@ def test_a_run_that_may_not_fit_is_warned_of(
     large = {**json.loads(kept.read_text()), "n_cells": n_cells, "n_genes": 3_000}
     kept.write_text(json.dumps(large))
     app = open_page("train", dataset=dataset.dataset_id)
-    warned = [one.value for one in app.warning if "may not fit" in one.value]
+    warned = [item.value for item in app.warning if "may not fit" in item.value]
     assert bool(warned) == (advice is not None)
     assert advice is None or advice in warned[0]
 

@@ -28,11 +28,11 @@ def test_a_time_from_a_group_is_worked_out_shown_and_deleted(open_page, workspac
     end = time.monotonic() + PATIENCE
     while (found := times(folder))[0].state == "working" and time.monotonic() < end:
         time.sleep(0.2)
-    assert [(one.state, one.name) for one in found] == [("done", f"from {group}")]
+    assert [(item.state, item.name) for item in found] == [("done", f"from {group}")]
     time_id = found[0].time_id
     app.run()
     assert app.selectbox(key="time_choice").value == time_id
-    assert any("This is time" in one.value for one in app.toast)
+    assert any("This is time" in item.value for item in app.toast)
     assert not app.exception
     assert not app.error
     assert app.query_params["time"] in (time_id, [time_id])

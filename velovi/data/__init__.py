@@ -154,7 +154,7 @@ class DatasetSummary:
     @property
     def errors(self) -> tuple[Problem, ...]:
         """The problems that keep a run from starting."""
-        return tuple(one for one in self.problems if one.level == "error")
+        return tuple(problem for problem in self.problems if problem.level == "error")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -170,7 +170,7 @@ class DatasetSummary:
             "problems": Problem,
         }
         rebuilt = {
-            name: tuple(kind(**one) for one in values[name])
+            name: tuple(kind(**value) for value in values[name])
             for name, kind in parts.items()
             if name in values
         }
@@ -181,19 +181,19 @@ class DatasetSummary:
     def _check_kinds(self) -> None:
         """Raise TypeError where a damaged file says something of another kind."""
         texts = [self.spliced_layer, self.unspliced_layer, self.label_column]
-        texts += [one.name for one in self.layers] + [one.name for one in self.columns]
-        texts += [one.name for one in self.embeddings]
-        texts += [text for one in self.problems for text in (one.what, one.remedy)]
-        numbers = [self.unspliced_fraction, *(one.total for one in self.layers)]
+        texts += [layer.name for layer in self.layers] + [column.name for column in self.columns]
+        texts += [embedding.name for embedding in self.embeddings]
+        texts += [text for problem in self.problems for text in (problem.what, problem.remedy)]
+        numbers = [self.unspliced_fraction, *(layer.total for layer in self.layers)]
         numbers += list(self.unspliced_fraction_by_label.values())
-        counts = [self.n_cells, self.n_genes, *(one.n_dims for one in self.embeddings)]
-        counts += [n for one in self.columns for n in (one.n_unique, one.n_missing)]
+        counts = [self.n_cells, self.n_genes, *(embedding.n_dims for embedding in self.embeddings)]
+        counts += [n for column in self.columns for n in (column.n_unique, column.n_missing)]
         right = (
-            all(one is None or isinstance(one, str) for one in texts)
-            and all(one is None or type(one) in (int, float) for one in numbers)
-            and all(type(one) is int for one in counts)
-            and all(one.level in ("error", "warning", "note") for one in self.problems)
-            and all(one.kind in ("categorical", "numeric", "text") for one in self.columns)
+            all(item is None or isinstance(item, str) for item in texts)
+            and all(number is None or type(number) in (int, float) for number in numbers)
+            and all(type(count) is int for count in counts)
+            and all(problem.level in ("error", "warning", "note") for problem in self.problems)
+            and all(column.kind in ("categorical", "numeric", "text") for column in self.columns)
         )
         if not right:
             raise TypeError("this is no summary of a file")
@@ -275,13 +275,13 @@ def guess_layers(names: list[str]) -> tuple[str | None, str | None]:
         if spliced in lower and unspliced in lower:
             return lower[spliced], lower[unspliced]
     # two equally ordered passes, then longer names such as "counts_unspliced"
-    unspliced_hit = next((lower[one] for one in UNSPLICED_ALIASES if one in lower), None)
-    spliced_hit = next((lower[one] for one in SPLICED_ALIASES if one in lower), None)
+    unspliced_hit = next((lower[alias] for alias in UNSPLICED_ALIASES if alias in lower), None)
+    spliced_hit = next((lower[alias] for alias in SPLICED_ALIASES if alias in lower), None)
     if unspliced_hit is None:
-        unspliced_hit = next((lower[one] for one in lower if "unspliced" in one), None)
+        unspliced_hit = next((lower[item] for item in lower if "unspliced" in item), None)
     if spliced_hit is None:
         spliced_hit = next(
-            (lower[one] for one in lower if "spliced" in one and "unspliced" not in one), None
+            (lower[item] for item in lower if "spliced" in item and "unspliced" not in item), None
         )
     return spliced_hit, unspliced_hit
 
@@ -290,5 +290,5 @@ def _pairs() -> list[tuple[str, str]]:
     pairs = list(zip(SPLICED_ALIASES, UNSPLICED_ALIASES, strict=True))
     # authors mix "cyto" with "nuclear" and the like
     cytoplasm, nucleus = SPLICED_ALIASES[2:5], UNSPLICED_ALIASES[2:5]
-    pairs[5:5] = [(one, other) for one in cytoplasm for other in nucleus]
+    pairs[5:5] = [(item, other) for item in cytoplasm for other in nucleus]
     return pairs

@@ -36,7 +36,7 @@ def hex_color(value: Any) -> str | None:
         if numbers.dtype.kind not in "iuf" or numbers.shape not in ((3,), (4,)):
             return None
         large = (numbers.dtype.kind in "iu" and numbers.max() > 1) or numbers.max() > 1.0
-        value = tuple(float(one) / (255 if large else 1) for one in numbers)
+        value = tuple(float(number) / (255 if large else 1) for number in numbers)
     if isinstance(value, str) and _HEXADECIMAL.fullmatch(value):
         return value
     try:
@@ -76,15 +76,15 @@ def group_colors(
     if isinstance(given, Mapping):
         by_name = {str(name): np.ravel(color) for name, color in given.items()}
         picked = [by_name.get(group, np.array([])) for group in named]
-        listed: list[Any] = [one[0] if one.size == 1 else one for one in picked]
+        listed: list[Any] = [item[0] if item.size == 1 else item for item in picked]
     else:
         table = np.asarray(given)
         listed = list(table) if table.ndim else [table.item()]
     if len(listed) < len(named):
         return None, f"{len(listed)} colours for {len(named)} groups"
     left_over = len(listed) > len(groups) or (len(listed) > len(named) and unlabelled is None)
-    found = [hex_color(one) for one in listed[: len(groups)]]
-    unknown = [str(one) for one, color in zip(listed, found, strict=False) if color is None]
+    found = [hex_color(item) for item in listed[: len(groups)]]
+    unknown = [str(item) for item, color in zip(listed, found, strict=False) if color is None]
     if unknown:
         return None, f"'{unknown[0][:40]}' is no colour that is known"
     colors = [str(color) for color in found] + [GREY] * (len(groups) - len(found))

@@ -176,7 +176,7 @@ class Matrix:
         indices = _checked_indices(self.node["indices"][:], n_minor, self.name)
         small = max(len(indices), n_minor) < 2**31
         indices, pointers = (
-            one.astype(np.int32 if small else np.int64, copy=False) for one in (indices, pointers)
+            item.astype(np.int32 if small else np.int64, copy=False) for item in (indices, pointers)
         )
         kind = sp.csc_matrix if self.layout == "csc" else sp.csr_matrix
         return kind((_native(self.node["data"][:]), indices, pointers), shape=self.shape)
@@ -249,12 +249,12 @@ class H5adFile:
             if not node.dtype.names or node.ndim != 1:
                 raise _damaged(f"the table of {_ROWS[table]} ({table})", "it has no names")
             _require_stored(node)
-            return [clean_text(one) for one in node.fields(node.dtype.names[0])[:].tolist()]
+            return [clean_text(item) for item in node.fields(node.dtype.names[0])[:].tolist()]
         column = self._decode(table, _member(node, self._index_key(table)))
         if column.categories is not None:
             names = np.append(column.categories.astype(object), "")
-            return [clean_text(one) for one in names[column.values].tolist()]
-        return [clean_text(one) for one in column.values.tolist()]
+            return [clean_text(name) for name in names[column.values].tolist()]
+        return [clean_text(value) for value in column.values.tolist()]
 
     def _index_key(self, table: Table) -> str:
         return clean_text(self.file[table].attrs.get("_index", "_index"))
@@ -277,11 +277,13 @@ class H5adFile:
     def _storable_columns(self, table: Table) -> dict[str, str]:
         node = self.file[table]
         if isinstance(node, h5py.Dataset):
-            names = [clean_text(one) for one in (node.dtype.names or ())[1:]]
+            names = [clean_text(item) for item in (node.dtype.names or ())[1:]]
         elif "column-order" in node.attrs:
-            names = [clean_text(one) for one in np.ravel(node.attrs["column-order"])]
+            names = [clean_text(item) for item in np.ravel(node.attrs["column-order"])]
         else:
-            names = [clean_text(one) for one in node if clean_text(one) != self._index_key(table)]
+            names = [
+                clean_text(item) for item in node if clean_text(item) != self._index_key(table)
+            ]
         names = list(dict.fromkeys(names))
         stored = dict(zip(storable_names(names), names, strict=True))
         self._note_renamed(f"column of the {_ROWS[table]}", stored)
@@ -397,7 +399,7 @@ class H5adFile:
                 continue
             found[name] = n_columns
         stored = dict(zip(storable_names(map(clean_text, found)), found, strict=True))
-        self._note_renamed("embedding", {name: clean_text(one) for name, one in stored.items()})
+        self._note_renamed("embedding", {name: clean_text(item) for name, item in stored.items()})
         return {name: (path, found[path]) for name, path in stored.items()}
 
     def _obsm_names(self) -> list[str]:
@@ -434,7 +436,7 @@ class H5adFile:
                 raise DataError(f"it holds {node.dtype}, not numbers")
             return _stored(node)
         if _encoding(node)[0] == "dataframe" or "column-order" in node.attrs:
-            return [clean_text(one) for one in np.ravel(node.attrs.get("column-order", []))]
+            return [clean_text(item) for item in np.ravel(node.attrs.get("column-order", []))]
         raise DataError("it is not a table of numbers")
 
     def embedding(self, name: str) -> np.ndarray | None:
@@ -455,12 +457,14 @@ class H5adFile:
         if isinstance(source, h5py.Dataset):
             values = _native(source[()])
             return values.astype(np.float32) if values.dtype.kind == "b" else values
-        columns = [self._decode("obs", _member(obsm[path], one)) for one in source]
-        if not all(one.kind == "numeric" or one.values.dtype.kind == "b" for one in columns):
+        columns = [self._decode("obs", _member(obsm[path], item)) for item in source]
+        if not all(
+            column.kind == "numeric" or column.values.dtype.kind == "b" for column in columns
+        ):
             raise DataError("its columns are not all numbers")
         table = np.full((self.shape[0], len(columns)), np.nan)
-        for place, one in enumerate(columns):
-            table[~one.missing, place] = one.values[~one.missing]
+        for place, column in enumerate(columns):
+            table[~column.missing, place] = column.values[~column.missing]
         return table
 
     def colors(self, column: str) -> np.ndarray | dict[str, Any] | None:
@@ -469,7 +473,7 @@ class H5adFile:
         try:
             node = self.file.get(key)
             if isinstance(node, h5py.Group):
-                return {clean_text(one): _plain(node[one])[0].ravel() for one in node}
+                return {clean_text(item): _plain(node[item])[0].ravel() for item in node}
             return None if node is None else _plain(node)[0]
         except (MemoryError, Exception) as error:  # noqa: BLE001 - as for columns
             self.note(f"The colours of '{column}' were left out: {_reason(error)}.")
@@ -564,7 +568,9 @@ def _member(group: h5py.Group, name: str) -> Node:
 
 def _encoding(node: Node) -> tuple[str, str]:
     kind, version = node.attrs.get("encoding-type", ""), node.attrs.get("encoding-version", "")
-    return tuple(clean_text(one) if isinstance(one, str | bytes) else "" for one in (kind, version))  # type: ignore[return-value]
+    return tuple(
+        clean_text(item) if isinstance(item, str | bytes) else "" for item in (kind, version)
+    )  # type: ignore[return-value]
 
 
 def _require_known(node: Node) -> None:
@@ -680,9 +686,9 @@ def _plain(node: Node) -> tuple[np.ndarray, np.ndarray]:
 def _clean(values: Any) -> tuple[np.ndarray, np.ndarray]:
     values = np.atleast_1d(np.asarray(values))
     if values.dtype.kind in "OSU":
-        texts = np.array([clean_text(one) for one in values.ravel().tolist()], dtype=object)
+        texts = np.array([clean_text(value) for value in values.ravel().tolist()], dtype=object)
         texts = texts.reshape(values.shape)
-        missing = np.array([one in _NO_TEXT for one in texts.ravel()], dtype=bool)
+        missing = np.array([text in _NO_TEXT for text in texts.ravel()], dtype=bool)
         return texts, missing.reshape(texts.shape)
     values = _native(values)
     if values.dtype.kind == "f":

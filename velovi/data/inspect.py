@@ -104,7 +104,7 @@ class _Look:
         self._check_names(columns)
         self._check_size()
         layers, scans = self._scan_layers()
-        spliced, unspliced = guess_layers([one.name for one in layers])
+        spliced, unspliced = guess_layers([layer.name for layer in layers])
         draft = replace(draft, layers=layers, spliced_layer=spliced, unspliced_layer=unspliced)
         self._check_layers_found(draft)
         for name in (spliced, unspliced):
@@ -112,7 +112,7 @@ class _Look:
                 self._check_values(name, scans[name])
         if spliced in scans and unspliced in scans:
             draft = self._compare(draft, scans[spliced], scans[unspliced])
-        missing = next((one.n_missing for one in columns if one.name == label), 0)
+        missing = next((column.n_missing for column in columns if column.name == label), 0)
         if missing:
             what = f"{missing:,} cells have no value in '{label}'."
             self.add("warning", what, "They will be shown as 'unlabelled'.")
@@ -120,7 +120,7 @@ class _Look:
             self.file.column("var", name)  # what cannot be read is noted
         self.problems += self.file.problems
         order = {"error": 0, "warning": 1, "note": 2}
-        problems = sorted(self.problems, key=lambda one: order[one.level])
+        problems = sorted(self.problems, key=lambda problem: order[problem.level])
         return replace(draft, problems=tuple(problems))
 
     def _columns(self) -> tuple[ColumnInfo, ...]:
@@ -158,10 +158,13 @@ class _Look:
                 what = f"{n_repeated:,} {kind} names occur more than once."
                 self.add("warning", what, "They will be made unique by adding -1, -2, ...")
         has_batch = any(
-            word in one.name.lower() for one in columns for word in BATCHES if one.n_unique > 1
+            word in column.name.lower()
+            for column in columns
+            for word in BATCHES
+            if column.n_unique > 1
         )
         matches = [_BARCODE.match(name) for name in self.file.obs_names]
-        groups = Counter(one.group("before", "after") for one in matches if one)
+        groups = Counter(match.group("before", "after") for match in matches if match)
         # rare endings come from making names unique, not from samples
         n_samples = sum(n * len(groups) >= 0.25 * len(matches) for n in groups.values())
         if 1 < n_samples <= 100 and not has_batch:
@@ -217,7 +220,7 @@ class _Look:
         # of a layer that is there but unreadable, that is said already
         absent = [kind for kind, name in chosen.items() if name is None and not everything[kind]]
         if absent:
-            names = ", ".join(f"'{one.name}'" for one in draft.layers) or "none"
+            names = ", ".join(f"'{layer.name}'" for layer in draft.layers) or "none"
             what = f"No layer of {' and '.join(absent)} counts was found (layers: {names})."
             self.add("error", what, MAKE_LAYERS + " If a layer has another name, choose it.")
             columns = [name for table in self.file.columns.values() for name in table.values()]
@@ -270,8 +273,8 @@ class _Look:
             codes, names = merge_small_groups(*self._groups(draft.label_column))
             known = codes >= 0
             parts = [
-                np.bincount(codes[known], weights=one[known], minlength=len(names))
-                for one in (u.cell_totals, both)
+                np.bincount(codes[known], weights=item[known], minlength=len(names))
+                for item in (u.cell_totals, both)
             ]
             by_label = {
                 str(name): float(part / total)
@@ -290,7 +293,7 @@ class _Look:
         return codes, list(names)
 
     def _check_fractions(self, overall: float, by_label: dict[str, float]) -> None:
-        odd = [f"'{name}' ({one:.1%})" for name, one in by_label.items() if not _usual(one)]
+        odd = [f"'{name}' ({item:.1%})" for name, item in by_label.items() if not _usual(item)]
         if odd and _usual(overall):
             what = f"Unusual share of unspliced counts in {', '.join(odd[:5])}."
             self.add("note", what, "Velocities of these cells deserve a second look.")
@@ -301,14 +304,16 @@ def _usual(fraction: float) -> bool:
 
 
 def _suggest_label(columns: tuple[ColumnInfo, ...]) -> str | None:
-    usable = [one.name for one in columns if one.kind != "numeric" and one.n_unique >= 2]
-    few = {one.name for one in columns if one.n_unique <= MOST_GROUPS}
+    usable = [
+        column.name for column in columns if column.kind != "numeric" and column.n_unique >= 2
+    ]
+    few = {column.name for column in columns if column.n_unique <= MOST_GROUPS}
     usual = usual_labels(usable)
     if usual:
         return next((name for name in usual if name in few), usual[0])
-    for one in columns:
-        if one.kind == "categorical" and 2 <= one.n_unique <= 60:
-            return one.name
+    for column in columns:
+        if column.kind == "categorical" and 2 <= column.n_unique <= 60:
+            return column.name
     return None
 
 

@@ -223,7 +223,7 @@ def _assemble(file: H5adFile, layers: tuple[str, str] | None) -> AnnData:
             if (column := file.column(table, given)) is not None  # type: ignore[arg-type]
         }
         frame = pd.DataFrame(
-            {name: _series(one, rows, table) for name, one in columns.items()},
+            {name: _series(item, rows, table) for name, item in columns.items()},
             index=pd.Index(rows, dtype=object),
         )
         called = file.index_name(table)  # type: ignore[arg-type]
@@ -255,7 +255,7 @@ def _assemble(file: H5adFile, layers: tuple[str, str] | None) -> AnnData:
     if layers is None:
         _read_rest(file, adata)
     adata.uns[READING] = {
-        "notes": np.array([one.what for one in file.problems], dtype=object),
+        "notes": np.array([problem.what for problem in file.problems], dtype=object),
         "names": json.dumps(_renamed(file)),
     }
     return adata
@@ -417,7 +417,7 @@ def require_cells(n_cells: int) -> None:
 
 def gene_mask(names: pd.Index, wanted: tuple[str, ...]) -> np.ndarray:
     """Where ``names`` (genes,) are among ``wanted``, all of which have to be there."""
-    unknown = [one for one in wanted if one not in names]
+    unknown = [item for item in wanted if item not in names]
     if unknown:
         raise UnknownNameError(
             f"no gene is called {first_named(map(repr, unknown))}",
@@ -571,7 +571,7 @@ def label_colors(adata: AnnData, obs: pd.DataFrame) -> tuple[dict[str, np.ndarra
         given = adata.uns.get(f"{name}_colors")
         if given is None or not hasattr(obs[name], "cat"):
             continue
-        groups = [str(one) for one in obs[name].cat.categories]
+        groups = [str(category) for category in obs[name].cat.categories]
         added = UNLABELLED if adata.obs[name].isna().any() else None
         colors, note = group_colors(given, groups, unlabelled=added)
         if colors is not None:

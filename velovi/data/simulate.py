@@ -164,8 +164,8 @@ def draw_programme(n_genes: int, n_fates: int, rng: np.random.Generator) -> Prog
     levels = {0: (peak, basal, basal), 1: (basal, peak, basal), 2: (basal, basal, basal)}
     levels[3] = (basal, peak, peak)
     times = {0: (early, middle), 1: (early, middle), 2: (late, late + 2.5), 3: (early, late)}
-    alpha = np.choose(kind[:, None], [np.stack(levels[one], axis=-1) for one in range(4)])
-    switches = np.choose(kind[:, None], [np.stack(times[one], axis=-1) for one in range(4)])
+    alpha = np.choose(kind[:, None], [np.stack(levels[index], axis=-1) for index in range(4)])
+    switches = np.choose(kind[:, None], [np.stack(times[index], axis=-1) for index in range(4)])
     alpha, switches = np.stack([alpha] * n_fates), np.stack([switches] * n_fates)
     # what differs between fates may only begin after they have parted
     own = (kind == 2) & (np.arange(n_fates)[:, None] == fate)  # (fates, genes)
@@ -270,7 +270,7 @@ def _assemble(
     import pandas as pd
     from anndata import AnnData
 
-    fates = [f"Fate {ascii_uppercase[one]}" for one in range(programme.alpha.shape[0])]
+    fates = [f"Fate {ascii_uppercase[index]}" for index in range(programme.alpha.shape[0])]
     names = ["Stem", "Progenitor", *fates]
     code = np.select([time < STEM_END, time < TRUNK_END], [0, 1], default=2 + fate)
     obs = pd.DataFrame(
@@ -278,7 +278,7 @@ def _assemble(
             "clusters": pd.Categorical.from_codes(code, categories=pd.Index(names)),
             "true_time": time,
         },
-        index=[f"cell_{one}" for one in range(len(time))],
+        index=[f"cell_{index}" for index in range(len(time))],
     )
     var = pd.DataFrame(
         {
@@ -286,9 +286,9 @@ def _assemble(
             "true_beta": programme.beta,
             "true_gamma": programme.gamma,
             "true_kind": np.array(KINDS)[programme.kind],
-            "true_fate": [fates[one] if one >= 0 else "" for one in programme.fate],
+            "true_fate": [fates[item] if item >= 0 else "" for item in programme.fate],
         },
-        index=[f"gene_{one}" for one in range(len(programme.beta))],
+        index=[f"gene_{index}" for index in range(len(programme.beta))],
     )
     adata = AnnData(layers["spliced"].copy(), obs=obs, var=var, layers=layers)
     adata.uns["clusters_colors"] = np.array(PALETTE[: len(names)], dtype=object)

@@ -75,7 +75,7 @@ def storable_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]
     used = {name.casefold() for name in taken}
     found: list[str | None] = [None] * len(given)
     # of names that differ by case the one with the fewest capitals stays, as X_umap does
-    for place, name in sorted(enumerate(given), key=lambda one: sum(map(str.isupper, one[1]))):
+    for place, name in sorted(enumerate(given), key=lambda item: sum(map(str.isupper, item[1]))):
         if storable_name(name) == name and name.casefold() not in used:
             found[place] = name
             used.add(name.casefold())

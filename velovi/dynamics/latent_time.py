@@ -123,7 +123,7 @@ def shared_latent_time(
         origins[starts] = 1.0
     tau = _consensus(times, order, knn, weights)
     time = _unit_range(tau, 0.5)
-    return SharedTime(*(one.astype(np.float32) for one in (time, origins, ends)))
+    return SharedTime(*(item.astype(np.float32) for item in (time, origins, ends)))
 
 
 def _gene_weights(values: ArrayLike | None, genes: int) -> Vector:

@@ -104,7 +104,7 @@ def cbdir(
     knn = as_square(neighbours, "neighbours", x.shape[0])
     names = as_labels(labels, x.shape[0])
     known = set(names.tolist())
-    missing = [str(one) for edge in edges for one in edge if one not in known]
+    missing = [str(item) for edge in edges for item in edge if item not in known]
     if missing:
         raise UnknownNameError(
             f"no cell has the label {', '.join(missing)}",
@@ -112,8 +112,8 @@ def cbdir(
             expected=", ".join(map(str, sorted(known, key=str))),
         )
     pairs = [_edge(x, v, knn, np.flatnonzero(names == a), names == b) for a, b in edges]
-    mean = np.array([one[0] for one in pairs], dtype=np.float64)
-    number = np.array([one[1] for one in pairs], dtype=np.int64)
+    mean = np.array([pair[0] for pair in pairs], dtype=np.float64)
+    number = np.array([pair[1] for pair in pairs], dtype=np.int64)
     return EdgeScores(tuple((a, b) for a, b in edges), mean, number, _total(mean))
 
 
@@ -220,5 +220,5 @@ def _total(mean: NDArray[np.float64]) -> float:
 
 
 def _same_length(name: str, *parts: Any) -> None:
-    if len({len(one) for one in parts}) != 1:
+    if len({len(part) for part in parts}) != 1:
         raise DataError("the parts must be equally long", where=name)

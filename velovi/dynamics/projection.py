@@ -43,7 +43,7 @@ class GridField:
 
     def __post_init__(self) -> None:
         shape = (self.y.size, self.x.size)
-        found = {one.shape for one in (self.u, self.v, self.mass, self.mask)}
+        found = {item.shape for item in (self.u, self.v, self.mass, self.mask)}
         if found != {shape}:
             raise DataError(
                 "grid and field disagree", where="GridField", expected=str(shape), found=str(found)

@@ -395,8 +395,8 @@ def _arrow_texts(parts: tuple[Any, ...]) -> list[str | None]:
         raise ValueError("texts that end beyond their file")
     raw = bytes(content or b"")
     return [
-        raw[begin:end].decode() if one else None
-        for begin, end, one in zip(places[:-1], places[1:], known, strict=True)
+        raw[begin:end].decode() if item else None
+        for begin, end, item in zip(places[:-1], places[1:], known, strict=True)
     ]
 
 
@@ -430,4 +430,4 @@ def _load_nothing(file: io.IOBase, **_: Any) -> Any:
 def _listing(folder: Path) -> str:
     if not folder.is_dir():
         return f"no folder {folder}"
-    return ", ".join(sorted(one.name for one in folder.iterdir())[:10]) or "an empty folder"
+    return ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "an empty folder"

@@ -249,7 +249,7 @@ class DiagnosticsMixin(ModelBase):
         spliced, unspliced = scores.shuffle_within(real.spliced, real.unspliced, labels.codes, rng)
         shuffled = replace(real, spliced=spliced, unspliced=unspliced)
         with seeded(seed, self.device):
-            error, shuffled_error = (self._fit_error(one) for one in (real, shuffled))
+            error, shuffled_error = (self._fit_error(item) for item in (real, shuffled))
         found, too_small = scores.permutation_statistics(
             error, shuffled_error, labels, data.gene_names, rng
         )

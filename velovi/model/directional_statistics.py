@@ -32,7 +32,7 @@ def centred_cosines(vectors: Tensor) -> Tensor:
     vectors = vectors - vectors.mean(dim=-1, keepdim=True)
     centre = vectors.mean(dim=0)
     # one sample at a time: no second array of this size
-    dots = torch.stack([(one * centre).sum(dim=-1) for one in vectors])
+    dots = torch.stack([(vector * centre).sum(dim=-1) for vector in vectors])
     sizes = vectors.norm(dim=-1) * centre.norm(dim=-1)
     directed = sizes > 0
     return torch.where(directed, dots / torch.where(directed, sizes, 1.0), 0.0).clamp(-1, 1)

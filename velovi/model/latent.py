@@ -148,8 +148,8 @@ class LatentMixin(ModelBase):
             As in :meth:`get_latent_representation`.
         """
         mean, variance = (
-            torch.as_tensor(one, device=self.device)
-            for one in self.get_latent_representation(
+            torch.as_tensor(item, device=self.device)
+            for item in self.get_latent_representation(
                 adata, indices, batch_size=batch_size, return_dist=True
             )
         )
@@ -213,8 +213,8 @@ class LatentMixin(ModelBase):
         target = source if adata_sub is None else adata_sub
         samples = categories(source, sample_key, "sample_key")
         states, variance = (
-            torch.as_tensor(one, device=self.device)
-            for one in self.get_latent_representation(
+            torch.as_tensor(item, device=self.device)
+            for item in self.get_latent_representation(
                 adata, batch_size=batch_size, return_dist=True
             )
         )

@@ -223,7 +223,7 @@ def _decode(
             drawn = dirichlet.sample(decoded[0], compiled=module.compiled_draws)
         for place in range(len(numbers)):
             rows = slice(place * len(mean), (place + 1) * len(mean))
-            concentration, rho, tau = (one[rows] for one in decoded)
+            concentration, rho, tau = (item[rows] for item in decoded)
             yield None if drawn is None else drawn[rows], concentration, rho, tau
 
 

@@ -201,11 +201,14 @@ def _summarise_batch(
             drawn.add(sample)
     assert moments is not None
     found = {
-        name: _pick(_clipped(one, name, sample), columns) for name, one in moments.result().items()
+        name: _pick(_clipped(item, name, sample), columns)
+        for name, item in moments.result().items()
     }
     if drawn is None:
         return found, {}
-    return found, {name: _pick(one, columns) for name, one in drawn.quantiles(levels).items()}
+    return found, {
+        name: _pick(quantile, columns) for name, quantile in drawn.quantiles(levels).items()
+    }
 
 
 class _Drawn(Protocol):

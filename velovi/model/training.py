@@ -254,7 +254,7 @@ def usable_checkpoint(path: Path, module: BaseModuleClass) -> int:
     try:
         kept = torch.load(path, map_location="cpu", weights_only=True)
         shapes = {
-            name.removeprefix("module."): one.shape for name, one in kept["state_dict"].items()
+            name.removeprefix("module."): item.shape for name, item in kept["state_dict"].items()
         }
         epochs = int(kept["epoch"]) + 1
     except Exception as error:  # noqa: BLE001 - whatever a damaged file makes of itself

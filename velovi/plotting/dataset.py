@@ -49,7 +49,7 @@ def unspliced_figure(data: UnsplicedData, theme: FigureTheme) -> go.Figure:
             y=list(data.names),
             orientation="h",
             marker={"color": np.where(usual, theme.second, theme.third), "line": {"width": 0}},
-            text=[f"{100 * one:.0f} %" for one in data.fractions],
+            text=[f"{100 * fraction:.0f} %" for fraction in data.fractions],
             textposition="outside",
             cliponaxis=False,
             textfont={"size": 12, "color": theme.muted},

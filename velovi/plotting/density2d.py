@@ -74,7 +74,7 @@ def density2d(
     if only is not None:
         chosen &= only
     x, y = x[chosen], y[chosen]
-    x_edges, y_edges = (np.linspace(*_ends(one), bins + 1) for one in (x, y))
+    x_edges, y_edges = (np.linspace(*_ends(item), bins + 1) for item in (x, y))
     counts, _, _ = np.histogram2d(y, x, bins=(y_edges, x_edges))
     return Density2D(
         x_title=x_title,
@@ -91,7 +91,7 @@ def density2d(
 def _ends(values: np.ndarray) -> tuple[float, float]:
     if not values.size:
         return 0.0, 1.0
-    low, high = (float(one) for one in np.percentile(values, _ENDS))
+    low, high = (float(level) for level in np.percentile(values, _ENDS))
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
@@ -133,7 +133,7 @@ def density_figure(data: Density2D, theme: FigureTheme, *, height: int = 320) ->
     filled = np.where(data.counts > 0, np.log10(np.maximum(data.counts, 1)), np.nan)
     middles = [(edges[:-1] + edges[1:]) / 2 for edges in (data.x_edges, data.y_edges)]
     ticks = np.arange(0, int(np.log10(max(data.counts.max(initial=1), 1))) + 1)
-    bar = colorbar(theme, "cells", tickvals=ticks, ticktext=[f"{10**one:,}" for one in ticks])
+    bar = colorbar(theme, "cells", tickvals=ticks, ticktext=[f"{10**tick:,}" for tick in ticks])
     figure = go.Figure(
         [
             go.Heatmap(

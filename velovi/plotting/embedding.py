@@ -155,7 +155,7 @@ def color_bounds(
     finite = finite[np.isfinite(finite)]
     if not finite.size:
         return 0.0, 1.0
-    low, high = (float(one) for one in np.percentile(finite, clip))
+    low, high = (float(level) for level in np.percentile(finite, clip))
     if scale == "diverging":
         high = max(abs(low), abs(high)) or float(np.abs(finite).max()) or 1.0
         return -high, high

@@ -46,7 +46,7 @@ class GeneData:
 
     def __post_init__(self) -> None:
         columns = (self.cells, self.spliced, self.unspliced, self.labels, self.time, self.selected)
-        lengths = {len(one) for one in columns if one is not None}
+        lengths = {len(column) for column in columns if column is not None}
         if len(lengths) != 1:
             raise OptionError(
                 "columns of one gene differ in length", where=self.gene, found=str(sorted(lengths))

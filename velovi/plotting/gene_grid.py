@@ -48,8 +48,8 @@ class GeneGridData:
     n_selected: int = 0
 
     def __post_init__(self) -> None:
-        columns = [one for panel in self.panels for one in (panel.spliced, panel.unspliced)]
-        lengths = {len(self.cells), len(self.labels), *(len(one) for one in columns)}
+        columns = [item for panel in self.panels for item in (panel.spliced, panel.unspliced)]
+        lengths = {len(self.cells), len(self.labels), *(len(column) for column in columns)}
         if self.selected is not None:
             lengths.add(len(self.selected))
         if len(lengths) != 1:

@@ -83,7 +83,7 @@ def group_quantiles(
         if labels is None
         else pd.Categorical(labels)
     )
-    names = [str(one) for one in categories.categories]
+    names = [str(category) for category in categories.categories]
     chosen = np.isfinite(values) & (categories.codes >= 0)
     if only is not None:
         chosen &= only
@@ -96,12 +96,12 @@ def group_quantiles(
         for name, count, part in zip(names, counts, parts, strict=True)
         if count
     ]
-    found.sort(key=lambda one: one[2][2])
+    found.sort(key=lambda item: item[2][2])
     return GroupQuantiles(
         title=title,
-        groups=tuple(one[0] for one in found),
-        counts=np.array([one[1] for one in found], dtype=int),
-        quantiles=np.array([one[2] for one in found]).reshape(-1, len(QUANTILES)),
+        groups=tuple(item[0] for item in found),
+        counts=np.array([item[1] for item in found], dtype=int),
+        quantiles=np.array([item[2] for item in found]).reshape(-1, len(QUANTILES)),
         colors=category_colors(names, colors),
     )
 

@@ -31,7 +31,7 @@ class FittedCurve:
 
     def __post_init__(self) -> None:
         parts = (self.u_on, self.s_on, self.u_off, self.s_off, self.t_on, self.t_off)
-        lengths = {len(one) for one in parts}
+        lengths = {len(part) for part in parts}
         if len(lengths) != 1:
             raise OptionError("the parts of a fitted curve differ in length", found=str(lengths))
 

@@ -131,7 +131,7 @@ def label_colors(
         When there are more groups than codes.
     """
     given = pd.Categorical(labels)
-    names = [str(one) for one in given.categories]
+    names = [str(category) for category in given.categories]
     if len(names) > MOST_LABELS:
         raise OptionError(
             f"{title} has too many groups to colour",
@@ -153,7 +153,7 @@ def label_colors(
         palette=tuple(palette),
         note=note,
         labels=tuple(names),
-        counts=tuple(int(one) for one in counts),
+        counts=tuple(int(count) for count in counts),
     )
 
 

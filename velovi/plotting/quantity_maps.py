@@ -18,10 +18,10 @@ class QuantityMaps:
     maps: tuple[EmbeddingData, ...]
 
     def __post_init__(self) -> None:
-        for one in self.maps[1:]:
-            if one.cells.tolist() != self.maps[0].cells.tolist():
+        for item in self.maps[1:]:
+            if item.cells.tolist() != self.maps[0].cells.tolist():
                 raise OptionError(
-                    "maps side by side show different cells", where=self.name, found=one.title
+                    "maps side by side show different cells", where=self.name, found=item.title
                 )
 
     def to_frame(self) -> pd.DataFrame:
@@ -29,4 +29,4 @@ class QuantityMaps:
         if not self.maps:
             return pd.DataFrame(columns=["cell", "x", "y"])
         frame = self.maps[0].to_frame()
-        return frame.assign(**{one.title: one.values for one in self.maps[1:]})
+        return frame.assign(**{item.title: item.values for item in self.maps[1:]})

@@ -139,11 +139,11 @@ class StateShares:
     @property
     def likeliest(self) -> list[str]:
         """Name of each row's likeliest state."""
-        return [self.states[one] for one in np.argmax(self.shares, axis=1)]
+        return [self.states[item] for item in np.argmax(self.shares, axis=1)]
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each group or gene."""
-        frame = pd.DataFrame(self.shares, columns=[STATE_TITLES[one] for one in self.states])
+        frame = pd.DataFrame(self.shares, columns=[STATE_TITLES[state] for state in self.states])
         frame.insert(0, "cells", self.counts)
         frame.insert(0, self.title, self.rows)
         return frame
@@ -178,13 +178,15 @@ def shares_by_group(
         names, codes = ["all cells"], np.zeros(values.shape[1], dtype=int)
     else:
         categories = pd.Categorical(labels)
-        names, codes = [str(one) for one in categories.categories], categories.codes
+        names, codes = [str(category) for category in categories.categories], categories.codes
     chosen &= codes >= 0
     counts = np.bincount(codes[chosen], minlength=len(names))
-    sums = [np.bincount(codes[chosen], weights=one[chosen], minlength=len(names)) for one in values]
+    sums = [
+        np.bincount(codes[chosen], weights=value[chosen], minlength=len(names)) for value in values
+    ]
     kept = np.flatnonzero(counts)
     shares = (np.stack(sums, axis=1) / np.maximum(counts, 1)[:, None])[kept]
-    return StateShares(gene, tuple(names[one] for one in kept), states, shares, counts[kept])
+    return StateShares(gene, tuple(names[item] for item in kept), states, shares, counts[kept])
 
 
 def shares_by_gene(
@@ -208,7 +210,7 @@ def shares_by_gene(
     shares = shares[known]
     first = np.argmax(shares, axis=1) if shares.size else np.empty(0, dtype=int)
     order = np.lexsort((-shares.max(axis=1, initial=0), first))
-    names = [genes[one] for one in known[order]]
+    names = [genes[item] for item in known[order]]
     return StateShares("gene", tuple(names), states, shares[order], np.full(len(names), n_cells))
 
 

@@ -31,7 +31,10 @@ class StateCourse:
     last: float
 
     def __post_init__(self) -> None:
-        lengths = {len(self.cells), *(len(one) for one in self.probabilities.values())}
+        lengths = {
+            len(self.cells),
+            *(len(probability) for probability in self.probabilities.values()),
+        }
         if lengths != {len(self.t)}:
             raise OptionError(
                 "states and bins of time differ in number",

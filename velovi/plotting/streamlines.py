@@ -201,10 +201,10 @@ def _seeds(field: Field, width: float) -> NDArray[np.complex128]:
     """One seed in the middle of each lane cell where the field is known."""
     _, nx, ny = field
     middles = [np.arange(width / 2, n - 1, width) for n in (nx, ny)]
-    if any(one.size == 0 for one in middles):
+    if any(middle.size == 0 for middle in middles):
         middles = [
-            np.array([(n - 1) / 2]) if one.size == 0 else one
-            for one, n in zip(middles, (nx, ny), strict=True)
+            np.array([(n - 1) / 2]) if middle.size == 0 else middle
+            for middle, n in zip(middles, (nx, ny), strict=True)
         ]
     columns, rows = np.meshgrid(*middles)  # (lanes up, lanes across) each
     seeds = np.asarray(columns + 1j * rows, dtype=np.complex128).ravel()

@@ -120,7 +120,7 @@ def _course(place: np.ndarray, values: np.ndarray, bins: int) -> np.ndarray:
     reach = np.arange(-int(4 * _SMOOTHING), int(4 * _SMOOTHING) + 1)
     kernel = np.exp(-0.5 * (reach / _SMOOTHING) ** 2)
     top, weight = (
-        np.convolve(one, kernel, mode="full")[len(reach) // 2 :][:bins] for one in (sums, counts)
+        np.convolve(item, kernel, mode="full")[len(reach) // 2 :][:bins] for item in (sums, counts)
     )
     smooth = np.full(bins, np.nan)
     np.divide(top, weight, out=smooth, where=weight > 1e-9)
@@ -287,7 +287,7 @@ def time_agreement(
     column, row = np.minimum((p - low) / step, _SQUARES - 1).astype(int).T
     square, shape = row * _SQUARES + column, (_SQUARES, _SQUARES)
     counts = np.bincount(square, minlength=_SQUARES**2).reshape(shape)
-    mean_t, mean_x, mean_y = (_mean(square, one, counts) for one in (t, v[:, 0], v[:, 1]))
+    mean_t, mean_x, mean_y = (_mean(square, item, counts) for item in (t, v[:, 0], v[:, 1]))
     rise_x, rise_y = _slope(mean_t, axis=1), _slope(mean_t, axis=0)
     size = np.hypot(rise_x, rise_y) * np.hypot(mean_x, mean_y)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -297,7 +297,7 @@ def time_agreement(
     if labels is not None:
         categories = pd.Categorical(labels)
         codes = categories.codes[known]
-        names += [str(one) for one in categories.categories]
+        names += [str(category) for category in categories.categories]
     rows = []
     for number, name in enumerate(names):
         mine = of_cells if number == 0 or codes is None else of_cells[codes == number - 1]
@@ -305,7 +305,7 @@ def time_agreement(
         if mine.size:
             rows.append((name, mine.size, float((mine > 0).mean()), float(mine.mean())))
     parts = list(zip(*rows, strict=True)) if rows else [(), (), (), ()]
-    return Agreement(parts[0], *(np.array(one) for one in parts[1:]))
+    return Agreement(parts[0], *(np.array(part) for part in parts[1:]))
 
 
 def _mean(square: np.ndarray, values: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -102,7 +102,7 @@ def request_time(result_path: Path, times_folder: Path, name: str, root: ArrayLi
         two times of this result are being worked out already.
     """
     cells = _checked_root(root, _n_cells(Path(result_path)))
-    if sum(one.state == "working" for one in times(times_folder)) >= MOST_AT_ONCE:
+    if sum(item.state == "working" for item in times(times_folder)) >= MOST_AT_ONCE:
         raise StoreError(
             "other times are being worked out",
             where=Path(result_path).parent.name,
@@ -142,12 +142,12 @@ def times(times_folder: Path) -> list[CustomRootTime]:
     """All times of a result, in the order in which they were asked for."""
     reap()
     asked: list[tuple[int, Path]] = []
-    for one in Path(times_folder).glob("[!.]*/request.json"):
+    for path in Path(times_folder).glob("[!.]*/request.json"):
         with suppress(OSError):  # deleted meanwhile
-            asked.append((one.stat().st_mtime_ns, one))
-    folders = [one for _, one in sorted(asked)]
-    found = [_look(one.parent) for one in folders]
-    return [one for one in found if one is not None]
+            asked.append((path.stat().st_mtime_ns, path))
+    folders = [item for _, item in sorted(asked)]
+    found = [_look(folder.parent) for folder in folders]
+    return [item for item in found if item is not None]
 
 
 def custom_root_time(
@@ -349,7 +349,7 @@ def time_from_root(result_path: Path, root: NDArray[np.int64]) -> NDArray[np.flo
         )
     }
     gene_time, *matrices = parts.values()
-    positive, negative, connectivities = (sparse.csr_matrix(one) for one in matrices)
+    positive, negative, connectivities = (sparse.csr_matrix(matrix) for matrix in matrices)
     transition = dynamics.transition_matrix(dynamics.VelocityGraph(positive, negative))
     return dynamics.shared_latent_time(gene_time, transition, connectivities, root=root).time
 

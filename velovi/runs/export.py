@@ -106,7 +106,7 @@ def _give_names_back(out: h5py.File, store: zarr.Group) -> None:
             if given in group:
                 continue
             group.move(stored, given)
-            order = [str(one) for one in group.attrs["column-order"]]
+            order = [str(attr) for attr in group.attrs["column-order"]]
             order[order.index(stored)] = given
             group.attrs["column-order"] = np.array(order, dtype=object)
             if f"{stored}_colors" in out["uns"] and "/" not in given:

@@ -105,7 +105,7 @@ class RunSpec:
         return cls(
             **{
                 **spec.__dict__,
-                "versions": {str(name): str(one) for name, one in spec.versions.items()},
+                "versions": {str(name): str(version) for name, version in spec.versions.items()},
             }
         )
 
@@ -137,7 +137,7 @@ class Progress:
         """From ``progress.json``; what is not of its kind is as if it had not been said."""
         error = values.get("error")
         if isinstance(error, Mapping):
-            error = {str(name): text(one) or None for name, one in error.items()}
+            error = {str(name): text(item) or None for name, item in error.items()}
             error = {name: error.get(name) for name in StoreError("").to_dict()}
         return cls(
             stage=text(values.get("stage")),
@@ -402,8 +402,8 @@ class RunFolder:
 
     def cut_history(self, epochs: int) -> None:
         """Forget the records of epochs after this one, which training does again."""
-        kept = [one for one in self.history() if one["epoch"] <= epochs]
-        lines = "".join(json.dumps(one) + "\n" for one in kept)
+        kept = [item for item in self.history() if item["epoch"] <= epochs]
+        lines = "".join(json.dumps(item) + "\n" for item in kept)
         write_bytes(self.path / "history.jsonl", lines.encode())
 
     def request_stop(self) -> None:
@@ -469,7 +469,7 @@ class RunFolder:
 
     def size(self) -> int:
         """Bytes on disk; files that vanish while a worker works count nothing."""
-        return sum(_bytes(one) for one in self.path.rglob("*"))
+        return sum(_bytes(path) for path in self.path.rglob("*"))
 
     def result_shape(self) -> tuple[int, int] | None:
         """Cells and genes of the finished result, without opening it; None when there is none."""

@@ -68,7 +68,7 @@ def table_names(text: str) -> list[str]:
         When it holds no names, or far too many.
     """
     first = text.lstrip("\ufeff").split("\n", 1)[0]
-    delimiter = next((one for one in "\t;," if one in first), ",")
+    delimiter = next((item for item in "\t;," if item in first), ",")
     try:
         lines = list(csv.reader(io.StringIO(text.lstrip("\ufeff")), delimiter=delimiter))
     except csv.Error as error:

@@ -275,7 +275,9 @@ def train(
             f"Training was interrupted and went on from epoch {done}, which had been kept."
         )
     folder.cut_history(done)
-    before = next((one["seconds"] for one in reversed(folder.history()) if "seconds" in one), 0.0)
+    before = next(
+        (item["seconds"] for item in reversed(folder.history()) if "seconds" in item), 0.0
+    )
 
     def on_epoch(record: dict[str, float]) -> None:
         epoch, seconds = int(record["epoch"]), record["seconds"]

@@ -121,7 +121,7 @@ def write_result(adata: AnnData, path: Path) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(one.relative_to(folder) for one in folder.rglob("*") if one.is_file())
+    return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
 
 
 def _describe_file(path: Path) -> list[int | str]:
@@ -348,7 +348,7 @@ class ResultStore:
         given = self.obs[column]
         codes, names = merge_small_groups(given.cat.codes.to_numpy(), list(given.cat.categories))
         if len(names) < len(given.cat.categories):
-            merged = pd.Categorical.from_codes(codes, pd.Index([str(one) for one in names]))
+            merged = pd.Categorical.from_codes(codes, pd.Index([str(name) for name in names]))
             given = pd.Series(merged, index=given.index, name=column)
         self._labels[column] = given
         return given

@@ -191,11 +191,11 @@ class Workspace:
             with suppress(StoreError):
                 _ = dataset.name
                 found.append((dataset.created, dataset))
-        return [one for _, one in sorted(found, key=lambda pair: pair[0], reverse=True)]
+        return [item for _, item in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
     def unreadable_datasets(self) -> list[Dataset]:
         """Files whose description is damaged; all that can be done with one is to delete it."""
-        return [one for one in self._dataset_folders() if not _has_name(one)]
+        return [folder for folder in self._dataset_folders() if not _has_name(folder)]
 
     def _dataset_folders(self) -> list[Dataset]:
         return [Dataset(path) for path in _folders(self.datasets_path)]
@@ -364,7 +364,7 @@ class Workspace:
         run = self.run(run_id)
         if run_id == DEMO_RUN_ID:
             raise StoreError("the demo belongs to the app and cannot be deleted", where=run_id)
-        readable = run_id not in [one.run_id for one in self.unreadable_runs()]
+        readable = run_id not in [item.run_id for item in self.unreadable_runs()]
         if FolderLock.held(run.lock_path) or (readable and run.state().active):
             raise StoreError(
                 "this run is still busy",
@@ -450,7 +450,7 @@ def _has_name(dataset: Dataset) -> bool:
 def _folders(path: Path) -> list[Path]:
     """The folders of files or of runs; those that are being made or removed are hidden."""
     with told_as_store_error(path), os.scandir(path) as entries:
-        return [Path(one.path) for one in entries if _shown(one)]
+        return [Path(entry.path) for entry in entries if _shown(entry)]
 
 
 def _shown(entry: os.DirEntry[str]) -> bool:

@@ -46,7 +46,7 @@ class ByteLRU:
             self._kept.move_to_end(key)
             while (
                 len(self._kept) > 1
-                and sum(one.nbytes for one in self._kept.values()) > self._max_bytes
+                and sum(item.nbytes for item in self._kept.values()) > self._max_bytes
             ):
                 self._kept.popitem(last=False)
         return column

@@ -96,7 +96,7 @@ class ResultView:
     def colors(self, column: str) -> dict[str, str] | None:
         """The file's own colours as text-to-text, when they are colours a page can draw."""
         found = self.store.colors(column)
-        if not found or not all(one.startswith("#") and len(one) >= 7 for one in found.values()):
+        if not found or not all(item.startswith("#") and len(item) >= 7 for item in found.values()):
             return None
         return {str(name): color[:7] for name, color in found.items()}
 

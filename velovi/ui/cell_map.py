@@ -113,7 +113,7 @@ def cell_map(
     look = look or MapLook()
     embedding = look.embedding or embeddings[0]
     theme = current_theme()
-    colors = [cell_colors(view, one, theme, look.clip) for one in colorings]
+    colors = [cell_colors(view, coloring, theme, look.clip) for coloring in colorings]
     message = map_message(
         view,
         colors,
@@ -157,10 +157,10 @@ def map_message(
             parts["places"] = np.where(
                 look.only[:, None], where.points, np.int16(MISSING_COORDINATE)
             )
-    stamps = [f"{len(one.codes)}-{zlib.crc32(one.codes.data):x}" for one in colors]
-    for i, (one, stamp) in enumerate(zip(colors, stamps, strict=True)):
+    stamps = [f"{len(color.codes)}-{zlib.crc32(color.codes.data):x}" for color in colors]
+    for i, (item, stamp) in enumerate(zip(colors, stamps, strict=True)):
         if _is_new(stamp, _CODES_KEPT):
-            parts[f"codes{i}"] = one.codes
+            parts[f"codes{i}"] = item.codes
     if look.streams.arrowheads.size or look.streams.lines:
         parts |= field_parts(where, look.streams)
     mask = selected(view)
@@ -181,10 +181,10 @@ def map_message(
         "theme": browser_colors(theme),
         "field": {"width": _LINE, "head": _HEAD} if "starts" in parts else None,
         "maps": [
-            {**_described(one, where, theme), "codes": stamp}
-            for one, stamp in zip(colors, stamps, strict=True)
+            {**_described(color, where, theme), "codes": stamp}
+            for color, stamp in zip(colors, stamps, strict=True)
         ],
-        "stamp": f"{embedding}|" + "|".join(one.title for one in colors),
+        "stamp": f"{embedding}|" + "|".join(color.title for color in colors),
     }
     drawn = json.dumps([header[name] for name in _DRAWN_BY])
     lines = parts.get("path", np.empty(0))
@@ -312,13 +312,13 @@ def cell_facts(view: ResultView, colorings: Sequence[ColorBy], cell: Any) -> dic
     if not isinstance(cell, int) or not 0 <= cell < view.store.n_cells:
         return None
     values = []
-    for shown in (resolve_color(view, one) for one in colorings):
+    for shown in (resolve_color(view, coloring) for coloring in colorings):
         column = shown.values if shown.labels is None else shown.labels.array
         if column is not None:
             title = f"{shown.gene}: {shown.name}" if shown.gene else shown.name
             values.append((title, _told(column[cell])))
     labels = view.labels()
-    if labels is not None and all(one.column != labels.name for one in colorings):
+    if labels is not None and all(coloring.column != labels.name for coloring in colorings):
         values.append((str(labels.name), str(labels.iloc[cell])))
     name = str(view.store.obs.index[cell])
     return {"run": view.run_id, "cell": cell, "name": name, "values": values}

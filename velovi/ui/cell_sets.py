@@ -77,9 +77,9 @@ def composition(view: ResultView, mask: np.ndarray) -> str:
     counts = np.bincount(codes[codes >= 0], minlength=len(labels.cat.categories))
     order = np.argsort(-counts, kind="stable")[:_MOST_GROUPS]
     groups = [
-        f"{escape_markdown(str(labels.cat.categories[one]))} {100 * counts[one] / n:.0f} %"
-        for one in order
-        if counts[one]
+        f"{escape_markdown(str(labels.cat.categories[item]))} {100 * counts[item] / n:.0f} %"
+        for item in order
+        if counts[item]
     ]
     return f"{said}: {', '.join(groups)}." if groups else f"{said}."
 
@@ -179,7 +179,7 @@ def _train(view: ResultView, mask: np.ndarray) -> None:
         if not pressed:
             return
         with show_errors():
-            names = [str(one) for one in view.store.obs.index[mask]]
+            names = [str(item) for item in view.store.obs.index[mask]]
             run = get_workspace().run_again(
                 choice.run, cells=names, name=f"{choice.name}, {n:,} cells"
             )

@@ -144,7 +144,10 @@ def _choose(dataset: Dataset) -> None:
 def file_label(datasets: list[Dataset]) -> Callable[[str], str]:
     """What each file is called in a list, by its id; the same at any time of the day."""
     return distinct_labels(
-        {one.dataset_id: f"{one.name} · {format_time(one.created)}" for one in datasets}
+        {
+            dataset.dataset_id: f"{dataset.name} · {format_time(dataset.created)}"
+            for dataset in datasets
+        }
     )
 
 
@@ -161,7 +164,7 @@ def nothing_read(summary: DatasetSummary) -> bool:
 
 def pick_dataset(datasets: list[Dataset]) -> Dataset:
     """The list of files; the one in the URL is open."""
-    by_id = {one.dataset_id: one for one in datasets}
+    by_id = {dataset.dataset_id: dataset for dataset in datasets}
     named = st.query_params.get("dataset")
     st.session_state["dataset_picker"] = named if named in by_id else datasets[0].dataset_id
 
@@ -260,10 +263,14 @@ def _roles(summary: DatasetSummary) -> None:
         ("Groups of cells", summary.label_column),
     ):
         lines.append(f"| {what} | {escape_markdown(name) if name else 'not found'} |")
-    maps = ", ".join(escape_markdown(embedding_name(one.name)) for one in summary.embeddings)
+    maps = ", ".join(
+        escape_markdown(embedding_name(embedding.name)) for embedding in summary.embeddings
+    )
     lines.append(f"| Embeddings | {maps or 'none; a UMAP will be computed'} |")
     used = {summary.spliced_layer, summary.unspliced_layer}
-    others = ", ".join(escape_markdown(one.name) for one in summary.layers if one.name not in used)
+    others = ", ".join(
+        escape_markdown(layer.name) for layer in summary.layers if layer.name not in used
+    )
     lines.append(f"| Other layers | {others or 'none'} |")
     st.markdown("\n".join(["| In the file | |", "|---|---|", *lines]))
 

@@ -128,7 +128,7 @@ def _options(key: str) -> PictureOptions:
         "font",
         label="Font",
         options=list(_FONTS),
-        format_func=lambda one: _FONTS[one],
+        format_func=lambda option: _FONTS[option],
     )
     return PictureOptions(kind=kind, font=font, **sizes)
 

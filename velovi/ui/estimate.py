@@ -32,16 +32,18 @@ def file_size(summary: DatasetSummary, options: RunOptions) -> FileSize:
     A layer of whole counts holds at most as many numbers as counts.
     """
     wanted = (options.preprocess.spliced_layer, options.preprocess.unspliced_layer)
-    totals = [one.total for one in summary.layers if one.name in wanted and one.integer]
+    totals = [layer.total for layer in summary.layers if layer.name in wanted and layer.integer]
     known = len(totals) == 2 and None not in totals
     most = summary.n_cells * summary.n_genes
     return FileSize(
         summary.n_cells,
         summary.n_genes,
-        sum(min(one, most) for one in totals if one is not None) if known else None,
+        sum(min(total, most) for total in totals if total is not None) if known else None,
         any(
-            one.n_dims == 2 and one.name.startswith("X_") and "pca" not in one.name.lower()
-            for one in summary.embeddings
+            embedding.n_dims == 2
+            and embedding.name.startswith("X_")
+            and "pca" not in embedding.name.lower()
+            for embedding in summary.embeddings
         ),
     )
 

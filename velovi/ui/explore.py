@@ -39,11 +39,11 @@ def need_result() -> ResultView | None:
 def _warnings(choice: RunEntry, view: ResultView) -> None:
     """Say what stands against a result: warnings about its file, and training that broke off."""
     verdict = training_convergence(choice.run)
-    told = [escape_markdown(one) for one in view.store.warnings]
+    told = [escape_markdown(warning) for warning in view.store.warnings]
     if verdict is not None and not verdict.settled:
         told.append(verdict.sentence)
     if told:
-        text = told[0] if len(told) == 1 else "\n".join(f"- {one}" for one in told)
+        text = told[0] if len(told) == 1 else "\n".join(f"- {item}" for item in told)
         st.warning(text, icon=":material/flag:")
 
 

@@ -29,8 +29,8 @@ def format_duration_range(low: float, high: float) -> str:
 
     Examples
     --------
-    >>> format_duration_range(40, 80), format_duration_range(70, 140), format_duration_range(3000, 6000)
-    ('40 to 80 seconds', '1 to 2 minutes', '50 to 100 minutes')
+    >>> [format_duration_range(*ends) for ends in ((40, 80), (70, 140), (3000, 6000))]
+    ['40 to 80 seconds', '1 to 2 minutes', '50 to 100 minutes']
     >>> format_duration_range(9000, 18000)
     '2.5 to 5.0 hours'
     """
@@ -91,11 +91,11 @@ def distinct_labels(
     count = Counter(labels.values())
     found: dict[str, str] = {}
     used: set[str] = set()
-    for one, label in labels.items():
-        told = f"{hints[one]} · {label}" if hints and count[label] > 1 else label
-        found[one] = unique_name(told, used, longest=len(told) + 7)
-        used.add(found[one])
-    return lambda one: found.get(one, one)
+    for name, label in labels.items():
+        told = f"{hints[name]} · {label}" if hints and count[label] > 1 else label
+        found[name] = unique_name(told, used, longest=len(told) + 7)
+        used.add(found[name])
+    return lambda value: found.get(value, value)
 
 
 def format_age(then: float) -> str:

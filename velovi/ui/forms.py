@@ -71,7 +71,7 @@ class Defaults:
     def from_summary(cls, summary: DatasetSummary) -> Defaults:
         """The defaults, with layer names as the file has them."""
         values = _values(RunOptions())
-        names = tuple(one.name for one in summary.layers)
+        names = tuple(layer.name for layer in summary.layers)
         if names:
             values["preprocess"]["spliced_layer"] = summary.spliced_layer
             values["preprocess"]["unspliced_layer"] = summary.unspliced_layer
@@ -81,7 +81,7 @@ class Defaults:
     def from_options(cls, options: RunOptions, summary: DatasetSummary | None) -> Defaults:
         """The options of a run, with the layers of its file if that can be read."""
         named = (options.preprocess.spliced_layer, options.preprocess.unspliced_layer)
-        there = tuple(one.name for one in summary.layers) if summary else ()
+        there = tuple(layer.name for layer in summary.layers) if summary else ()
         layers = tuple(dict.fromkeys((*there, *named))) if there else ()
         return cls(_values(options), layers, "those of this run")
 
@@ -145,7 +145,7 @@ def options_panel(
     prefix = f"{key}_again{turn}" if turn else key
     with st.container(border=True, key=f"{key}_panel"), show_errors():
         called, values = _fields(prefix, defaults, name)
-        missing = [one for one in ("spliced", "unspliced") if not _layer(values, one)]
+        missing = [item for item in ("spliced", "unspliced") if not _layer(values, item)]
         same = not missing and _layer(values, "spliced") == _layer(values, "unspliced")
         with st.container(horizontal=True, gap="medium"):
             pressed = st.button(
@@ -185,9 +185,9 @@ def _fields(prefix: str, defaults: Defaults, name: str) -> tuple[str, Values]:
         "rename it later.",
         persist_state="session",
     )
-    for slot, one in zip(layers, grouped("File", advanced=False), strict=True):
+    for slot, item in zip(layers, grouped("File", advanced=False), strict=True):
         with slot:
-            _put(prefix, one, defaults, values)
+            _put(prefix, item, defaults, values)
     _columns(prefix, _COMMON, defaults, values, advanced=False)
     with st.expander(
         "Advanced options", icon=":material/tune:", key=f"{prefix}_advanced", type="compact"
@@ -208,8 +208,8 @@ def _columns(
         with slot:
             for group in groups:
                 st.markdown(f"**{group}**", help=GROUPS[group])
-                for one in grouped(group, advanced=advanced):
-                    _put(prefix, one, defaults, values)
+                for item in grouped(group, advanced=advanced):
+                    _put(prefix, item, defaults, values)
 
 
 def _put(prefix: str, one: tuple[str, str, OptionInfo], defaults: Defaults, values: Values) -> None:
@@ -314,7 +314,7 @@ def _choice(
 
     if any(sentence for _, sentence in told.values()):
         return st.radio(
-            label, choices, index, title, captions=[told[one][1] for one in choices], **common
+            label, choices, index, title, captions=[told[choice][1] for choice in choices], **common
         )
     return st.selectbox(label, choices, index, title, placeholder="Choose", **common)
 
@@ -355,7 +355,7 @@ def options_table(options: RunOptions) -> list[dict[str, str]]:
             "Default": value_text(name, base[stage][name]),
             "What it does": info.help,
         }
-        for stage, name in changed + [one for one in every if one not in changed]
+        for stage, name in changed + [item for item in every if item not in changed]
     ]
 
 

@@ -180,7 +180,7 @@ def map_panel(view: ResultView, gene: str) -> None:
         shown = [name for name in layers if name in view.store.layers]
         if not shown or (key == "genes_states" and not _wants_states()):
             continue
-        colorings = [ColorBy(gene=gene, layer=one) for one in shown]
+        colorings = [ColorBy(gene=gene, layer=item) for item in shown]
         maps_header(
             view,
             title,

@@ -74,7 +74,7 @@ _COLUMNS = (
         "%.2f",
     ),
 )
-COLUMNS = {one.name: one for one in _COLUMNS}
+COLUMNS = {item.name: item for item in _COLUMNS}
 _REASON, _SHARED = "Why it was left out", "Shared counts"
 _LEFT_OUT_COLUMNS = (
     Column(_REASON, _REASON, "The first of the filters that the gene did not pass.", 250),
@@ -102,7 +102,7 @@ class Listing:
     @property
     def genes(self) -> list[str]:
         """Names of the listed genes that are in the model."""
-        return [str(one) for one in self.in_model.index]
+        return [str(item) for item in self.in_model.index]
 
 
 def gene_table(var: pd.DataFrame) -> pd.DataFrame:
@@ -184,7 +184,7 @@ def gene_tables(view: ResultView) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def best_genes(view: ResultView, most: int) -> list[str]:
     """The genes that the fit explains best."""
-    return [str(one) for one in gene_tables(view)[0].index[:most]]
+    return [str(item) for item in gene_tables(view)[0].index[:most]]
 
 
 def left_out_reasons(view: ResultView) -> dict[str, str]:
@@ -334,7 +334,7 @@ def _table_of(view: ResultView, kind: str, frame: pd.DataFrame, height: int) -> 
     columns = _COLUMNS if in_model else _LEFT_OUT_COLUMNS
     table(
         frame,
-        [_GENE, *(one for one in columns if one.name in frame)],
+        [_GENE, *(column for column in columns if column.name in frame)],
         key=_table_key(kind),
         height=height,
         alt=f"Genes: {kind.lower()}",

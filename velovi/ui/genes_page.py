@@ -171,7 +171,7 @@ def collect_grid(view: ResultView, genes: list[str]) -> GeneGridData:
     """Read what the grid needs."""
     labels, table = view.labels(), gene_tables(view)[0]
     quality = next((name for name in ("fit_explained", "velocity_r2") if name in table), None)
-    explained = {} if quality is None else {one: float(table[quality][one]) for one in genes}
+    explained = {} if quality is None else {item: float(table[quality][item]) for item in genes}
     curves: dict[str, FittedCurve | None] = {
         gene: fitted_curve(
             *gene_rates(view.store.var.iloc[view.store.genes.index(gene)]), points=60

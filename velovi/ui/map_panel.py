@@ -40,22 +40,24 @@ def color_controls(view: ResultView, name: str, default: str = "") -> ColorBy:
     columns, sets = annotation_columns(view), set_names(view)
     layers = [layer for layer in GENE_LAYERS if layer in view.store.layers and view.store.genes]
     first = {"obs": columns, "layer": layers, "set": sets}
-    known = {f"{kind}:{one}" for kind, names in first.items() for one in names}
+    known = {f"{kind}:{item}" for kind, names in first.items() for item in names}
     fallback = default if default in known else next(iter([f"obs:{c}" for c in columns]), "")
     kind, _, what = url_param(name, known, fallback, what="colour").partition(":")
     kinds = {"obs": "Cells", "layer": "Gene", "set": "Set"}
-    offered = [one for one in kinds if first[one]]
+    offered = [item for item in kinds if first[item]]
     if not offered:
         return ColorBy()
     _kind_control(name, kinds, offered, kind, first)
     if kind == "layer":
         gene = gene_select(view, key=f"map_{name}_gene")
-        layer = _choice(name, "Quantity", "layer", layers, what, lambda one: GENE_LAYERS[one][0])
+        layer = _choice(
+            name, "Quantity", "layer", layers, what, lambda value: GENE_LAYERS[value][0]
+        )
         return ColorBy(gene=gene, layer=layer)
     if kind == "set":
         return set_coloring(view, _choice(name, "Set of cells", "set", sets, what, str))
     column = _choice(
-        name, "Annotation", "obs", columns, what, lambda one: cell_column_title(one)[0]
+        name, "Annotation", "obs", columns, what, lambda value: cell_column_title(value)[0]
     )
     return ColorBy(column=column)
 
@@ -73,7 +75,7 @@ def _kind_control(
     st.segmented_control(
         "Colour by" if name == "color" else "Second map: colour by",
         offered,
-        format_func=lambda one: kinds[one],
+        format_func=lambda option: kinds[option],
         required=True,
         key=key,
         on_change=changed,
@@ -88,7 +90,7 @@ def _choice(name: str, label: str, kind: str, options: list[str], what: str, for
         label,
         options,
         key=key,
-        format_func=distinct_labels({one: form(one) for one in options}),
+        format_func=distinct_labels({option: form(option) for option in options}),
         on_change=lambda: set_url_param(name, f"{kind}:{st.session_state[key]}"),
         help="Groups of cells first, then the model's numbers of each cell, then the file's."
         if kind == "obs"
@@ -164,7 +166,9 @@ def _embedding(view: ResultView) -> str:
             "Embedding",
             embeddings,
             key="map_embedding",
-            format_func=distinct_labels({one: embedding_name(one) for one in embeddings}),
+            format_func=distinct_labels(
+                {embedding: embedding_name(embedding) for embedding in embeddings}
+            ),
             on_change=lambda: set_url_param("embedding", st.session_state["map_embedding"]),
             help="The two-dimensional picture of the cells.",
         )
@@ -179,7 +183,7 @@ def _overlay(view: ResultView, embedding: str) -> StreamlineSet:
     kind = st.segmented_control(
         "Velocity",
         list(kinds),
-        format_func=lambda one: kinds[one],
+        format_func=lambda option: kinds[option],
         required=True,
         key="map_velocity",
         width="stretch",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def new_run(workspace: Workspace) -> None:
     """Choose a file, set the options, press Train."""
-    datasets = [one for one in workspace.datasets() if not is_unreadable(one)]
+    datasets = [item for item in workspace.datasets() if not is_unreadable(item)]
     if not datasets:
         st.info("Bring a file first; then train a model on it.", icon=":material/info:")
         st.page_link("pages/data.py", label="Bring a file", icon=":material/upload_file:")
@@ -120,7 +120,7 @@ def _summary_of(workspace: Workspace, spec: RunSpec) -> DatasetSummary | None:
 
 
 def _pick(datasets: list[Dataset]) -> Dataset:
-    by_id = {one.dataset_id: one for one in datasets}
+    by_id = {dataset.dataset_id: dataset for dataset in datasets}
     named = st.query_params.get("dataset")
     if named in by_id:
         st.session_state["train_dataset"] = named

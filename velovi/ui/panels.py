@@ -69,7 +69,7 @@ def collect_maps(view: ResultView, name: str, colorings: Sequence[ColorBy]) -> Q
             bounds=shown.bounds,
             strata=view.group_codes(),
         )
-        for shown in (resolve_color(view, one) for one in colorings)
+        for shown in (resolve_color(view, coloring) for coloring in colorings)
     ]
     return QuantityMaps(name, tuple(maps))
 

@@ -63,7 +63,7 @@ def chosen_run(runs: list[RunEntry], *, prefer_active: bool = False) -> RunEntry
     prefer_active
         Without a choice, take the newest run at work rather than the newest finished one.
     """
-    by_id = {one.run_id: one for one in runs}
+    by_id = {run.run_id: run for run in runs}
     named = st.query_params.get("run")
     if named is not None and named not in by_id and not just_written("run"):
         st.session_state["missing_run"] = named
@@ -73,8 +73,8 @@ def chosen_run(runs: list[RunEntry], *, prefer_active: bool = False) -> RunEntry
             choose_run(chosen)
         return by_id[chosen]
     choose_run(None)
-    active = [one for one in runs if one.state.active]
-    done = [one for one in runs if one.state == RunState.DONE]
+    active = [run for run in runs if run.state.active]
+    done = [run for run in runs if run.state == RunState.DONE]
     ranked = active + done if prefer_active else done + active
     return (ranked + runs)[0] if runs else None
 

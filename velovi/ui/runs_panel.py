@@ -127,7 +127,7 @@ def runs_table(workspace: Workspace, choices: list[RunEntry], opened: str) -> No
         selection_mode=["single-row-required", "single-cell"],
         alt="All runs of this workspace",
     )
-    active = tuple((one.run, one.state) for one in choices if one.state.active)
+    active = tuple((choice.run, choice.state) for choice in choices if choice.state.active)
     if active:
         watch_states(active)
 
@@ -138,9 +138,9 @@ def _config() -> dict[str, Any]:
         "name": column.TextColumn("Run", width=235, help="Click a row to open a run."),
         "state": column.MultiselectColumn(
             "State",
-            options=[one[0] for one in RUN_STATES.values()],
+            options=[state[0] for state in RUN_STATES.values()],
             format_func=str.capitalize,
-            color=[one[1] for one in RUN_STATES.values()],
+            color=[state[1] for state in RUN_STATES.values()],
             width=105,
             help="Where the run stands. Lost: its worker ended without a word.",
         ),
@@ -161,7 +161,7 @@ def _config() -> dict[str, Any]:
 def note_if_gone(choices: list[RunEntry]) -> None:
     """Say so when the run that was open here has been deleted in another tab."""
     run_id, name, linked = st.session_state.get(_OPENED, ("", "", True))
-    if run_id in {one.run_id for one in choices}:
+    if run_id in {choice.run_id for choice in choices}:
         return
     st.session_state.pop(_OPENED, None)
     if run_id and not linked:  # the sidebar speaks about runs that the address names
@@ -203,7 +203,7 @@ def show_run(workspace: Workspace, choice: RunEntry) -> None:
                     width=65, help="● marks values other than the default; they come first."
                 ),
                 "What it does": st.column_config.TextColumn(width="large"),
-                **{one: st.column_config.TextColumn(width=115) for one in ("Value", "Default")},
+                **{name: st.column_config.TextColumn(width=115) for name in ("Value", "Default")},
             },
         )
     if not choice.is_demo:
@@ -377,9 +377,9 @@ def _about(workspace: Workspace, choice: RunEntry, spec: RunSpec) -> None:
         return
     with show_errors():
         notes = open_result(choice.run, choice.run_id).store.details.get("notes", ())
-        told = [escape_markdown(str(one)) for one in notes]
+        told = [escape_markdown(str(note)) for note in notes]
         if told:
-            st.markdown("**Notes**\n\n" + "\n".join(f"- {one}" for one in told))
+            st.markdown("**Notes**\n\n" + "\n".join(f"- {item}" for item in told))
 
 
 def _versions(spec: RunSpec) -> None:

@@ -70,8 +70,8 @@ def _hardware() -> Hardware:
 def server_folders() -> list[Path]:
     """Folders of this server whose files may be opened: the environment's ``VELOVI_DATA``."""
     named = os.environ.get("VELOVI_DATA", "")
-    found = [Path(one).expanduser().resolve() for one in named.split(os.pathsep) if one.strip()]
-    return [one for one in found if one.is_dir()]
+    found = [Path(part).expanduser().resolve() for part in named.split(os.pathsep) if part.strip()]
+    return [item for item in found if item.is_dir()]
 
 
 def server_files() -> list[str]:
@@ -129,5 +129,5 @@ def _allowed(text: str, folders: list[Path]) -> list[Path]:
     """What a typed path may mean, links followed, inside the folders."""
     path = Path(text.strip()).expanduser()
     candidates = [path] if path.is_absolute() else [folder / path for folder in folders]
-    resolved = [one.resolve() for one in candidates]
-    return [one for one in resolved if any(one.is_relative_to(folder) for folder in folders)]
+    resolved = [candidate.resolve() for candidate in candidates]
+    return [item for item in resolved if any(item.is_relative_to(folder) for folder in folders)]

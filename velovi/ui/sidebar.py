@@ -53,11 +53,11 @@ def run_picker(*, prefer_active: bool = False) -> RunEntry | None:
         st.session_state["run_picker"] = choice.run_id
         st.selectbox(
             "Run",
-            [one.run_id for one in runs],
+            [run.run_id for run in runs],
             key="run_picker",
             format_func=distinct_labels(
-                {one.run_id: run_label(one) for one in runs},
-                {one.run_id: format_time(one.created) for one in runs},
+                {run.run_id: run_label(run) for run in runs},
+                {run.run_id: format_time(run.created) for run in runs},
             ),
             help="All pages show this run. The newest is first; the demo is last.",
             on_change=lambda: choose_run(st.session_state["run_picker"]),

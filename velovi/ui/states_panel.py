@@ -138,7 +138,7 @@ def _shares(title: str, help_text: str, data: StateShares, *, key: str, note: st
 
 def _some_cells(view: ResultView) -> tuple[np.ndarray | None, str]:
     labels, mask = view.labels(), selected(view)
-    groups = [] if labels is None else [str(one) for one in labels.cat.categories]
+    groups = [] if labels is None else [str(category) for category in labels.cat.categories]
     special = (["The selected cells"] if mask is not None else []) + ["All cells"]
     choice = st.selectbox(
         "Cells",

@@ -56,9 +56,9 @@ class Column:
         """What stands in its cells (rows,)."""
         values = frame[self.name] if self.name else frame.index
         if not self.form:
-            return [_NOTHING if pd.isna(one) else str(one) for one in values]
+            return [_NOTHING if pd.isna(value) else str(value) for value in values]
         numbers = np.asarray(values, dtype=float)
-        return [self.form % one if np.isfinite(one) else _NOTHING for one in numbers]
+        return [self.form % number if np.isfinite(number) else _NOTHING for number in numbers]
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,8 @@ def table(
         Whether rows can be opened; :func:`row_opened` hears of it.
     """
     message: dict[str, Any] = {
-        "columns": [{**asdict(one), "text": not one.form} for one in columns],
-        "rows": list(zip(*(one.texts(frame) for one in columns), strict=True)),
+        "columns": [{**asdict(item), "text": not item.form} for item in columns],
+        "rows": list(zip(*(item.texts(frame) for item in columns), strict=True)),
         "current": current,
         "order": order and [order.name, order.descending],
         "name": key,
@@ -145,7 +145,7 @@ def table(
 
     def ordered() -> None:
         name = st.session_state[key].get("ordered")
-        column = next((one for one in columns if one.name == name), None)
+        column = next((item for item in columns if item.name == name), None)
         if column is not None:
             on_order(next_order(order, column))
 

@@ -68,7 +68,7 @@ def time_choice(view: ResultView) -> tuple[str, np.ndarray] | None:
     Its name in the address, and the time of each cell (cells,); None when there is none.
     """
     own = cell_values(view, "latent_time")
-    done = {one.time_id: one for one in times(times_folder(view)) if one.state == "done"}
+    done = {time.time_id: time for time in times(times_folder(view)) if time.state == "done"}
     _show_when_ready(done)
     options = ([OWN] if own is not None else []) + list(done)
     if not options:
@@ -78,7 +78,9 @@ def time_choice(view: ResultView) -> tuple[str, np.ndarray] | None:
         "Time",
         options,
         key="time_choice",
-        format_func=distinct_labels({OWN: "From the data"} | {one: done[one].name for one in done}),
+        format_func=distinct_labels(
+            {OWN: "From the data"} | {item: done[item].name for item in done}
+        ),
         on_change=lambda: set_url_param("time", st.session_state["time_choice"]),
         help="Where time begins is found from the velocities, or chosen by you.",
     )
@@ -124,25 +126,25 @@ def root_controls(view: ResultView) -> None:
             )
             st.session_state[_TURN] = turn + 1
             st.rerun()
-        for one in (time for time in asked if time.state == "done"):
+        for item in (time for time in asked if time.state == "done"):
             with st.container(
                 horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
             ):
-                st.markdown(escape_markdown(one.name), width="content")
-                if st.button("Delete", key=f"delete_{one.time_id}", icon=":material/delete:"):
-                    delete_time(times_folder(view), one.time_id)
+                st.markdown(escape_markdown(item.name), width="content")
+                if st.button("Delete", key=f"delete_{item.time_id}", icon=":material/delete:"):
+                    delete_time(times_folder(view), item.time_id)
                     st.rerun()
-    waiting = [one for one in asked if one.state != "done"]
-    if any(one.state == "working" for one in waiting):
+    waiting = [item for item in asked if item.state != "done"]
+    if any(item.state == "working" for item in waiting):
         _waiting(view)
-    for one in waiting:
-        if one.state != "working":
-            _ended_badly(view, one)
+    for item in waiting:
+        if item.state != "working":
+            _ended_badly(view, item)
 
 
 def _root(view: ResultView) -> tuple[np.ndarray | None, str]:
     mask, labels = selected(view), view.labels()
-    groups = [] if labels is None else [str(one) for one in labels.cat.categories]
+    groups = [] if labels is None else [str(category) for category in labels.cat.categories]
     chosen = ["The selected cells"] if mask is not None else []
     options = chosen + groups
     if not options:
@@ -159,16 +161,16 @@ def _root(view: ResultView) -> tuple[np.ndarray | None, str]:
 
 @st.fragment(run_every=1)
 def _waiting(view: ResultView) -> None:
-    working = [one for one in times(times_folder(view)) if one.state == "working"]
+    working = [time for time in times(times_folder(view)) if time.state == "working"]
     if not working:
         st.rerun(scope="app")
-    for one in working:
+    for item in working:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(
-                f":material/progress_activity: Working out time **{escape_markdown(one.name)}** …"
+                f":material/progress_activity: Working out time **{escape_markdown(item.name)}** …"
             )
-            if st.button("Cancel", key=f"cancel_{one.time_id}"):
-                delete_time(times_folder(view), one.time_id)
+            if st.button("Cancel", key=f"cancel_{item.time_id}"):
+                delete_time(times_folder(view), item.time_id)
                 st.rerun(scope="app")
 
 

@@ -212,7 +212,7 @@ def show_outcome(choice: RunEntry) -> None:
         told = run_warnings(choice.run)
         said = f" {verdict.sentence}" if verdict else ""
         if told or (verdict is not None and not verdict.settled):
-            listed = "".join(f"\n- {escape_markdown(one)}" for one in told)
+            listed = "".join(f"\n- {escape_markdown(item)}" for item in told)
             st.warning(f"The answer is ready.{said}{listed}", icon=":material/flag:")
         else:
             st.success(f"The answer is ready.{said}", icon=":material/check_circle:")
@@ -298,8 +298,8 @@ def queue(choices: list[RunEntry], shown: str | None) -> None:
     shown
         Id of the run that the page shows already.
     """
-    active = [one for one in reversed(choices) if one.state.active]
-    active.sort(key=lambda one: one.state == RunState.QUEUED)
+    active = [choice for choice in reversed(choices) if choice.state.active]
+    active.sort(key=lambda item: item.state == RunState.QUEUED)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.subheader(
             "Queue",
@@ -311,13 +311,13 @@ def queue(choices: list[RunEntry], shown: str | None) -> None:
         st.caption("Nothing is running and nothing waits.")
         return
     _places(active, shown)
-    watch_states(tuple((one.run, one.state) for one in active))
+    watch_states(tuple((item.run, item.state) for item in active))
 
 
 @st.fragment(run_every=3)
 def _places(active: list[RunEntry], shown: str | None) -> None:
     """A row for each run; looked at again every few seconds, to see how far it has come."""
-    ahead = sum(one.state != RunState.QUEUED for one in active)
+    ahead = sum(item.state != RunState.QUEUED for item in active)
     for place, choice in enumerate(active):
         _queued(choice, place - ahead + 1, shown=choice.run_id == shown)
 

@@ -48,7 +48,7 @@ surely wrong.
 
 def measures(view: ResultView) -> list[str]:
     """Measures of uncertainty that the result holds, the one that is shown first."""
-    return [one for one in MEASURES if _column_of(one) in view.store.obs]
+    return [measure for measure in MEASURES if _column_of(measure) in view.store.obs]
 
 
 def _column_of(measure: str, ending: str = "") -> str:
@@ -63,7 +63,7 @@ def measure_choice(names: list[str]) -> str:
                 "Measure",
                 names,
                 key="uncertainty_measure",
-                format_func=lambda one: MEASURES[one],
+                format_func=lambda option: MEASURES[option],
                 help="Angles and cosines are between each posterior sample and the samples' mean. "
                 "Ranges and variances say how much that angle differs from sample to sample, not "
                 "how large it is: they shrink with the number of genes, however unsure the model "
@@ -148,7 +148,7 @@ def _pair(
 def beside(view: ResultView, measure: str, found: dict[str, str], only: np.ndarray | None) -> None:
     """Intrinsic uncertainty against speed and confidence."""
     name = next(iter(found.values()))
-    others = [one for one in BESIDE if one in view.store.obs]
+    others = [item for item in BESIDE if item in view.store.obs]
     if not others:
         return
     for slot, other in zip(st.columns(len(others), gap="large"), others, strict=True):

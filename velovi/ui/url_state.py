@@ -99,7 +99,7 @@ def keep_address(page: str, *, whole: bool) -> None:
         # what the address says now is not an echo of what it was before
         st.session_state.pop(_WRITTEN, None)
 
-    kept = {name: one for name, one in current_picture().items() if whole or name == "run"}
+    kept = {name: item for name, item in current_picture().items() if whole or name == "run"}
     data = {"page": page, "picture": kept}
     _url_sync(key="address", data=data, on_popstate_change=on_popstate, height=1)
 
