@@ -13,7 +13,7 @@ from torch.distributions import Dirichlet
 from velovi.model.compiled import dirichlet_sampler
 
 
-def sample(concentration: Tensor, compiled: bool = False) -> Tensor:
+def sample(concentration: Tensor, compiled: bool = False, out: Tensor | None = None) -> Tensor:
     """One draw for each entry, with the pathwise gradient; states sum to one.
 
     Metal has no Dirichlet kernel, so there the draw is made on the CPU and moved back.
@@ -25,9 +25,11 @@ def sample(concentration: Tensor, compiled: bool = False) -> Tensor:
     compiled
         Use :mod:`velovi.model.compiled.dirichlet_sampler` where it covers the concentrations:
         other numbers of the same distribution, several times faster.
+    out
+        Memory that the compiled sampler may write a draw without gradient into.
     """
     if compiled and dirichlet_sampler.covers(concentration):
-        return dirichlet_sampler.sample(concentration)
+        return dirichlet_sampler.sample(concentration, out)
     if concentration.device.type == "mps":
         return sample(concentration.cpu()).to(concentration.device)
     return Dirichlet(concentration, validate_args=False).rsample()

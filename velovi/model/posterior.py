@@ -205,6 +205,7 @@ def _decode(
     draw_states: bool,
     latent_dim: int | None,
 ) -> Iterator[tuple[Tensor | None, Tensor, Tensor, Tensor]]:
+    memory = torch.empty(0) if isinstance(decode, Decoding) else None
     encoded = module.inference(*data)
     mean, variance = encoded[MODULE_KEYS.QZM_KEY], encoded[MODULE_KEYS.QZV_KEY]
     # small minibatches are decoded some samples at a time, for which the weights are read once;
@@ -220,7 +221,10 @@ def _decode(
         decoded = decode(cell_state, latent_dim=latent_dim)
         drawn = None
         if draw_states:
-            drawn = dirichlet.sample(decoded[0], compiled=module.compiled_draws)
+            if memory is not None and len(memory) < len(cell_state):
+                memory = torch.empty_like(decoded[0])
+            out = None if memory is None else memory[: len(cell_state)]
+            drawn = dirichlet.sample(decoded[0], module.compiled_draws, out)
         for place in range(len(numbers)):
             rows = slice(place * len(mean), (place + 1) * len(mean))
             concentration, rho, tau = (item[rows] for item in decoded)

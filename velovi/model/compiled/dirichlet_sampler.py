@@ -44,9 +44,30 @@ def covers(concentration: Tensor) -> bool:
     )
 
 
-def sample(concentration: Tensor) -> Tensor:
-    """One draw for each cell and gene, ``(cells, genes, 4)``, with the pathwise gradient."""
-    return _Draw.apply(concentration)
+def sample(concentration: Tensor, out: Tensor | None = None) -> Tensor:
+    """One draw for each cell and gene, ``(cells, genes, 4)``, with the pathwise gradient.
+
+    Parameters
+    ----------
+    concentration
+        For which :func:`covers` says yes.
+    out
+        Contiguous memory for the draw, which then has no gradient.
+    """
+    if out is None:
+        return _Draw.apply(concentration)
+    _draw_into(concentration.contiguous(), out, out[:0])
+    return out
+
+
+def _draw_into(concentration: Tensor, states: Tensor, slopes: Tensor) -> None:
+    arrays = [t.numpy() for t in (concentration, states, slopes)]
+    keys = fresh_keys()
+    over_blocks(
+        lambda start, stop: _draw(start, stop, *arrays, *keys),
+        len(concentration),
+        torch.get_num_threads(),
+    )
 
 
 def fresh_keys() -> NDArray[np.uint64]:
@@ -61,13 +82,7 @@ class _Draw(torch.autograd.Function):
         states = torch.empty_like(concentration)
         sloped = ctx.needs_input_grad[0]  # type: ignore[attr-defined]
         slopes = torch.empty_like(concentration if sloped else concentration[:0])
-        arrays = [t.numpy() for t in (concentration, states, slopes)]
-        keys = fresh_keys()
-        over_blocks(
-            lambda start, stop: _draw(start, stop, *arrays, *keys),
-            len(concentration),
-            torch.get_num_threads(),
-        )
+        _draw_into(concentration, states, slopes)
         ctx.save_for_backward(states, slopes)
         return states
 
