@@ -45,7 +45,7 @@ def held(monkeypatch):
 
     monkeypatch.setattr(device_loader, "device_for", lambda *_: CPU)
     monkeypatch.setattr(device_loader, "fits", lambda *_: True)
-    monkeypatch.setattr(device_loader, "ResidentSplitter", Watched)
+    monkeypatch.setattr(device_loader, "DeviceDataSplitter", Watched)
     return made
 
 
