@@ -25,6 +25,13 @@ def cells(n_cells: int = N_CELLS) -> anndata.AnnData:
     return adata
 
 
+def rename_index(path: Path, name: str) -> None:
+    """Give the cells' names a name that later versions of anndata refuse to write."""
+    with h5py.File(path, "a") as file:
+        file["obs"].move(file["obs"].attrs["_index"], name)
+        file["obs"].attrs["_index"] = name
+
+
 def add_column(path: Path, table: str, name: str, values: np.ndarray | None = None) -> None:
     """Add a column under a name that anndata itself refuses to write."""
     with h5py.File(path, "a") as file:
@@ -151,7 +158,7 @@ SOUND: dict[str, Callable[[Path], None]] = {
             or setattr(adata.var.index, "name", "velocity_gamma")
         )
     ),
-    "slash in the index's name": write(lambda adata: setattr(adata.obs.index, "name", "cell/id")),
+    "slash in the index's name": then(lambda path: rename_index(path, "cell/id")),
     "self in obs": write(lambda adata: adata.obs.__setitem__("self", 1.0)),
     "blank before a name of ours": then(lambda path: add_column(path, "obs", " latent_time")),
     "nullable columns": write(

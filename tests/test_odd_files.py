@@ -262,6 +262,7 @@ def test_texts_longer_than_the_file_are_refused_before_memory_is_asked_for(texts
     path = tmp_path / "a.h5ad"
     cells().write_h5ad(path)
     with h5py.File(path, "a") as file:
+        texts += "/values" if isinstance(file[texts], h5py.Group) else ""  # a later anndata
         names, attributes = file[texts][()], dict(file[texts].attrs)
         del file[texts]
         chunks = None if packed is None else (3,)
