@@ -151,6 +151,16 @@ def test_what_is_not_there_is_named(plot, error):
         plot()
 
 
+def test_a_file_is_a_result_and_a_missing_folder_a_sentence(tmp_path):
+    path = tmp_path / "result.h5ad"
+    stored = anndata.read_zarr(DEMO / "result.zarr")
+    del stored.uns["velovi"]
+    stored.write_h5ad(path)
+    assert pl.phase_portrait(path, GENE).get_title(loc="left") == GENE
+    with pytest.raises(OptionError, match="folder"):
+        pl.rates(DEMO, save=tmp_path / "nowhere" / "figure.png")
+
+
 def test_plots_are_loaded_when_asked_for():
     code = "import sys, velovi; print('matplotlib' in sys.modules, velovi.pl.embedding.__name__)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

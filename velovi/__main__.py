@@ -194,6 +194,7 @@ def _need_file(path: Path) -> None:
 def _follow(path: Path) -> int:
     """Print progress until the run ends. The first Ctrl-C stops and keeps, the second cancels."""
     from velovi.runs.folder import RunFolder, RunState
+    from velovi.runs.results import WARNING, ResultStore
 
     folder, said = RunFolder(path), ""
     while (state := folder.state()).active:
@@ -215,6 +216,8 @@ def _follow(path: Path) -> int:
             if history and ("elbo_validation" in history[-1])
             else ""
         )
+        for note in ResultStore(folder.result_path).details.get("notes", ()):
+            print(f"note: {str(note).removeprefix(WARNING)}")
         print(f"done in {seconds:.0f} s, {len(history)} epochs{last}: {folder.result_path}")
         return 0
     error = folder.progress().error

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from velovi.errors import OptionError
 from velovi.plotting.paper.style import paper_style
 
 if TYPE_CHECKING:
@@ -69,6 +70,14 @@ def drawing(ax: Axes | None, size: tuple[float, float], save: Save, show: bool) 
 
 def _finish(figure: Any, save: Save, show: bool) -> None:
     if save is not None:
+        folder = Path(save).resolve().parent
+        if not folder.is_dir():
+            raise OptionError(
+                "there is no such folder to save the figure in",
+                where="save",
+                found=str(folder),
+                remedy="Make the folder first, or choose another",
+            )
         figure.savefig(Path(save), dpi=DPI)
     if show:
         from matplotlib import pyplot

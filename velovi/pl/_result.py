@@ -49,7 +49,7 @@ def read_result(result: Result) -> ResultReader:
     Parameters
     ----------
     result
-        An AnnData, a trained model, or the folder of a run or its ``result.zarr``.
+        An AnnData or its h5ad file, a trained model, or the folder of a run or its ``result.zarr``.
 
     Raises
     ------
@@ -111,6 +111,11 @@ def training_history(result: Result) -> list[dict[str, float]]:
 
 def _of_folder(path: Path) -> ResultReader:
     from velovi.runs.results import ResultStore
+
+    if path.suffix == ".h5ad":
+        from anndata import read_h5ad
+
+        return AnnDataReader(read_h5ad(path))
 
     return ResultStore(path if path.suffix == ".zarr" else path / "result.zarr")
 

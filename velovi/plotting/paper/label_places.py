@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 _ROUNDS = 80
-_STEP, _ROOM = 0.3, 1.1
+_STEP, _ROOM, _CLEAR = 0.3, 1.1, 1.6
 _FARTHEST = 2.2  # font sizes that a name moves from its place
 _SMALL_GROUP = 1.2  # a group no wider than so many widths of its name has its name beside it
 
@@ -39,7 +39,7 @@ def write_names(
         Of the letters, in points.
     """
     # a ground instead of a halo: letters with a halo are drawn as shapes, not written as text
-    ground = {"boxstyle": "square,pad=0.08", "facecolor": THEME.paper, "alpha": 0.7, "linewidth": 0}
+    ground = {"boxstyle": "square,pad=0.08", "facecolor": THEME.paper, "alpha": 0.5, "linewidth": 0}
     texts = [
         axes.annotate(
             name,
@@ -72,7 +72,8 @@ def _part(axes: Axes, texts: Sequence[Any], extents: np.ndarray) -> None:
     reach = np.abs(extents * scale) / 2  # of the groups, in pixels
     start = middle.copy()
     small = reach[:, 0] < _SMALL_GROUP * half[:, 0]
-    start[small, 1] += reach[small, 1] + half[small, 1]
+    # clear of the group's own cells, which are drawn larger than a point
+    start[small, 1] += reach[small, 1] + _CLEAR * half[small, 1]
     place = _apart(start, half, _FARTHEST * 2 * half[:, 1])
     frame = np.array(axes.get_window_extent().extents)
     low, high = frame[:2] + half, frame[2:] - half
