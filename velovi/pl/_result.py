@@ -156,7 +156,8 @@ class AnnDataReader:
     @property
     def layers(self) -> list[str]:
         """Names of the layers."""
-        return sorted(self.adata.layers)
+        # a later anndata counts X among the layers, under None
+        return sorted(str(name) for name in self.adata.layers if name is not None)
 
     @property
     def embeddings(self) -> list[str]:
