@@ -12,16 +12,14 @@ from velovi.errors import OptionError, UnknownNameError
 from velovi.keys import CELL_COLUMNS, GENE_LAYERS, ScaleKind
 from velovi.pl._figure import Save, drawing
 from velovi.pl._result import Result, ResultReader, read_result
-from velovi.plotting.arrows import grid_arrows
+from velovi.plotting.arrows import grid_arrows, stream_arrows
 from velovi.plotting.embedding import EmbeddingData, StreamlineSet, embedding_data
 from velovi.plotting.paper.cells import draw_embedding
-from velovi.plotting.streamlines import arrowheads, streamlines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Velocity = Literal["stream", "grid", "cell"]
-_HEAD_SPACING = 0.11  # between arrowheads of a line, as a share of the map's longer side
 _CELL_ARROWS = 400
 
 
@@ -108,11 +106,9 @@ def embedding(
     data = _map_data(reader, color, name, layer, groups, palette, vmin, vmax)
     overlay = _overlay(reader, name, velocity, density, arrow_length)
     data = EmbeddingData(**{**vars(data), "streams": overlay})
-    with drawing(ax, (120, 100), save, show) as canvas:
-        draw_embedding(
-            canvas.axes, data, size=size, alpha=alpha, legend_loc=legend_loc, title=title
-        )
-    return canvas.axes
+    with drawing(ax, (120, 100), save, show) as axes:
+        draw_embedding(axes, data, size=size, alpha=alpha, legend_loc=legend_loc, title=title)
+    return axes
 
 
 def _basis(reader: ResultReader, basis: str | None) -> str:
@@ -193,10 +189,7 @@ def _overlay(
             expected="'stream', 'grid', 'cell' or None",
             found=repr(velocity),
         )
-    lines = streamlines(*field, density=density)
-    spacing = _HEAD_SPACING * float(max(np.ptp(grid["x"]), np.ptp(grid["y"])))
-    heads, directions = arrowheads(lines, spacing)
-    return StreamlineSet(tuple(lines), np.asarray(heads), np.asarray(directions))
+    return stream_arrows(*field, density=density)
 
 
 def _cell_arrows(reader: ResultReader, basis: str, density: float, length: float) -> StreamlineSet:

@@ -13,35 +13,13 @@ from velovi.plotting.paper.style import paper_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 DPI = 300
 Save = str | PathLike[str] | None
 
 
-class Canvas:
-    """Where a plot is drawn; ``axes`` are the caller's or new ones."""
-
-    def __init__(self, axes: Axes | None, figure: Figure | None) -> None:
-        self._axes, self._figure = axes, figure
-
-    @property
-    def axes(self) -> Axes:
-        """One pair of axes."""
-        if self._axes is None:
-            assert self._figure is not None
-            self._axes = self._figure.subplots()
-        return self._axes
-
-    @property
-    def figure(self) -> Figure:
-        """The whole figure, for plots of several panels."""
-        assert self._figure is not None
-        return self._figure
-
-
 @contextmanager
-def drawing(ax: Axes | None, size: tuple[float, float], save: Save, show: bool) -> Iterator[Canvas]:
+def drawing(ax: Axes | None, size: tuple[float, float], save: Save, show: bool) -> Iterator[Axes]:
     """New axes in the style of a paper, or the caller's in the caller's style.
 
     Parameters
@@ -56,7 +34,7 @@ def drawing(ax: Axes | None, size: tuple[float, float], save: Save, show: bool) 
         Show it at once.
     """
     if ax is not None:
-        yield Canvas(ax, None)
+        yield ax
         _finish(ax.get_figure(root=True), save, show)
         return
     from matplotlib import pyplot
@@ -64,7 +42,7 @@ def drawing(ax: Axes | None, size: tuple[float, float], save: Save, show: bool) 
     with paper_style():
         inches = tuple(millimetres / 25.4 for millimetres in size)
         figure = pyplot.figure(figsize=inches, layout="constrained", dpi=150)
-        yield Canvas(None, figure)
+        yield figure.subplots()
         _finish(figure, save, show)
 
 

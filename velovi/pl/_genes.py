@@ -74,9 +74,9 @@ def phase_portrait(
     ('spliced (scaled)', 'unspliced (scaled)')
     """
     data = _gene(read_result(result), gene, color)
-    with drawing(ax, (110, 80), save, show) as canvas:
-        draw_phase_portrait(canvas.axes, data, size=size, legend_loc=legend_loc, title=title)
-    return canvas.axes
+    with drawing(ax, (110, 80), save, show) as axes:
+        draw_phase_portrait(axes, data, size=size, legend_loc=legend_loc, title=title)
+    return axes
 
 
 def gene_over_time(
@@ -114,9 +114,9 @@ def gene_over_time(
     data = _gene(read_result(result), gene, color)
     if data.time is None:
         raise DataError("there is no latent time of genes", where="layers", expected="fit_t")
-    with drawing(ax, (110, 70), save, show) as canvas:
-        draw_gene_over_time(canvas.axes, data, what, size=size, legend_loc=legend_loc, title=title)
-    return canvas.axes
+    with drawing(ax, (110, 70), save, show) as axes:
+        draw_gene_over_time(axes, data, what, size=size, legend_loc=legend_loc, title=title)
+    return axes
 
 
 def states(
@@ -165,18 +165,16 @@ def states(
         raise DataError(
             "there are no state probabilities", where="layers", expected="p_induction, …"
         )
-    with drawing(ax, (110, 80), save, show) as canvas:
+    with drawing(ax, (110, 80), save, show) as axes:
         if over_time:
             course = state_course_data(gene, reader.gene("fit_t", gene), known)
-            draw_state_course(
-                canvas.axes, course, legend_loc=legend_loc or "right margin", title=title
-            )
+            draw_state_course(axes, course, legend_loc=legend_loc or "right margin", title=title)
         else:
             column = _group_column(reader, groupby)
             labels = None if column is None else reader.labels(column)
             shares = shares_by_group(gene, known, labels)
-            draw_state_shares(canvas.axes, shares, legend_loc=legend_loc or "bottom", title=title)
-    return canvas.axes
+            draw_state_shares(axes, shares, legend_loc=legend_loc or "bottom", title=title)
+    return axes
 
 
 def _gene(reader: ResultReader, gene: str, color: str | None) -> GeneData:

@@ -89,9 +89,9 @@ def time_heatmap(
     columns = {gene: reader.gene(layer, gene) for gene in chosen}
     data = time_heatmap_data(GENE_LAYERS.get(layer, (layer,))[0], _column(reader, time), columns)
     height = 30 + 3.2 * min(max(len(chosen), 8), 70)
-    with drawing(ax, (120, height), save, show) as canvas:
-        draw_time_heatmap(canvas.axes, data, title=title)
-    return canvas.axes
+    with drawing(ax, (120, height), save, show) as axes:
+        draw_time_heatmap(axes, data, title=title)
+    return axes
 
 
 def rates(
@@ -127,9 +127,9 @@ def rates(
     'Splicing rate'
     """
     data = rate_pair(read_result(result).var, x, y)
-    with drawing(ax, (100, 80), save, show) as canvas:
-        draw_rates(canvas.axes, data, gene=gene, title=title)
-    return canvas.axes
+    with drawing(ax, (100, 80), save, show) as axes:
+        draw_rates(axes, data, gene=gene, title=title)
+    return axes
 
 
 def uncertainty(
@@ -169,11 +169,11 @@ def uncertainty(
     labels = None if groups is None else reader.labels(groups)
     colors = None if groups is None else reader.colors(groups)
     data = group_quantiles(_title(column), _column(reader, column), labels, colors=colors)
-    with drawing(ax, (110, 25 + 7 * max(3, len(data.groups))), save, show) as canvas:
-        draw_group_quantiles(canvas.axes, data, title=title)
+    with drawing(ax, (110, 25 + 7 * max(3, len(data.groups))), save, show) as axes:
+        draw_group_quantiles(axes, data, title=title)
         if column.startswith(_ANGLE):
-            canvas.axes.set_xlim(0, 90)
-    return canvas.axes
+            axes.set_xlim(0, 90)
+    return axes
 
 
 def scatter(
@@ -208,9 +208,9 @@ def scatter(
     """
     reader = read_result(result)
     data = density2d(_column(reader, x), _column(reader, y), _title(x), _title(y))
-    with drawing(ax, (100, 80), save, show) as canvas:
-        draw_density(canvas.axes, data, title=title)
-    return canvas.axes
+    with drawing(ax, (100, 80), save, show) as axes:
+        draw_density(axes, data, title=title)
+    return axes
 
 
 def training(
@@ -241,9 +241,9 @@ def training(
     'epoch'
     """
     data = training_data(training_history(result))
-    with drawing(ax, (110, 70), save, show) as canvas:
-        draw_training(canvas.axes, data, title=title)
-    return canvas.axes
+    with drawing(ax, (110, 70), save, show) as axes:
+        draw_training(axes, data, title=title)
+    return axes
 
 
 def _best(reader: ResultReader, most: int) -> list[str]:

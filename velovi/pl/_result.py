@@ -136,11 +136,12 @@ class AnnDataReader:
     @cached_property
     def obs(self) -> pd.DataFrame:
         """Annotations of the cells, with the typical angles of directions in degrees."""
+        from velovi.runs.results import typical_angle
+
         obs = self.adata.obs.copy()
         for column, cosine in ANGLE_COLUMNS.items():
             if cosine in obs and column not in obs:
-                mean = np.clip(obs[cosine].to_numpy(dtype=np.float32), -1.0, 1.0)
-                obs[column] = np.degrees(np.arccos(mean))
+                obs[column] = typical_angle(obs[cosine].to_numpy(dtype=np.float32))
         return obs
 
     @property
@@ -219,8 +220,9 @@ class AnnDataReader:
     def embedded_velocity(self, name: str) -> np.ndarray:
         """Velocity projected on an embedding, float32 (cells, 2); worked out when not there."""
         from velovi import dynamics
+        from velovi.runs.results import velocity_key
 
-        key = "velocity_" + name.removeprefix("X_")
+        key = velocity_key(name)
         if key in self.adata.obsm:
             return np.asarray(self.adata.obsm[key], dtype=np.float32)[:, :2]
         return dynamics.project(self._transition, self.embedding(name))

@@ -7,8 +7,19 @@ from numpy.typing import ArrayLike
 
 from velovi.errors import OptionError
 from velovi.plotting.embedding import StreamlineSet
+from velovi.plotting.streamlines import arrowheads, streamlines
 
+HEAD_SPACING = 0.11  # between the heads of a line, as a share of the map's longer side
 ARROWS = 26  # along the longer side at density 1
+
+
+def stream_arrows(
+    x: ArrayLike, y: ArrayLike, u: ArrayLike, v: ArrayLike, *, density: float = 1.0
+) -> StreamlineSet:
+    """Streamlines of a field with arrowheads along them; parameters as in :func:`grid_arrows`."""
+    lines = streamlines(x, y, u, v, density=density)
+    heads, directions = arrowheads(lines, HEAD_SPACING * float(max(np.ptp(x), np.ptp(y))))
+    return StreamlineSet(tuple(lines), np.asarray(heads), np.asarray(directions))
 
 
 def grid_arrows(
@@ -36,7 +47,7 @@ def grid_arrows(
 
     Returns
     -------
-    Streams
+    StreamlineSet
         A line of two points for each arrow, its head at the second.
     """
     if density <= 0 or length <= 0:

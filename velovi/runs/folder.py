@@ -41,7 +41,6 @@ STARTING_LIMIT = 30.0
 
 SCALERS_NAME = "scalers.csv"
 SCRATCH_NAME = "scratch"  # matrices in files while a run works
-RESULT_PART = ".result.zarr.part"  # a result that is being written
 MODEL_PART = ".model.part"
 _BAD_SPEC = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 

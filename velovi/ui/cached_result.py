@@ -8,15 +8,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from velovi.plotting.arrows import grid_arrows
+from velovi.plotting.arrows import grid_arrows, stream_arrows
 from velovi.plotting.embedding import StreamlineSet
-from velovi.plotting.streamlines import arrowheads, streamlines
 from velovi.runs.folder import RunFolder
 from velovi.runs.results import ResultStore, verify_result
 from velovi.ui.cache import ByteLRU
 
 # Distance between arrowheads as a share of the embedding's width
-HEAD_SPACING = 0.11
 COLUMN_CACHE_BYTES = 200 * 2**20  # bytes: four genes of a million cells with all their layers
 
 
@@ -36,10 +34,7 @@ def _columns() -> ByteLRU:
 @st.cache_resource(show_spinner=False, max_entries=40)
 def _streams(path: str, changed: float, embedding: str, density: float) -> StreamlineSet:
     grid = _store(path, changed).grid(embedding)
-    lines = streamlines(grid["x"], grid["y"], grid["u"], grid["v"], density=density)
-    spacing = HEAD_SPACING * float(max(np.ptp(grid["x"]), np.ptp(grid["y"])))
-    heads, directions = arrowheads(lines, spacing)
-    return StreamlineSet(tuple(lines), np.asarray(heads), np.asarray(directions))
+    return stream_arrows(grid["x"], grid["y"], grid["u"], grid["v"], density=density)
 
 
 @st.cache_resource(show_spinner=False, max_entries=40)
