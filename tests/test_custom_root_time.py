@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 import warnings
-from dataclasses import asdict
 from pathlib import Path
 
 import anndata
@@ -25,13 +24,14 @@ from velovi.errors import OptionError, StoreError
 from velovi.runs import custom_root_time as module
 from velovi.runs.custom_root_time import (
     MOST_AT_ONCE,
+    RootTimeFolder,
     custom_root_time,
     delete_time,
     request_time,
     times,
     work,
 )
-from velovi.runs.folder import WorkerProcess
+from velovi.runs.jobs import WorkerProcess
 from velovi.runs.results import write_result
 from velovi.runs.workspace import DEMO_FOLDER
 
@@ -106,7 +106,7 @@ def asked(folder: Path, **request) -> Path:
 
 @pytest.fixture
 def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_start", lambda folder: None)
+    monkeypatch.setattr(RootTimeFolder, "start", lambda job: 0)
 
 
 def test_a_process_of_its_own_gives_the_time_of_a_direct_call(result, tmp_path):
@@ -193,10 +193,11 @@ def test_an_unexpected_failure_has_its_log(result, tmp_path, monkeypatch, capsys
 def test_a_process_that_is_killed_is_lost(result, tmp_path, monkeypatch):
     idle = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 
-    def start(folder: Path) -> None:
-        module.write_json(folder / "launched.json", asdict(WorkerProcess.of_process(idle.pid)))
+    def start(job: RootTimeFolder) -> int:
+        job.write_owner(WorkerProcess.of_process(idle.pid))
+        return idle.pid
 
-    monkeypatch.setattr(module, "_start", start)
+    monkeypatch.setattr(RootTimeFolder, "start", start)
     time_id = request_time(result, tmp_path, "a", [0])
     assert times(tmp_path)[0].state == "working"
     os.kill(idle.pid, signal.SIGKILL)
@@ -213,13 +214,13 @@ def test_a_request_without_a_process_is_lost_after_a_while(tmp_path):
 def test_a_process_of_another_machine_is_given_up_late(tmp_path):
     for name, age in (("new", 60.0), ("old", 2 * module.REMOTE_LIMIT)):
         folder = asked(tmp_path / name, created=time.time() - age)
-        module.write_json(folder / "launched.json", asdict(WorkerProcess(1, 0.0, "elsewhere")))
+        RootTimeFolder(folder).write_owner(WorkerProcess(1, 0.0, "elsewhere"))
     assert [item.state for item in times(tmp_path)] == ["working", "lost"]
 
 
 def test_deleting_ends_the_work(result, tmp_path):
     time_id = request_time(result, tmp_path, "a", [0])
-    owner = WorkerProcess(**json.loads((tmp_path / time_id / "launched.json").read_text()))
+    owner, _ = RootTimeFolder(tmp_path / time_id).owner()
     delete_time(tmp_path, time_id)
     for _ in range(50):
         if not owner.alive():

@@ -18,11 +18,12 @@ import pytest
 from velovi.config import RunOptions
 from velovi.data.simulate import simulate
 from velovi.errors import OptionError, StoreError
-from velovi.runs import files, launch
+from velovi.runs import files, jobs
 from velovi.runs.cell_sets import CellSets
 from velovi.runs.export import export_h5ad
 from velovi.runs.files import FolderLock, read_json, write_bytes, write_json
-from velovi.runs.folder import Progress, RunFolder, RunState, WorkerProcess
+from velovi.runs.folder import Progress, RunFolder, RunState
+from velovi.runs.jobs import WorkerProcess
 from velovi.runs.launch import LocalLauncher
 from velovi.runs.pipeline import run_pipeline
 from velovi.runs.progress import Reporter
@@ -185,9 +186,9 @@ def test_the_note_is_there_before_the_process(run, monkeypatch):
         seen.append(run.state())
         raise RuntimeError("the server was killed here")
 
-    monkeypatch.setattr(launch, "start_detached", start)
+    monkeypatch.setattr(jobs, "start_detached", start)
     with pytest.raises(RuntimeError):
-        launch.start_worker(run)
+        run.start()
     assert seen == [RunState.RUNNING]
     assert run.state() is RunState.QUEUED  # nothing was started
 
@@ -361,7 +362,7 @@ def test_a_killed_worker_leaves_a_run_that_goes_on(workspace, source):
     options = quick_options(max_epochs=40)
     run = workspace.create_run(workspace.add_dataset(source, "cells"), options)
     launcher = LocalLauncher(workspace)
-    launcher.submit(run)
+    launcher.advance()
     until = time.monotonic() + 120
     while not run.checkpoint_path.exists() and time.monotonic() < until:
         time.sleep(0.02)
@@ -370,7 +371,7 @@ def test_a_killed_worker_leaves_a_run_that_goes_on(workspace, source):
         launcher.advance()
     assert run.can_go_on
     run.reopen()
-    launcher.submit(run)
+    launcher.advance()
     while run.state().active and time.monotonic() < until:
         time.sleep(0.05)
     assert run.state() is RunState.DONE

@@ -27,7 +27,8 @@ from velovi.data.simulate import simulate
 from velovi.errors import DataError, OptionError, StoreError, UnknownNameError
 from velovi.runs import launch, results
 from velovi.runs.export import cell_table, export_h5ad, gene_table
-from velovi.runs.folder import FolderFacts, RunFolder, RunSpec, RunState, WorkerProcess, run_state
+from velovi.runs.folder import FolderFacts, RunFolder, RunSpec, RunState, run_state
+from velovi.runs.jobs import WorkerProcess, reap
 from velovi.runs.results import ResultStore, genes_per_chunk
 from velovi.runs.worker import work
 from velovi.runs.workspace import Workspace
@@ -97,7 +98,7 @@ def wait_until(check, seconds: float = 120.0):
     while time.monotonic() < end:
         if check():
             return
-        launch.reap()
+        reap()
         time.sleep(0.1)
     raise AssertionError("it did not happen in time")
 
@@ -302,14 +303,14 @@ def test_the_queue_is_first_come_first_served(workspace, source, monkeypatch):
         started.append(run.run_id)
         run.write_owner(WorkerProcess.of_process(os.getpid()))
 
-    monkeypatch.setattr(launch, "start_worker", pretend)
+    monkeypatch.setattr(RunFolder, "start", pretend)
     dataset = workspace.add_dataset(source, "cells.h5ad")
     runs = []
     for _ in range(3):
         runs.append(workspace.create_run(dataset, quick_options()))
         time.sleep(1.05)  # ids sort by the second
     launcher = launch.LocalLauncher(workspace, limit=1)
-    launcher.submit(runs[2])
+    launcher.advance()
     assert started == [runs[0].run_id]
     launcher.advance()
     assert len(started) == 1
@@ -324,13 +325,13 @@ def test_a_killed_worker_is_lost_and_can_be_started_again(workspace, source):
     dataset = workspace.add_dataset(source, "cells.h5ad")
     launcher = launch.LocalLauncher(workspace)
     run = workspace.create_run(dataset, quick_options(max_epochs=5000))
-    launcher.submit(run)
+    launcher.advance()
     wait_until(lambda: len(run.history()) >= 2)
     assert run.state() is RunState.RUNNING
     os.killpg(run.progress().pid, signal.SIGKILL)
     wait_until(lambda: run.state() is RunState.LOST, 10)
     again = workspace.run_again(run)
-    launcher.submit(again)
+    launcher.advance()
     wait_until(lambda: len(again.history()) >= 2)
     again.request_stop()
     wait_until(lambda: again.state() is RunState.DONE)
@@ -346,7 +347,7 @@ def test_a_run_outlives_the_process_that_started_it(workspace, source):
         "from velovi.runs.launch import LocalLauncher\n"
         "from velovi.runs.workspace import Workspace\n"
         "workspace = Workspace(sys.argv[1])\n"
-        "LocalLauncher(workspace).submit(workspace.runs()[0])\n"
+        "LocalLauncher(workspace).advance()\n"
         "time.sleep(600)\n"
     )
     server = subprocess.Popen([sys.executable, "-c", code, str(workspace.root)])
@@ -371,7 +372,7 @@ def test_a_failed_run_says_why_and_keeps_the_file(workspace, tmp_path):
     few.write_h5ad(tmp_path / "few.h5ad")
     dataset = workspace.add_dataset(tmp_path / "few.h5ad", "few.h5ad")
     run = workspace.create_run(dataset, quick_options())
-    launch.LocalLauncher(workspace).submit(run)
+    launch.LocalLauncher(workspace).advance()
     wait_until(lambda: not run.state().active)
     assert run.state() is RunState.FAILED
     assert "30" in str(run.progress().error)

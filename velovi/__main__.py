@@ -117,7 +117,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
             elif isinstance(default, tuple):
                 group.add_argument(*flags, dest=target, nargs="*", help=text)
             else:
-                choices = info.choices or None
+                choices = tuple(info.choices) or None
                 group.add_argument(
                     *flags, dest=target, type=type(default), choices=choices, help=text
                 )
@@ -160,9 +160,7 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _start(folder: RunFolder, *, detach: bool) -> int:
-    from velovi.runs.launch import start_worker
-
-    start_worker(folder)
+    folder.start()
     if detach:
         print(folder.path)
         return 0

@@ -1,15 +1,16 @@
-"""Options of every stage: one frozen dataclass each, with default, range, unit and help.
+"""Options of every stage: one frozen dataclass each, with default, range, unit, group and help.
 
-Widgets, the command line and the README's table are made from these fields, so a default or a
-sentence of help is written once.
+The form of the pages and the flags of the command line are made from these fields, so a default, a
+range, a choice's title or a sentence of help is written once.
 """
 
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
-from typing import Any, Self
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
+from typing import Any, ClassVar, Self
 
-from velovi.errors import OptionError
+from velovi.errors import OptionError, check_choice, check_range
 from velovi.schedule import FAST_EPOCHS, REFERENCE_WARM_UP, Schedule, fast, fast_epochs
 
 # the velocity graph of more cells would take more memory than all the rest
@@ -21,7 +22,24 @@ EXTRINSIC_NEIGHBOURS_UP_TO = 20_000
 class OptionInfo:
     """What a form or a command line needs to know of one option.
 
-    ``low`` and ``high`` are inclusive; ``choices`` lists the only values allowed.
+    Attributes
+    ----------
+    label, help
+        Its name on a page, and a sentence or two.
+    low, high
+        The range, inclusive; None leaves that side open.
+    unit
+        Of the number.
+    choices
+        The only values allowed, each with its title on a page; empty when any will do.
+    captions
+        A sentence for each choice that needs one.
+    advanced
+        Whether few will want to change it.
+    group
+        Its group of :data:`GROUPS`; that of its stage when left out.
+    only_with
+        Another option of the stage and the value that it must have for this one to matter.
     """
 
     label: str
@@ -29,8 +47,23 @@ class OptionInfo:
     low: float | None = None
     high: float | None = None
     unit: str = ""
-    choices: tuple[str, ...] = ()
+    choices: Mapping[str, str] = field(default_factory=dict)
+    captions: Mapping[str, str] = field(default_factory=dict)
     advanced: bool = False
+    group: str = ""
+    only_with: tuple[str, str] | None = None
+
+
+GROUPS = {
+    "File": "What the file's layers mean.",
+    "Prepare": "Which genes are kept, and how expression is averaged over similar cells.",
+    "Train": "How long and how the model learns.",
+    "Ask the model": "How often the trained model is asked, for means and uncertainties.",
+    "Machine": "What the run may use of this machine.",
+    "Map directions": "How velocities become directions on the map and a shared time.",
+    "Model": "Size and shape of the neural networks.",
+}
+"""Titles of the groups of options, with what each is about."""
 
 
 def option(default: Any, label: str, help: str, **info: Any) -> Any:  # noqa: A002
@@ -41,6 +74,9 @@ def option(default: Any, label: str, help: str, **info: Any) -> Any:  # noqa: A0
 @dataclass(frozen=True)
 class Options:
     """Base of the option dataclasses: checks ranges and types when born."""
+
+    group: ClassVar[str]
+    """Group of :data:`GROUPS` for options that name none."""
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -53,7 +89,18 @@ class Options:
     @classmethod
     def info(cls) -> dict[str, OptionInfo]:
         """Every option's description, by name, in order."""
-        return {item.name: item.metadata["info"] for item in fields(cls) if "info" in item.metadata}
+        infos = {
+            item.name: item.metadata["info"] for item in fields(cls) if "info" in item.metadata
+        }
+        return {
+            name: info if info.group else replace(info, group=cls.group)
+            for name, info in infos.items()
+        }
+
+    def matters(self, name: str) -> bool:
+        """Whether an option has an effect beside the others as they are."""
+        needed = self.info()[name].only_with
+        return needed is None or getattr(self, needed[0]) == needed[1]
 
     @classmethod
     def default(cls, name: str) -> Any:
@@ -82,57 +129,53 @@ class Options:
         }
 
 
-def _check(one: Field[Any], value: Any) -> None:
-    info: OptionInfo | None = one.metadata.get("info")
+def _check(item: Field[Any], value: Any) -> None:
+    info: OptionInfo | None = item.metadata.get("info")
     if info is None:
         return
-    if info.choices and value not in info.choices:
-        raise OptionError(
-            f"{value!r} is not a choice",
-            where=one.name,
-            expected="one of " + ", ".join(info.choices),
-        )
-    default = one.default
-    if isinstance(default, bool):
+    default, name = item.default, item.name
+    if info.choices:
+        check_choice(name, value, info.choices)
+    elif isinstance(default, bool):
         if not isinstance(value, bool):
             raise OptionError(
-                "must be true or false", where=one.name, found=f"{value!r}", remedy=info.help
+                "must be true or false", where=name, found=f"{value!r}", remedy=info.help
             )
     elif isinstance(default, int | float):
-        wants_integer = isinstance(default, int)
-        bad = isinstance(value, bool) or not isinstance(value, int | float)
-        bad = bad or (wants_integer and value != int(value))
-        bad = bad or not (info.low is None or value >= info.low)
-        bad = bad or not (info.high is None or value <= info.high)
-        if bad:
-            kind = "a whole number" if wants_integer else "a number"
-            raise OptionError(
-                "the value is out of range",
-                where=one.name,
-                expected=f"{kind} from {info.low} to {info.high}",
-                found=f"{value!r}",
-                remedy=info.help,
-            )
+        whole = isinstance(default, int)
+        check_range(name, value, info.low, info.high, whole=whole, remedy=info.help)
     elif isinstance(default, str) and not isinstance(value, str):
-        raise OptionError("must be a text", where=one.name, found=f"{value!r}")
+        raise OptionError("must be a text", where=name, found=f"{value!r}")
 
 
 @dataclass(frozen=True)
 class PreprocessOptions(Options):
     """From counts to the smoothed, scaled expression that the model sees."""
 
+    group = "Prepare"
+
     spliced_layer: str = option(
-        "spliced", "Spliced layer", "Layer that holds the counts of mature (spliced) RNA."
+        "spliced",
+        "Spliced layer",
+        "Layer that holds the counts of mature (spliced) RNA.",
+        group="File",
     )
     unspliced_layer: str = option(
-        "unspliced", "Unspliced layer", "Layer that holds the counts of nascent (unspliced) RNA."
+        "unspliced",
+        "Unspliced layer",
+        "Layer that holds the counts of nascent (unspliced) RNA.",
+        group="File",
     )
     counts: str = option(
         "auto",
         "Counts are",
         "raw: molecule counts, divide by each cell's total. normalised: leave as they are. "
         "auto: raw when every number is whole.",
-        choices=("auto", "raw", "normalised"),
+        choices={
+            "auto": "Automatic",
+            "raw": "Raw molecule counts",
+            "normalised": "Already normalised",
+        },
         advanced=True,
     )
     min_shared_counts: int = option(
@@ -180,7 +223,7 @@ class PreprocessOptions(Options):
         "Search for neighbours",
         "exact compares all pairs of cells, which takes long beyond some ten thousand; approximate "
         "(pynndescent) may miss a few of them; auto is exact up to about 4,000 cells.",
-        choices=("auto", "exact", "approximate"),
+        choices={"auto": "Automatic", "exact": "Exact", "approximate": "Approximate"},
         advanced=True,
     )
     genes_to_keep: tuple[str, ...] = option(
@@ -203,6 +246,8 @@ class PreprocessOptions(Options):
 @dataclass(frozen=True)
 class ModelOptions(Options):
     """Size and shape of the neural networks."""
+
+    group = "Model"
 
     n_hidden: int = option(
         256, "Hidden units", "Width of the neural networks.", low=4, high=4096, advanced=True
@@ -234,13 +279,19 @@ class ModelOptions(Options):
 class TrainOptions(Options):
     """How the model is fitted."""
 
+    group = "Train"
+
     preset: str = option(
         "fast",
         "Schedule",
         f"fast: {FAST_EPOCHS} epochs, fewer for more than 20,000 cells, in which the learning "
         "rate rises and falls; a few times quicker, with a fit as good. reference: as scvi-tools "
         "trains, until the held-out cells are not fitted better.",
-        choices=("fast", "reference"),
+        choices={"fast": "Fast", "reference": "Reference"},
+        captions={
+            "fast": f"Up to {FAST_EPOCHS} epochs: a few times quicker, with a fit as good.",
+            "reference": "As scvi-tools trains: until held-out cells are not fitted better.",
+        },
     )
     max_epochs: int = option(
         500,
@@ -256,6 +307,7 @@ class TrainOptions(Options):
         "Stop early",
         "Reference schedule: stop when the held-out cells have not been fitted better for 45 "
         "epochs.",
+        only_with=("preset", "reference"),
         advanced=True,
     )
     lr: float = option(
@@ -264,6 +316,7 @@ class TrainOptions(Options):
         "Reference schedule: step size of the optimiser.",
         low=1e-6,
         high=1.0,
+        only_with=("preset", "reference"),
         advanced=True,
     )
     weight_decay: float = option(
@@ -281,6 +334,7 @@ class TrainOptions(Options):
         low=2,
         high=65_536,
         unit="cells",
+        only_with=("preset", "reference"),
         advanced=True,
     )
     train_size: float = option(
@@ -295,7 +349,13 @@ class TrainOptions(Options):
         "auto",
         "Hardware",
         "auto takes a graphics card when there is one.",
-        choices=("auto", "cpu", "gpu", "mps"),
+        choices={
+            "auto": "Automatic",
+            "cpu": "Processor (CPU)",
+            "gpu": "Graphics card (GPU)",
+            "mps": "Apple graphics (Metal)",
+        },
+        group="Machine",
     )
     saved_model: str = option(
         "",
@@ -311,6 +371,7 @@ class TrainOptions(Options):
         "0 takes one thread for each core that is free when training begins.",
         low=0,
         high=256,
+        group="Machine",
         advanced=True,
     )
     memory_gb: float = option(
@@ -321,6 +382,7 @@ class TrainOptions(Options):
         low=0.0,
         high=100_000.0,
         unit="GB",
+        group="Machine",
         advanced=True,
     )
     seed: int = option(
@@ -354,6 +416,8 @@ class TrainOptions(Options):
 @dataclass(frozen=True)
 class PosteriorOptions(Options):
     """What is computed from the trained model."""
+
+    group = "Ask the model"
 
     n_samples: int = option(
         25,
@@ -393,6 +457,8 @@ class PosteriorOptions(Options):
 @dataclass(frozen=True)
 class DynamicsOptions(Options):
     """Velocity graph, projection and shared time."""
+
+    group = "Map directions"
 
     recurse_neighbors: int = option(
         2,
@@ -442,7 +508,7 @@ class RunOptions:
 
     @classmethod
     def stages(cls) -> dict[str, type[Options]]:
-        """Option class of each stage, in the order the stages run."""
+        """Option class of each stage, in the order in which the stages run."""
         return {
             "preprocess": PreprocessOptions,
             "model": ModelOptions,

@@ -7,7 +7,9 @@ Every class also derives from the built-in exception a Python user would expect,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Collection, Iterable
+from numbers import Real
 
 _NAMED = 10
 
@@ -79,6 +81,80 @@ class DataError(VeloviError, ValueError):
 
 class OptionError(VeloviError, ValueError):
     """An option or argument has a value that makes no sense."""
+
+
+def check_choice(name: str, value: object, choices: Collection[str]) -> None:
+    """Raise :class:`OptionError` unless ``value`` is one of ``choices``.
+
+    Examples
+    --------
+    >>> check_choice("mode", "soft", ("hard", "soft"))
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise OptionError(
+            f"{value!r} is not a choice",
+            where=name,
+            expected="one of " + ", ".join(choices),
+            found=repr(value),
+            remedy="Check the spelling",
+        )
+
+
+def check_range(
+    name: str,
+    value: object,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    above_low: bool = False,
+    whole: bool = False,
+    remedy: str | None = None,
+) -> None:
+    """Raise :class:`OptionError` unless ``value`` is a finite number from ``low`` to ``high``.
+
+    Parameters
+    ----------
+    name
+        What the value is of.
+    value
+        Anything; truth values and texts are no numbers.
+    low, high
+        Both are allowed values themselves; None leaves that side open.
+    above_low
+        ``low`` itself is not allowed.
+    whole
+        Only whole numbers are.
+    remedy
+        What to do about it.
+
+    Examples
+    --------
+    >>> check_range("share", 0.2, 0, 1)
+    >>> try:
+    ...     check_range("share", 2, 0, 1)
+    ... except OptionError as error:
+    ...     print(error)
+    share: the value is out of range. Expected a number from 0 to 1. Found 2.
+    """
+    if isinstance(value, Real) and not isinstance(value, bool):
+        number = float(value)
+        fine = math.isfinite(number) and not (whole and number != int(number))
+        fine = fine and (low is None or number > low or (number == low and not above_low))
+        if fine and (high is None or number <= high):
+            return
+    expected = ["a whole number" if whole else "a number"]
+    if low is not None:
+        start = "above" if above_low else "of at least" if high is None else "from"
+        expected += [start, f"{low:,.12g}"]
+    if high is not None:
+        expected += ["to" if low is not None and not above_low else "up to", f"{high:,.12g}"]
+    raise OptionError(
+        "the value is out of range",
+        where=name,
+        expected=" ".join(expected),
+        found=repr(value),
+        remedy=remedy,
+    )
 
 
 class UnknownNameError(OptionError, KeyError):

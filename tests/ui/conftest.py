@@ -62,8 +62,8 @@ def run_in(workspace: Workspace, result_path: Path) -> Callable[[RunState], RunF
 
 
 @pytest.fixture
-def launcher() -> FakeLauncher:
-    return FakeLauncher()
+def launcher(workspace: Workspace) -> FakeLauncher:
+    return FakeLauncher(workspace)
 
 
 @pytest.fixture

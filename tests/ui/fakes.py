@@ -15,7 +15,8 @@ import pandas as pd
 
 from velovi.config import RunOptions
 from velovi.plotting.kinetics import induction, repression
-from velovi.runs.folder import Progress, RunFolder, RunSpec, RunState, WorkerProcess
+from velovi.runs.folder import Progress, RunFolder, RunSpec, RunState
+from velovi.runs.jobs import WorkerProcess
 from velovi.runs.results import write_result
 from velovi.runs.workspace import Workspace
 
@@ -223,13 +224,16 @@ def write_velocity_file(path: Path, *, unspliced: bool = True) -> Path:
 class FakeLauncher:
     """Remembers what it was asked to do."""
 
-    def __init__(self) -> None:
-        self.submitted: list[RunFolder] = []
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
         self.stopped: list[RunFolder] = []
         self.cancelled: list[RunFolder] = []
 
-    def submit(self, run: RunFolder) -> None:
-        self.submitted.append(run)
+    @property
+    def waiting(self) -> list[RunFolder]:
+        """Runs that it would start, the first one first."""
+        runs = self.workspace.runs(with_demo=False)
+        return [run for run in reversed(runs) if run.state() is RunState.QUEUED]
 
     def advance(self) -> None:
         pass

@@ -98,7 +98,7 @@ def test_a_lost_run_with_a_checkpoint_offers_to_go_on(open_page, workspace, laun
     app = open_page("train", run=run.run_id)
     assert "Go on" in said(app)
     app.button(key="go_on").click().run()
-    assert [item.run_id for item in launcher.submitted] == [run.run_id]
+    assert [item.run_id for item in launcher.waiting] == [run.run_id]
     assert run.state() is RunState.QUEUED
 
 

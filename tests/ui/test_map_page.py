@@ -151,7 +151,7 @@ def test_a_selection_is_trained_on(open_page, done, store, workspace, launcher, 
     mask = np.arange(store.n_cells) < 60
     with_selection(app, done.run_id, mask)
     app.button(key="train_selected").click().run()
-    (run,) = launcher.submitted
+    (run,) = launcher.waiting
     assert run.only_cells() == [str(item) for item in store.obs.index[:60]]
     assert workspace.run_again(run).only_cells() == run.only_cells()
 

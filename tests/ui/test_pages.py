@@ -85,7 +85,7 @@ def test_starting_again_without_the_file_says_so(open_page, run_in, launcher):
     app = open_page("train", run=run_in(RunState.LOST).run_id)
     app.button(key="start_again").click().run()
     assert any("file of this run is gone" in item.value for item in app.error)
-    assert not launcher.submitted
+    assert not launcher.waiting
 
 
 def test_train_button_queues_a_run_with_the_forms_options(open_page, workspace, launcher, tmp_path):
@@ -95,8 +95,8 @@ def test_train_button_queues_a_run_with_the_forms_options(open_page, workspace, 
     app.number_input(key=key).set_value(7)
     next(item for item in app.button if item.label == "Train").click().run()
     assert not app.exception
-    assert len(launcher.submitted) == 1
-    spec = launcher.submitted[0].spec()
+    assert len(launcher.waiting) == 1
+    spec = launcher.waiting[0].spec()
     assert spec.options.train.max_epochs == 7
     assert spec.name == "Mine"
 
@@ -157,7 +157,7 @@ module.DEMO_FOLDER = Path("/nowhere")
 from fakes import FakeLauncher
 from streamlit.testing.v1 import AppTest
 app = AppTest.from_file("app.py", default_timeout=60)
-app.session_state["launcher"] = FakeLauncher()
+app.session_state["launcher"] = FakeLauncher(module.Workspace())
 app.run()
 for page in ("genes", "data", "train", "map"):
     app.switch_page("pages/" + page + ".py").run()

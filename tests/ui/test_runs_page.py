@@ -13,12 +13,12 @@ import pytest
 from fakes import add_run, write_velocity_file
 from streamlit.runtime.pages_manager import PagesManager
 
-from velovi.config import PreprocessOptions, RunOptions, TrainOptions
+from velovi.config import GROUPS, PreprocessOptions, RunOptions, TrainOptions
 from velovi.errors import OptionError, StoreError
 from velovi.runs.folder import RunFolder, RunState
 from velovi.runs.naming import LONGEST_NAME
 from velovi.ui import estimate
-from velovi.ui.forms import GROUPS, grouped, options_table
+from velovi.ui.forms import grouped, options_table
 from velovi.ui.run_state import all_runs
 from velovi.ui.runs_panel import runs_frame
 
@@ -332,7 +332,7 @@ def test_running_again_takes_the_runs_options_with_changes(
     assert "Different from those of this run: Maximum epochs." in said(app)
     app.button(key=f"{key}_start").click().run()
     assert not app.exception
-    spec = launcher.submitted[0].spec()
+    spec = launcher.waiting[0].spec()
     old = run_of_file.spec()
     assert spec.options == replace(old.options, train=replace(old.options.train, max_epochs=33))
     assert spec.source == str(dataset.source)
@@ -345,7 +345,7 @@ def test_running_again_keeps_the_cells_of_the_run(open_page, run_of_file, launch
     app = open_page("runs", run=run_of_file.run_id)
     assert "On the 3 cells of this run" in said(app)
     app.button(key=f"again_{run_of_file.run_id}_start").click().run()
-    assert launcher.submitted[0].only_cells() == ["c1", "c2", "c3"]
+    assert launcher.waiting[0].only_cells() == ["c1", "c2", "c3"]
 
 
 def test_running_again_without_the_file_says_so(open_page, run_in, launcher):
@@ -419,7 +419,7 @@ def test_a_run_can_be_named_before_it_is_started(open_page, dataset, launcher):
     key = f"options_{dataset.dataset_id}"
     app.text_input(key=f"{key}_name").set_value("Without *mitochondria*")
     app.button(key=f"{key}_start").click().run()
-    assert launcher.submitted[0].spec().name == "Without *mitochondria*"
+    assert launcher.waiting[0].spec().name == "Without *mitochondria*"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ lies in the package::
 
     <times>/<id>/
       request.json    the result, the name, the root cells
-      launched.json   who works on it
+      launched.json   who works on it; .lock is held by it
       log.txt         what went wrong, in full
       time.npy        float32 (cells,), written beside and renamed; or
       error.json      the parts of an error
@@ -17,15 +17,13 @@ The folder is the truth: whoever looks, after any restart, sees the same state.
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import sys
 import time
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,19 +32,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from velovi.errors import OptionError, StoreError, VeloviError
 from velovi.runs.files import number, read_json_object, text, write_file, write_json
-from velovi.runs.folder import WorkerProcess
-from velovi.runs.launch import reap, start_detached
+from velovi.runs.jobs import STARTING_LIMIT, JobFolder, failure, reap
 from velovi.runs.naming import validate_name
 from velovi.runs.workspace import DEMO_FOLDER, checked_id, new_id
 
 # a process on another machine cannot be looked up; after so many seconds it is given up
 REMOTE_LIMIT = 3600.0
-_STARTING = 30.0  # seconds in which a request may be without a process
 MOST_AT_ONCE = 2
 
 _ERROR_PARTS = tuple(VeloviError("").to_dict())
 
 State = Literal["working", "done", "failed", "lost"]
+
+
+class RootTimeFolder(JobFolder):
+    """The folder of one time."""
+
+    module = "velovi.runs.custom_root_time"
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def request_time(result_path: Path, times_folder: Path, name: str, root: ArrayLi
         beside.mkdir(parents=True)
         write_json(beside / "request.json", request)
         beside.rename(folder)
-        _start(folder)
+        RootTimeFolder(folder).start()
     except StoreError:
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
@@ -194,10 +196,7 @@ def custom_root_time(
 def delete_time(times_folder: Path, time_id: str) -> None:
     """Remove a time, and end the process that works on it; nothing happens when it is gone."""
     folder = _folder(times_folder, time_id)
-    owner = _owner(folder)
-    if owner is not None and owner.alive():
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(owner.pid, signal.SIGKILL)  # it leads a group of its own
+    RootTimeFolder(folder).kill()
     doomed = folder.with_name(f".{folder.name}.deleted")
     try:
         folder.rename(doomed)
@@ -256,21 +255,6 @@ def _folder(times_folder: Path, time_id: str) -> Path:
     return Path(times_folder) / checked_id(time_id, "the id of a time")
 
 
-def _start(folder: Path) -> None:
-    """Start the process that works out one time, detached from this one."""
-    owner = start_detached("velovi.runs.custom_root_time", folder, folder / "log.txt")
-    write_json(folder / "launched.json", asdict(owner))
-
-
-def _owner(folder: Path) -> WorkerProcess | None:
-    try:
-        values = read_json_object(folder / "launched.json")
-    except (OSError, ValueError):
-        return None
-    pid, started = int(number(values.get("pid"))), number(values.get("process_start"))
-    return WorkerProcess(pid, started, text(values.get("host")))
-
-
 def _look(folder: Path) -> CustomRootTime | None:
     """One time as its folder tells it; None when it is being deleted."""
     try:
@@ -300,26 +284,34 @@ def _error(folder: Path) -> dict[str, str | None]:
 
 
 def _works(folder: Path, age: float) -> bool:
-    owner = _owner(folder)
-    if owner is None:
-        return age < _STARTING
-    alive = owner.alive()
-    return age < REMOTE_LIMIT if alive is None else alive
+    worker = RootTimeFolder(folder).worker()
+    if not worker.launched:
+        return age < STARTING_LIMIT
+    return age < REMOTE_LIMIT if worker.alive is None else worker.alive
 
 
 def work(folder: Path) -> bool:
-    """Work out the time of one folder; whether it went well. A failure is told in the folder."""
-    try:
-        request = read_json_object(folder / "request.json")
-        found = time_from_root(Path(request["result"]), np.asarray(request["root"], dtype=np.int64))
-        write_file(folder / "time.npy", lambda stream: np.save(stream, found, allow_pickle=False))
-    except VeloviError as error:
-        write_json(folder / "error.json", error.to_dict())
-        return False
-    except Exception as error:  # noqa: BLE001 - the last line of defence, told in full in the log
-        traceback.print_exc()
-        write_json(folder / "error.json", _unexpected(error).to_dict())
-        return False
+    """Work out the time of one folder; whether it went well. A failure is told in the folder.
+
+    Raises
+    ------
+    StoreError
+        Another process works on it.
+    """
+    with RootTimeFolder(folder).sole_worker():
+        try:
+            request = read_json_object(folder / "request.json")
+            root = np.asarray(request["root"], dtype=np.int64)
+            time_of_cells = time_from_root(Path(request["result"]), root)
+            write_file(
+                folder / "time.npy",
+                lambda stream: np.save(stream, time_of_cells, allow_pickle=False),
+            )
+        except Exception as error:  # noqa: BLE001 - the last line of defence, told in full
+            if not isinstance(error, VeloviError):
+                traceback.print_exc()
+            write_json(folder / "error.json", failure(error, folder).to_dict())
+            return False
     return True
 
 
@@ -368,19 +360,6 @@ def _read(result_path: Path, key: str) -> Any:
             found="a damaged or missing part",
             remedy="Train again with this version",
         ) from error
-
-
-def _unexpected(error: Exception) -> VeloviError:
-    if isinstance(error, MemoryError):
-        return VeloviError(
-            "the machine ran out of memory",
-            remedy="Wait until no run is at work, or use a machine with more memory",
-        )
-    return VeloviError(
-        "something unexpected went wrong",
-        found=f"{type(error).__name__}: {str(error)[:300]}",
-        remedy="The file log.txt beside the time has the details; please report them",
-    )
 
 
 def main() -> int:

@@ -7,22 +7,17 @@ refresh or restart, sees the same.
 from __future__ import annotations
 
 import json
-import socket
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from velovi.config import RunOptions
 from velovi.errors import StoreError
 from velovi.runs.files import (
-    FolderLock,
     leftovers,
     number,
     read_json_object,
@@ -32,12 +27,11 @@ from velovi.runs.files import (
     write_bytes,
     write_json,
 )
+from velovi.runs.jobs import JobFolder, WorkerProcess
 
 SPEC_VERSION = 1
 # A worker on another machine cannot be looked up by process id; only its heartbeat tells.
 REMOTE_HEARTBEAT_LIMIT = 120.0
-# Seconds in which a worker that was asked for may be without a process: its note is written first.
-STARTING_LIMIT = 30.0
 
 SCALERS_NAME = "scalers.csv"
 SCRATCH_NAME = "scratch"  # matrices in files while a run works
@@ -166,39 +160,6 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class WorkerProcess:
-    """Which process works on a run; ``pid`` is 0 while it is being started."""
-
-    pid: int
-    process_start: float
-    host: str
-
-    @classmethod
-    def of_process(cls, pid: int) -> WorkerProcess:
-        """The owner record of a process on this machine."""
-        try:
-            started = psutil.Process(pid).create_time()
-        except psutil.Error:
-            started = 0.0
-        return cls(pid, started, socket.gethostname())
-
-    def alive(self) -> bool | None:
-        """Whether the process lives; None when it is on another machine."""
-        if self.pid <= 0:
-            return False
-        if self.host != socket.gethostname():
-            return None
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.process_start) < 2.0
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        except (psutil.NoSuchProcess, OverflowError, ValueError):
-            return False
-        except psutil.Error:
-            return True
-
-
-@dataclass(frozen=True)
 class FolderFacts:
     """What :func:`run_state` looks at.
 
@@ -248,14 +209,10 @@ _CACHED_SPECS = 5_000
 _specs: dict[str, tuple[dict[str, Any], RunSpec]] = {}
 
 
-class RunFolder:
+class RunFolder(JobFolder):
     """Reads and writes one run's folder; every write is atomic."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-
-    def __repr__(self) -> str:
-        return f"RunFolder({str(self.path)!r})"
+    module = "velovi.runs.worker"
 
     @property
     def run_id(self) -> str:
@@ -281,16 +238,6 @@ class RunFolder:
     def cells_path(self) -> Path:
         """Names of the only cells to use, one a line; absent when all are."""
         return self.path / "cells.txt"
-
-    @property
-    def log_path(self) -> Path:
-        """What went wrong, in full."""
-        return self.path / "log.txt"
-
-    @property
-    def lock_path(self) -> Path:
-        """Locked by the process that works here, for as long as it lives."""
-        return self.path / ".lock"
 
     @property
     def checkpoint_path(self) -> Path:
@@ -358,36 +305,17 @@ class RunFolder:
         """Replace ``progress.json``."""
         write_json(self.path / "progress.json", asdict(progress))
 
-    @property
-    def launched(self) -> bool:
-        """Whether a worker has been asked for; a damaged note says so as well."""
-        return (self.path / "launched.json").exists()
-
     def owner(self) -> tuple[WorkerProcess, float] | None:
         """Who works or worked here, and since when; None when nothing in the folder says so.
 
         A note that cannot be read, or that was written before there was a process, gives way to
         what the process said of itself in ``progress.json``.
         """
-        noted, at = None, 0.0
-        with suppress(OSError, ValueError):
-            values = read_json_object(self.path / "launched.json")
-            noted = WorkerProcess(
-                int(number(values.get("pid"))),
-                number(values.get("process_start")),
-                text(values.get("host")),
-            )
-            at = number(values.get("at"))
-        if noted is not None and noted.pid > 0:
-            return noted, at
+        noted = super().owner()
+        if noted is not None and noted[0].pid > 0:
+            return noted
         progress = self.progress()
-        if progress.owner is not None:
-            return progress.owner, progress.started
-        return None if noted is None else (noted, at)
-
-    def write_owner(self, owner: WorkerProcess) -> None:
-        """Note that a worker has been launched."""
-        write_json(self.path / "launched.json", {**asdict(owner), "at": time.time()})
+        return noted if progress.owner is None else (progress.owner, progress.started)
 
     def history(self) -> list[dict[str, float]]:
         """One record for each finished epoch; lines that say nothing of an epoch are left out."""
@@ -441,22 +369,13 @@ class RunFolder:
             return FolderFacts(
                 progress.outcome, self.result_path.exists(), True, 0.0, False, 0.0, False, False
             )
-        locked = FolderLock.held(self.lock_path)
-        owner = self.owner()
-        launched = self.launched or owner is not None
-        age = now - owner[1] if owner else 0.0
-        alive: bool | None = locked
-        if not locked and owner is not None:
-            alive = owner[0].alive()
-            if owner[0].pid == 0:
-                # asked for, but nobody came: it waits again after a while
-                launched = alive = age < STARTING_LIMIT
+        worker = self.worker()
         return FolderFacts(
             outcome="",
             has_result=self.result_path.exists(),
-            launched=launched or locked,
-            launch_age=age,
-            worker_alive=alive,
+            launched=worker.launched,
+            launch_age=worker.age,
+            worker_alive=worker.alive,
             heartbeat_age=now - progress.heartbeat,
             stop=self.stop_requested,
             cancel=self.cancel_requested,
@@ -486,7 +405,8 @@ class RunFolder:
 
     def reopen(self) -> None:
         """Put an interrupted run back into the queue; it goes on from what it has kept."""
-        for name in ("progress.json", "launched.json", "stop", "cancel"):
+        self.forget_owner()
+        for name in ("progress.json", "stop", "cancel"):
             remove(self.path / name)
 
     def leaves_work(self) -> bool:

@@ -1,31 +1,26 @@
-"""Starts workers: detached processes on this machine, a few at a time, first come first served.
+"""The queue of runs: a few at a time on this machine, first come first served.
 
-Nothing is remembered here. Whoever looks (a page, or a worker that has just finished) moves the
-queue on, under a lock, from what the run folders say.
+A run waits as soon as its folder is there (:meth:`~velovi.runs.workspace.Workspace.create_run`).
+One function starts what waits: :meth:`LocalLauncher.advance`. Nothing is remembered here; whoever
+looks (a page, or a worker that has just finished) calls it, and under a lock it does what the run
+folders say.
 """
 
 from __future__ import annotations
 
 import fcntl
-import os
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from velovi.errors import StoreError
-from velovi.runs.files import remove, told_as_store_error
-from velovi.runs.folder import RunFolder, RunState, WorkerProcess, discard
+from velovi.runs.files import told_as_store_error
+from velovi.runs.folder import RunFolder, RunState, discard
+from velovi.runs.jobs import reap
 from velovi.runs.workspace import Workspace, number_from_environment
 
 TERMINATE_AFTER = 15.0
 KILL_AFTER = 30.0
-_PACKAGE_PARENT = Path(__file__).resolve().parents[2]
-# only so that ended children are collected; what runs is known from the folders
-_children: list[subprocess.Popen[bytes]] = []
 
 
 class LocalLauncher:
@@ -42,10 +37,6 @@ class LocalLauncher:
     def __init__(self, workspace: Workspace, limit: int | None = None) -> None:
         self.workspace = workspace
         self.limit = limit or _limit_from_environment()
-
-    def submit(self, run: RunFolder) -> None:
-        """Start the run, or leave it in the queue when others are busy."""
-        self.advance()
 
     def advance(self, finished: RunFolder | None = None) -> None:
         """Start queued runs while there is room, and press on with old cancellations.
@@ -81,7 +72,7 @@ class LocalLauncher:
                 if busy >= self.limit:
                     break
                 if states[run.run_id] is RunState.QUEUED and _readable(run):
-                    start_worker(run)
+                    run.start()
                     busy += 1
 
     def stop(self, run: RunFolder) -> None:
@@ -132,77 +123,8 @@ def _limit_from_environment() -> int:
     return number_from_environment("VELOVI_RUNS_AT_ONCE", 1)
 
 
-def start_worker(run: RunFolder) -> int:
-    """Start a detached worker for one run and return its process id.
-
-    The note that a worker was asked for is written before there is one, so that whatever happens
-    in between, the next look at the folder knows of it.
-
-    Raises
-    ------
-    StoreError
-        The note cannot be written or the process cannot be started; then none is.
-    """
-    run.write_owner(WorkerProcess(0, 0.0, socket.gethostname()))
-    try:
-        owner = start_detached("velovi.runs.worker", run.path, run.log_path)
-    except BaseException:
-        remove(run.path / "launched.json")
-        raise
-    # until this is written, and if it never is, the worker's lock and progress speak for it
-    with suppress(StoreError):
-        run.write_owner(owner)
-    return owner.pid
-
-
-def start_detached(module: str, folder: Path, log_path: Path) -> WorkerProcess:
-    """Start ``python -m module folder`` in a session of its own; it outlives this process.
-
-    Parameters
-    ----------
-    module
-        What to run.
-    folder
-        Its only argument, and where it works.
-    log_path
-        Takes what it prints.
-    """
-    reap()
-    # a thread that waits should sleep: spinning ones starve everything else on a busy machine
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONUNBUFFERED": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join(
-        [str(_PACKAGE_PARENT), *filter(None, [environment.get("PYTHONPATH")])]
-    )
-    with told_as_store_error(log_path):
-        log = log_path.open("ab")
-    with log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env=environment,
-            cwd=folder,
-        )
-    _children.append(process)
-    return WorkerProcess.of_process(process.pid)
-
-
 def press_cancel(run: RunFolder) -> None:
     """Climb the ladder when a worker does not hear the flag: SIGTERM, then SIGKILL."""
-    launched, age = run.owner(), run.cancel_age()
-    if launched is None or not launched[0].alive() or age < TERMINATE_AFTER:
-        return
-    how = signal.SIGKILL if age >= KILL_AFTER else signal.SIGTERM
-    try:
-        group = os.getpgid(launched[0].pid)
-        if group != os.getpgrp():  # a run at work in this process ends by its flag
-            os.killpg(group, how)
-    except (ProcessLookupError, PermissionError):
-        return
-
-
-def reap() -> None:
-    """Collect processes of this one that have ended, so that none lingers as a zombie."""
-    _children[:] = [child for child in _children if child.poll() is None]
+    owner, age = run.owner(), run.cancel_age()
+    if owner is not None and owner[0].alive() and age >= TERMINATE_AFTER:
+        owner[0].signal(signal.SIGKILL if age >= KILL_AFTER else signal.SIGTERM)

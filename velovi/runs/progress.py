@@ -7,21 +7,40 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from velovi.errors import Cancelled, StoreError, VeloviError
-from velovi.runs.folder import Progress, RunFolder, WorkerProcess
+from velovi.runs.folder import Progress, RunFolder
+from velovi.runs.jobs import WorkerProcess
 
 HEARTBEAT_SECONDS = 2.0
 STEP_SECONDS = 0.2  # between two steps that are written; each write waits for the disk
+
+
+class Stage(NamedTuple):
+    """A stage of a run.
+
+    Attributes
+    ----------
+    title
+        What it is called in a list.
+    message
+        What the run does while it is at it.
+    """
+
+    title: str
+    message: str
+
+
 STAGES = {
-    "read": "Reading the file",
-    "preprocess": "Preparing genes and neighbours",
-    "train": "Training the model",
-    "posterior": "Asking the model about every cell",
-    "dynamics": "Working out directions and time",
-    "write": "Writing the result",
+    "read": Stage("Read file", "Reading the file"),
+    "preprocess": Stage("Prepare counts", "Preparing genes and neighbours"),
+    "train": Stage("Train model", "Training the model"),
+    "posterior": Stage("Ask the model", "Asking the model about every cell"),
+    "dynamics": Stage("Map directions", "Working out directions and time"),
+    "write": Stage("Save", "Writing the result"),
 }
+"""The stages of a run, in their order."""
 
 
 class Reporter:
@@ -65,7 +84,7 @@ class Reporter:
     def stage(self, name: str, *, of: int = 0, message: str = "") -> None:
         """Begin a stage of :data:`STAGES`; raises :class:`Cancelled` when that was asked for."""
         self.check()
-        self._write(stage=name, step=0, of=of, message=message or STAGES[name], eta=None)
+        self._write(stage=name, step=0, of=of, message=message or STAGES[name].message, eta=None)
 
     def step(self, step: int, *, message: str | None = None, eta: float | None = None) -> None:
         """Move on within the stage; raises :class:`Cancelled` when that was asked for."""

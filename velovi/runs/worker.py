@@ -7,17 +7,14 @@ then the folder's state is "lost".
 from __future__ import annotations
 
 import sys
-import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
 
 from velovi.errors import Cancelled, StoreError, VeloviError
-from velovi.runs.files import FolderLock, store_error
 from velovi.runs.folder import RunFolder, discard
+from velovi.runs.jobs import failure
 from velovi.runs.progress import Reporter
-
-_LOCK_SECONDS, _LOCK_PAUSE = 3.0, 0.05
 
 
 def work(folder: RunFolder) -> str:
@@ -28,28 +25,13 @@ def work(folder: RunFolder) -> str:
     StoreError
         Another process works in this folder, or the run has ended already; nothing was touched.
     """
-    lock = _sole_worker(folder)
-    try:
+    with folder.sole_worker():
+        outcome = folder.progress().outcome
+        if outcome or folder.result_path.exists():
+            raise StoreError(
+                "this run has ended already", where=folder.run_id, found=outcome or "a result"
+            )
         return _work(folder)
-    finally:
-        lock.release()
-
-
-def _sole_worker(folder: RunFolder) -> FolderLock:
-    """The lock of the folder, before anything in it is read or written."""
-    lock, began = FolderLock(folder.lock_path), time.monotonic()
-    while not lock.acquire():
-        # whoever looks at the folder holds its lock for a moment; another worker keeps it
-        if time.monotonic() - began > _LOCK_SECONDS:
-            raise StoreError("another process works on this run", where=folder.run_id)
-        time.sleep(_LOCK_PAUSE)
-    outcome = folder.progress().outcome
-    if outcome or folder.result_path.exists():
-        lock.release()
-        raise StoreError(
-            "this run has ended already", where=folder.run_id, found=outcome or "a result"
-        )
-    return lock
 
 
 def _work(folder: RunFolder) -> str:
@@ -67,18 +49,11 @@ def _work(folder: RunFolder) -> str:
             outcome, error = "done", None
         except Cancelled:
             outcome, error = "cancelled", None
-        except VeloviError as found:
-            _write_log(folder, f"{found}\n")  # an ordinary mistake needs no traceback
-            outcome, error = "failed", found
-        except MemoryError:
-            _write_log(folder, traceback.format_exc())
-            outcome, error = "failed", _out_of_memory()
-        except OSError as found:
-            _write_log(folder, traceback.format_exc())
-            outcome, error = "failed", _storage_error(folder, found)
-        except Exception as found:  # noqa: BLE001 - the last line of defence, told in full
-            _write_log(folder, traceback.format_exc())
-            outcome, error = "failed", _unexpected(found)
+        except Exception as raised:  # noqa: BLE001 - the last line of defence, told in full
+            # an ordinary mistake needs no traceback
+            ordinary = isinstance(raised, VeloviError)
+            _write_log(folder, f"{raised}\n" if ordinary else traceback.format_exc())
+            outcome, error = "failed", failure(raised, folder.path)
         if outcome == "cancelled":
             discard(folder)
         elif outcome == "failed":
@@ -93,27 +68,6 @@ def _write_log(folder: RunFolder, text: str) -> None:
             stream.write(text)
     except OSError:  # the disk may be what went wrong
         sys.stderr.write(text)
-
-
-def _storage_error(folder: RunFolder, found: OSError) -> VeloviError:
-    """The sentence for what the system said of a file, when that is about the disk."""
-    told = store_error(found, folder.path / (Path(str(found.filename or "")).name or "a file"))
-    return told if found.errno is not None else _unexpected(found)
-
-
-def _out_of_memory() -> VeloviError:
-    return VeloviError(
-        "the machine ran out of memory",
-        remedy="Keep fewer genes, use a part of the cells, or a machine with more memory",
-    )
-
-
-def _unexpected(found: Exception) -> VeloviError:
-    return VeloviError(
-        "something unexpected went wrong",
-        found=f"{type(found).__name__}: {str(found)[:300]}",
-        remedy="The run's log has the details; please report them",
-    )
 
 
 def main() -> int:

@@ -183,6 +183,6 @@ def _train(view: ResultView, mask: np.ndarray) -> None:
             run = get_workspace().run_again(
                 choice.run, cells=names, name=f"{choice.name}, {n:,} cells"
             )
-            get_launcher().submit(run)
+            get_launcher().advance()
             choose_run(run.run_id)
             st.switch_page("pages/train.py", query_params={"run": run.run_id})

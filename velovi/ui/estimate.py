@@ -12,8 +12,8 @@ import streamlit as st
 
 from velovi.config import RunOptions
 from velovi.runs.estimate import GB, Estimate, FileSize, estimate_run, genes_that_fit
+from velovi.runs.progress import STAGES
 from velovi.ui.formatting import format_duration, format_duration_range, format_size
-from velovi.ui.labels import STAGE_TITLES
 from velovi.ui.services import get_hardware, get_workspace
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _details(found: Estimate, threads: int) -> str:
     rows = [
         f"| {title} | {format_duration(found.seconds[stage])} | "
         + (f"{found.memory_gb[stage]:.1f} GB |" if stage in found.memory_gb else "|")
-        for stage, title in STAGE_TITLES.items()
+        for stage, (title, _) in STAGES.items()
         if found.seconds.get(stage, 0.0) > _SECONDS_WORTH_SAYING
     ]
     head = ["| Step | About | Memory |", "|---|---|---|"]
@@ -108,7 +108,7 @@ def _basis(file: FileSize, found: Estimate, options: RunOptions) -> str:
     else:
         most = "at most " if options.train.preset == "reference" else ""
         parts.append(f"and {most}{found.epochs:,} epoch{'s' * (found.epochs != 1)}")
-    said = " ".join(parts) + f"; the longest step is *{STAGE_TITLES[found.longest]}*."
+    said = " ".join(parts) + f"; the longest step is *{STAGES[found.longest].title}*."
     if options.preprocess.filter_on_r2:
         said += (
             " Genes without signal are dropped first; in the shorter time a fifth of the genes "
@@ -123,7 +123,7 @@ def _too_large(found: Estimate, options: RunOptions, free: float, told: Told) ->
         return told(replace(options, preprocess=fewer))
 
     said = (
-        f"**This may not fit.** *{STAGE_TITLES[found.largest]}* needs about {found.peak_gb:.1f} "
+        f"**This may not fit.** *{STAGES[found.largest].title}* needs about {found.peak_gb:.1f} "
         "GB of "
         f"memory, and {free:.1f} GB are free. "
     )

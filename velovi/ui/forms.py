@@ -12,43 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from velovi.config import OptionInfo, Options, RunOptions
+from velovi.config import GROUPS, OptionInfo, Options, RunOptions
 from velovi.runs.naming import LONGEST_NAME
 from velovi.schedule import FAST_EPOCHS
 from velovi.ui.errors import escape_markdown, show_errors
-from velovi.ui.labels import OPTION_CHOICES
 
 if TYPE_CHECKING:
     from velovi.data import DatasetSummary
 
-# titles of the groups of options, with what each is about
-GROUPS = {
-    "File": "What the file's layers mean.",
-    "Prepare": "Which genes are kept, and how expression is averaged over similar cells.",
-    "Train": "How long and how the model learns.",
-    "Ask the model": "How often the trained model is asked, for means and uncertainties.",
-    "Machine": "What the run may use of this machine.",
-    "Map directions": "How velocities become directions on the map and a shared time.",
-    "Model": "Size and shape of the neural networks.",
-}
-_OF_STAGE = {
-    "preprocess": "Prepare",
-    "model": "Model",
-    "train": "Train",
-    "posterior": "Ask the model",
-    "dynamics": "Map directions",
-}
-_ELSEWHERE = {
-    "spliced_layer": "File",
-    "unspliced_layer": "File",
-    "accelerator": "Machine",
-    "threads": "Machine",
-    "memory_gb": "Machine",
-}
 # groups in each of the three columns, chosen so that the columns are about as long as each other
 _COMMON = (("Prepare",), ("Train",), ("Ask the model", "Machine"))
 _ADVANCED = (("Prepare", "Map directions"), ("Train", "Machine"), ("Ask the model", "Model"))
-REFERENCE_ONLY = ("early_stopping", "lr", "batch_size")
 _MOST_NAMED = 6
 
 Start = Callable[[RunOptions, str], None]
@@ -99,7 +73,7 @@ def grouped(group: str, *, advanced: bool) -> list[tuple[str, str, OptionInfo]]:
         (stage, name, info)
         for stage, kind in RunOptions.stages().items()
         for name, info in kind.info().items()
-        if _ELSEWHERE.get(name, _OF_STAGE[stage]) == group and info.advanced == advanced
+        if info.group == group and info.advanced == advanced
     ]
 
 
@@ -212,19 +186,21 @@ def _columns(
                     _put(prefix, item, defaults, values)
 
 
-def _put(prefix: str, one: tuple[str, str, OptionInfo], defaults: Defaults, values: Values) -> None:
-    stage, name, info = one
-    fast = values["train"].get("preset") == "fast"
-    if fast and name == "max_epochs":
+def _put(
+    prefix: str, item: tuple[str, str, OptionInfo], defaults: Defaults, values: Values
+) -> None:
+    stage, name, info = item
+    if name == "max_epochs" and values["train"].get("preset") == "fast":
         info = replace(info, label=f"{info.label} (Fast: {FAST_EPOCHS} at most)")
+    needed = info.only_with
     values[stage][name] = option_widget(
         f"{prefix}_{stage}_{name}",
         name,
         RunOptions.stages()[stage],
         info,
         defaults.values[stage][name],
-        choices=defaults.layers if name.endswith("spliced_layer") else (),
-        disabled=stage == "train" and name in REFERENCE_ONLY and fast,
+        layers=defaults.layers if name.endswith("spliced_layer") else (),
+        disabled=needed is not None and values[stage].get(needed[0]) != needed[1],
     )
 
 
@@ -263,7 +239,7 @@ def option_widget(
     info: OptionInfo,
     value: Any,
     *,
-    choices: tuple[str, ...] = (),
+    layers: tuple[str, ...] = (),
     disabled: bool = False,
 ) -> Any:
     """The widget that fits one option's type, range and choices."""
@@ -274,9 +250,16 @@ def option_widget(
         "disabled": disabled,
         "persist_state": "session",
     }
-    choices = choices or info.choices
-    if choices:
-        return _choice(label, name, choices, value, common)
+    if info.choices:
+        return _choice(label, info, value, common)
+    if layers:
+        return st.selectbox(
+            label,
+            layers,
+            layers.index(value) if value in layers else None,
+            placeholder="Choose",
+            **common,
+        )
     if isinstance(default, bool):
         return st.toggle(label, value=value, **common)
     if isinstance(default, int):
@@ -303,33 +286,30 @@ def option_widget(
     return st.text_input(label, value or "", **common)
 
 
-def _choice(
-    label: str, name: str, choices: tuple[str, ...], value: Any, common: dict[str, Any]
-) -> Any:
+def _choice(label: str, info: OptionInfo, value: Any, common: dict[str, Any]) -> Any:
+    choices = tuple(info.choices)
     index = choices.index(value) if value in choices else None
-    told = OPTION_CHOICES.get(name, {})
-
-    def title(one: str) -> str:
-        return told[one][0] if one in told else one
-
-    if any(sentence for _, sentence in told.values()):
-        return st.radio(
-            label, choices, index, title, captions=[told[choice][1] for choice in choices], **common
-        )
-    return st.selectbox(label, choices, index, title, placeholder="Choose", **common)
+    title = info.choices.__getitem__
+    if not info.captions:
+        return st.selectbox(label, choices, index, title, placeholder="Choose", **common)
+    captions = [info.captions.get(choice, "") for choice in choices]
+    return st.radio(label, choices, index, title, captions=captions, **common)
 
 
 def _step(value: float) -> float:
     return 0.05 if value >= 0.1 else value / 10 if value > 0 else 0.01
 
 
-def value_text(name: str, value: Any) -> str:
+def value_text(info: OptionInfo, value: Any) -> str:
     """An option's value as a reader sees it.
 
     Examples
     --------
-    >>> value_text("early_stopping", True), value_text("genes_to_keep", ()), value_text("lr", 0.01)
-    ('yes', 'none', '0.01')
+    >>> info = RunOptions().train.info()
+    >>> value_text(info["early_stopping"], True), value_text(info["lr"], 0.01)
+    ('yes', '0.01')
+    >>> value_text(info["preset"], "fast")
+    'Fast'
     """
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -337,8 +317,7 @@ def value_text(name: str, value: Any) -> str:
         return f"{value:,}" if isinstance(value, int) else f"{value:g}"
     if isinstance(value, tuple | list):
         return ", ".join(map(str, value)) or "none"
-    told = OPTION_CHOICES.get(name, {})
-    return told[value][0] if value in told else str(value) or "none"
+    return info.choices.get(value, str(value)) or "none"
 
 
 def options_table(options: RunOptions) -> list[dict[str, str]]:
@@ -346,17 +325,20 @@ def options_table(options: RunOptions) -> list[dict[str, str]]:
     values, base = _values(options), _values(RunOptions())
     changed = differences(values, base)
     every = [(stage, name) for stage in base for name in base[stage]]
-    return [
-        {
-            "Differs": "●" if (stage, name) in changed else "",
-            "Part": _ELSEWHERE.get(name, _OF_STAGE[stage]),
-            "Option": option_label(info := RunOptions.stages()[stage].info()[name]),
-            "Value": value_text(name, values[stage][name]),
-            "Default": value_text(name, base[stage][name]),
-            "What it does": info.help,
-        }
-        for stage, name in changed + [item for item in every if item not in changed]
-    ]
+    rows = []
+    for stage, name in changed + [item for item in every if item not in changed]:
+        info = RunOptions.stages()[stage].info()[name]
+        rows.append(
+            {
+                "Differs": "●" if (stage, name) in changed else "",
+                "Part": info.group,
+                "Option": option_label(info),
+                "Value": value_text(info, values[stage][name]),
+                "Default": value_text(info, base[stage][name]),
+                "What it does": info.help,
+            }
+        )
+    return rows
 
 
 def changed_sentence(options: RunOptions) -> str:

@@ -16,42 +16,6 @@ RUN_STATES: dict[RunState, tuple[str, str, str]] = {
     RunState.LOST: ("lost", "red", ":material/help:"),
 }
 
-# option -> value -> name on the page and, where a choice needs one, a sentence
-OPTION_CHOICES: dict[str, dict[str, tuple[str, str]]] = {
-    "preset": {
-        "fast": ("Fast", "Up to 150 epochs: a few times quicker, with a fit as good."),
-        "reference": (
-            "Reference",
-            "As scvi-tools trains: until held-out cells are not fitted better.",
-        ),
-    },
-    "counts": {
-        "auto": ("Automatic", ""),
-        "raw": ("Raw molecule counts", ""),
-        "normalised": ("Already normalised", ""),
-    },
-    "neighbor_search": {
-        "auto": ("Automatic", ""),
-        "exact": ("Exact", ""),
-        "approximate": ("Approximate", ""),
-    },
-    "accelerator": {
-        "auto": ("Automatic", ""),
-        "cpu": ("Processor (CPU)", ""),
-        "gpu": ("Graphics card (GPU)", ""),
-        "mps": ("Apple graphics (Metal)", ""),
-    },
-}
-
-STAGE_TITLES: dict[str, str] = {
-    "read": "Read file",
-    "preprocess": "Prepare counts",
-    "train": "Train model",
-    "posterior": "Ask the model",
-    "dynamics": "Map directions",
-    "write": "Save",
-}
-
 
 def cell_column_title(column: str) -> tuple[str, str]:
     """Name and explanation of a column of the cells."""

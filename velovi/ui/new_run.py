@@ -99,7 +99,7 @@ def run_again(workspace: Workspace, run: RunFolder) -> None:
 
 
 def _submit(run: RunFolder) -> None:
-    get_launcher().submit(run)
+    get_launcher().advance()
     choose_run(run.run_id)
 
 

@@ -8,11 +8,12 @@ import streamlit as st
 
 from velovi.plotting.training import leaves_out, training_data, training_figure
 from velovi.runs.folder import Progress, RunFolder, RunState
+from velovi.runs.progress import STAGES
 from velovi.ui.convergence import run_warnings, training_convergence
 from velovi.ui.download_figure import download_figure
 from velovi.ui.errors import escape_markdown, show_error, show_errors
 from velovi.ui.formatting import format_age, format_duration
-from velovi.ui.labels import RUN_STATES, STAGE_TITLES, device_name
+from velovi.ui.labels import RUN_STATES, device_name
 from velovi.ui.run_state import RunEntry, choose_run
 from velovi.ui.services import advance_queue, get_launcher, get_workspace
 from velovi.ui.theme import current_theme, draw
@@ -74,7 +75,7 @@ def _headline(state: RunState, progress: Progress) -> None:
 def _steps(progress: Progress, state: RunState) -> None:
     at = _stage_number(progress)
     parts = []
-    for i, title in enumerate(STAGE_TITLES.values()):
+    for i, (title, _) in enumerate(STAGES.values()):
         if i < at:
             parts.append(f":green[:material/check_circle: {title}]")
         elif i == at:
@@ -90,12 +91,12 @@ def _steps(progress: Progress, state: RunState) -> None:
 
 def _stage_number(progress: Progress) -> int:
     """How many stages are done; -1 when none has begun."""
-    names = list(STAGE_TITLES)
+    names = list(STAGES)
     return names.index(progress.stage) if progress.stage in names else -1
 
 
 def _buttons(run: RunFolder, state: RunState, progress: Progress) -> None:
-    trained = _stage_number(progress) > list(STAGE_TITLES).index("train")
+    trained = _stage_number(progress) > list(STAGES).index("train")
     busy = state in (RunState.CANCELLING, RunState.STOPPING)
     with st.container(horizontal=True):
         stop = st.button(
@@ -251,7 +252,7 @@ def continue_run(run: RunFolder) -> None:
     """Queue an interrupted run; it goes on from its checkpoint or its saved model."""
     with show_errors():
         run.reopen()
-        get_launcher().submit(run)
+        get_launcher().advance()
         st.rerun()
 
 
@@ -259,7 +260,7 @@ def start_again(run: RunFolder) -> None:
     """Queue the same run anew and show it."""
     with show_errors():
         anew = get_workspace().run_again(run)
-        get_launcher().submit(anew)
+        get_launcher().advance()
         choose_run(anew.run_id)
         st.rerun()
 
@@ -322,6 +323,11 @@ def _places(active: list[RunEntry], shown: str | None) -> None:
         _queued(choice, place - ahead + 1, shown=choice.run_id == shown)
 
 
+def _stage_title(progress: Progress) -> str:
+    stage = STAGES.get(progress.stage)
+    return stage.title if stage else "starting"
+
+
 def _queued(choice: RunEntry, place: int, *, shown: bool) -> None:
     text, color, icon = RUN_STATES[choice.state]
     name, state, where, show = st.columns([3, 1.2, 2.4, 1], vertical_alignment="center")
@@ -332,7 +338,7 @@ def _queued(choice: RunEntry, place: int, *, shown: bool) -> None:
     else:
         progress = choice.run.progress()
         count = f", {_count(progress)}" if progress.of else ""
-        said = f"{STAGE_TITLES.get(progress.stage, 'starting').lower()}{count}"
+        said = f"{_stage_title(progress).lower()}{count}"
     where.caption(f"{said} · asked for {format_age(choice.created)}")
     if show.button(
         "Shown" if shown else "Show",
