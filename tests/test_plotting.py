@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 
 from velovi.errors import OptionError
 from velovi.keys import STATE_TITLES, UNLABELLED
-from velovi.plotting.bands import time_band
+from velovi.plotting.bands import TimeBins
 from velovi.plotting.dataset import unspliced_data, unspliced_figure
 from velovi.plotting.embedding import (
     EmbeddingData,
@@ -164,19 +164,19 @@ def gene(n=60, **extra):
 
 def test_band_follows_mean_and_spread():
     t = np.linspace(0, 20, 2000)
-    band = time_band(t, 2 * t, np.full(2000, 0.5), bins=20)
+    band = TimeBins.of(t, bins=20).band(2 * t, np.full(2000, 0.5))
     np.testing.assert_allclose(band.mean, 2 * band.t)
     np.testing.assert_allclose(band.high - band.mean, 0.98)
     assert (np.diff(band.t) > 0).all()
     assert (band.low >= 0).all()
-    assert len(time_band(np.full(3, np.nan), np.ones(3), None).t) == 0
+    assert len(TimeBins.of(np.full(3, np.nan)).band(np.ones(3), None).t) == 0
 
 
 def test_band_leaves_out_cells_at_rest():
     t, mean = np.tile(np.linspace(0, 20, 500), 2), np.repeat([1.0, 0.0], 500)
-    band = time_band(t, mean, None, weights=mean)
+    band = TimeBins.of(t, weights=mean).band(mean, None)
     np.testing.assert_allclose(band.mean, 1)
-    assert len(time_band(t, mean, None, weights=np.zeros(1000)).t) == 0
+    assert len(TimeBins.of(t, weights=np.zeros(1000)).band(mean, None).t) == 0
 
 
 @pytest.mark.parametrize("theme", THEMES)

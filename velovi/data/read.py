@@ -149,17 +149,16 @@ def read(path: Path | str, *, layers: tuple[str, str] | None = None) -> AnnData:
     (40, 10)
     """
     path = Path(path)
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
+    if path.suffix.lower() != ".h5ad":
         reason = unreadable_reason(path) if path.suffix.lower() == ".h5mu" else None
         raise DataError(
             "this kind of file cannot be read",
             where=path.name,
-            expected="a file that ends in " + " or ".join(READERS),
+            expected="a file that ends in .h5ad",
             found=reason[0] if reason else repr(path.suffix or path.name),
             remedy=reason[1] if reason else "Save the data as .h5ad with anndata or scanpy",
         )
-    return reader(path, layers)
+    return _read_h5ad(path, layers)
 
 
 def _read_h5ad(path: Path, layers: tuple[str, str] | None) -> AnnData:
@@ -339,7 +338,6 @@ def _read_rest(file: H5adFile, adata: AnnData) -> None:
                 file.note(f"'{clean_text(name)}' of {part} was left out: {why[:160]}.")
 
 
-READERS: dict[str, Callable[[Path, tuple[str, str] | None], AnnData]] = {".h5ad": _read_h5ad}
 """How each ending of a file name is read; further formats are added here."""
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from velovi.errors import OptionError
+from velovi.errors import check_range
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -130,18 +130,11 @@ def simulate(
 
 
 def _check(n_cells: int, n_genes: int, n_fates: int, capture: float, library_sd: float) -> None:
-    wanted = {
-        "n_cells": (n_cells, n_cells >= 1, "1 or more"),
-        "n_genes": (n_genes, n_genes >= 1, "1 or more"),
-        "n_fates": (n_fates, 1 <= n_fates <= len(PALETTE) - 2, f"1 to {len(PALETTE) - 2}"),
-        "capture": (capture, 0 < capture <= 1, "above 0 and up to 1"),
-        "library_sd": (library_sd, library_sd >= 0, "0 or more"),
-    }
-    for name, (value, fine, expected) in wanted.items():
-        if not fine:
-            raise OptionError(
-                "the value is out of range", where=name, expected=expected, found=f"{value!r}"
-            )
+    check_range("n_cells", n_cells, 1, whole=True)
+    check_range("n_genes", n_genes, 1, whole=True)
+    check_range("n_fates", n_fates, 1, len(PALETTE) - 2, whole=True)
+    check_range("capture", capture, 0, 1, above_low=True)
+    check_range("library_sd", library_sd, 0)
 
 
 def draw_programme(n_genes: int, n_fates: int, rng: np.random.Generator) -> Programme:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy import sparse
 
-from velovi.errors import DataError, OptionError
+from velovi.errors import DataError
 
 
 def as_matrix(
@@ -120,14 +120,3 @@ def as_labels(labels: ArrayLike, cells: int) -> NDArray[Any]:
             found=" x ".join(map(str, array.shape)),
         )
     return array
-
-
-def at_least(value: float, low: float, name: str, *, strict: bool = False) -> None:
-    """Raise OptionError unless ``value`` is finite and >= low (> low when ``strict``)."""
-    if not np.isfinite(value) or value < low or (strict and value == low):
-        raise OptionError(
-            "the value is out of range",
-            where=name,
-            expected=f"a number {'above' if strict else 'of at least'} {low:g}",
-            found=repr(value),
-        )

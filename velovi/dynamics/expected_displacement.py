@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from velovi.dynamics._inputs import as_matrix, as_square, at_least
+from velovi.dynamics._inputs import as_matrix, as_square
 from velovi.dynamics.graph import NOISE, centred, self_transition, steps
 from velovi.dynamics.transitions import SCALE, signed_kernel
+from velovi.errors import check_range
 from velovi.numerics.parallel import over_rows
 
 
@@ -62,8 +63,8 @@ class ExpectedDisplacements:
         self._x = as_matrix(expression, "expression")
         n_cells = len(self._x)
         knn = as_square(neighbours, "neighbours", n_cells)
-        at_least(recurse_neighbors, 1, "recurse_neighbors")
-        at_least(max_neighbors, 0, "max_neighbors")
+        check_range("recurse_neighbors", recurse_neighbors, 1)
+        check_range("max_neighbors", max_neighbors, 0)
         everyone = np.ones(n_cells, dtype=bool)
         self._starts, self._columns = steps(
             knn, everyone, recurse_neighbors, max_neighbors, seed=seed, threads=threads

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from velovi.dynamics._inputs import as_matrix, as_square, at_least
-from velovi.errors import DataError
+from velovi.dynamics._inputs import as_matrix, as_square
+from velovi.errors import DataError, check_range
 from velovi.numerics.numba_utils import cached_njit
 from velovi.numerics.parallel import over_rows
 from velovi.numerics.random import GOLDEN_GAMMA, splitmix64
@@ -132,8 +132,8 @@ def velocity_graph(
     x = as_matrix(expression, "expression")
     v = as_matrix(velocity, "velocity", shape=(x.shape[0], x.shape[1]))
     knn = as_square(neighbours, "neighbours", x.shape[0])
-    at_least(recurse_neighbors, 1, "recurse_neighbors")
-    at_least(max_neighbors, 0, "max_neighbors")
+    check_range("recurse_neighbors", recurse_neighbors, 1)
+    check_range("max_neighbors", max_neighbors, 0)
     v, norm = centred(v)
     mean = x.mean(axis=1, dtype=np.float64)
     starts, columns = steps(

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from velovi.dynamics._inputs import as_matrix, as_square, at_least
-from velovi.errors import DataError
+from velovi.dynamics._inputs import as_matrix, as_square
+from velovi.errors import DataError, check_range
 from velovi.numerics.numba_utils import cached_njit
 from velovi.numerics.parallel import over_rows
 
@@ -173,9 +173,9 @@ def grid_field(
     """
     y = as_matrix(embedding, "embedding", shape=(None, 2), dtype=np.float64)
     arrows = as_matrix(vectors, "vectors", shape=(y.shape[0], 2), dtype=np.float64)
-    at_least(resolution, 2, "resolution")
-    at_least(smooth, 0, "smooth", strict=True)
-    at_least(min_mass, 0, "min_mass")
+    check_range("resolution", resolution, 2)
+    check_range("smooth", smooth, 0, above_low=True)
+    check_range("min_mass", min_mass, 0)
     if y.shape[0] == 0:
         raise DataError("there are no cells", where="embedding", remedy="Give at least one cell")
     xs, ys, step = _axes(y, resolution)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from velovi.dynamics._inputs import at_least
 from velovi.dynamics.graph import VelocityGraph
+from velovi.errors import check_range
 
 SCALE = 10.0
 Kernel = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -63,7 +63,7 @@ def transition_matrix(
     OptionError
         ``scale`` is not a positive number.
     """
-    at_least(scale, 0, "scale", strict=True)
+    check_range("scale", scale, 0, above_low=True)
     stay = sparse.csr_matrix(graph.positive.shape, dtype=np.float32)
     if self_transitions:
         stay = sparse.csr_matrix(sparse.diags_array(graph.self_transition))

@@ -20,7 +20,7 @@ from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from scvi.nn import Encoder
 from torch import Tensor, nn
 
-from velovi.errors import OptionError
+from velovi.errors import OptionError, check_choice
 from velovi.model import dirichlet, kinetics
 from velovi.model.compiled import loss
 from velovi.model.compiled.loss import DataTerms, GeneInputs
@@ -432,11 +432,4 @@ def _check_choices(latent_distribution: str, batch_norm: str, layer_norm: str) -
         ("use_batch_norm", batch_norm, places),
         ("use_layer_norm", layer_norm, places),
     ):
-        if value not in choices:
-            raise OptionError(
-                f"{value!r} is not a choice",
-                where=name,
-                expected="one of " + ", ".join(choices),
-                found=repr(value),
-                remedy="Check the spelling",
-            )
+        check_choice(name, value, choices)

@@ -7,13 +7,13 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from velovi.errors import OptionError
+from velovi.errors import OptionError, check_choice
 from velovi.model import posterior
 from velovi.model.base import Frame, ModelBase, labelled
 from velovi.model.module import STATES
 from velovi.model.posterior import Mode, Statistic
 from velovi.model.posterior_means import LIKELIHOOD
-from velovi.model.selection import Genes, Indices, check_choice
+from velovi.model.selection import Genes, Indices
 
 _STATISTICS, _MODES = ("mean", "max"), ("spliced", "unspliced")
 

@@ -205,17 +205,5 @@ def check_positive(where: str, value: int) -> int:
     return int(value)
 
 
-def check_choice(where: str, value: str, choices: Sequence[str]) -> None:
-    """Raise :class:`OptionError` unless ``value`` is one of ``choices``."""
-    if value not in choices:
-        raise OptionError(
-            f"{value!r} is not a choice",
-            where=where,
-            expected="one of " + ", ".join(choices),
-            found=repr(value),
-            remedy="Check the spelling",
-        )
-
-
 def _tensor(matrix: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32))

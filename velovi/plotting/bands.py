@@ -94,25 +94,3 @@ class TimeBins:
 
 def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return np.add.reduceat(values, starts) if len(starts) else np.empty(0)
-
-
-def time_band(
-    time: np.ndarray,
-    mean: np.ndarray,
-    sd: np.ndarray | None,
-    *,
-    weights: np.ndarray | None = None,
-    bins: int = 32,
-) -> Band:
-    """Average the fit over bins of latent time that hold equally many cells.
-
-    Parameters
-    ----------
-    time, mean, sd
-        Latent time and the fit's posterior mean and standard deviation, each (cells,).
-    weights
-        How much each cell counts (cells,); all the same when left out.
-    bins
-        How many bins; fewer where many cells share one time.
-    """
-    return TimeBins.of(time, weights=weights, bins=bins).band(mean, sd)

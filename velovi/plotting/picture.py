@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import pandas as pd
 
-from velovi.errors import OptionError
+from velovi.errors import OptionError, check_choice, check_range
 
 Kind = Literal["svg", "pdf", "png"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -59,24 +58,9 @@ class PictureOptions:
     transparent: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise OptionError(
-                "there is no such kind of picture",
-                where="kind",
-                expected=", ".join(KINDS),
-                found=repr(self.kind),
-            )
+        check_choice("kind", self.kind, KINDS)
         for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and math.isfinite(value)) or (
-                not low <= value <= high
-            ):
-                raise OptionError(
-                    "the value is out of range",
-                    where=name,
-                    expected=f"{low:g} to {high:g}",
-                    found=repr(value),
-                )
+            check_range(name, getattr(self, name), low, high)
         if self.font not in FONTS and not _installed(self.font):
             raise OptionError(
                 "there is no such font here",

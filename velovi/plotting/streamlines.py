@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from velovi.errors import DataError, OptionError
+from velovi.errors import DataError, OptionError, check_range
 
 LANES = 30  # lanes for lines along the longer side at density 1
 STEP = 0.3  # integration step, in grid cells
@@ -159,18 +159,9 @@ def _axis(values: ArrayLike, name: str) -> NDArray[np.float64]:
 
 
 def _check_options(density: float, max_length: float, min_length: float) -> None:
-    for name, value, high in [
-        ("density", density, 10),
-        ("max_length", max_length, 100),
-        ("min_length", min_length, 100),
-    ]:
-        if not 0 < value <= high:
-            raise OptionError(
-                "the value is out of range",
-                where=name,
-                expected=f"a number above 0 and up to {high}",
-                found=repr(value),
-            )
+    check_range("density", density, 0, 10, above_low=True)
+    check_range("max_length", max_length, 0, 100, above_low=True)
+    check_range("min_length", min_length, 0, 100, above_low=True)
 
 
 def _directions(
