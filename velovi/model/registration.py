@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import rich
-import torch
 from anndata import AnnData
 from rich.console import Console
 from rich.pretty import pprint
@@ -33,7 +31,11 @@ from velovi.model.checkpoint import read_saved, setup_layers
 
 
 class RegistrationMixin(ModelBase):
-    """The model's data and what is registered of it."""
+    """The model's data and what is registered of it, where scvi-tools' own members fall short.
+
+    Members that serve as they are (``device``, ``history``, ``is_trained``, ``train_indices``,
+    ``to_device``, ...) are inherited.
+    """
 
     @property
     def adata(self) -> AnnData | None:
@@ -68,123 +70,8 @@ class RegistrationMixin(ModelBase):
         self._adata_manager = manager
         self.registry_, self.summary_stats = manager.registry, manager.summary_stats
 
-    @property
-    def adata_manager(self) -> AnnDataManager | None:
-        """Registration of :attr:`adata`; None for a model loaded without data."""
-        return self._adata_manager
-
-    @property
-    def registry(self) -> dict[str, Any]:
-        """Layers, genes, arguments and versions that the model was made with."""
-        return self.registry_
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model's parameters are."""
-        return self.module.device
-
-    @property
-    def history(self) -> dict[str, pd.DataFrame] | None:
-        """What was logged in training, by name: one row an epoch. None before training.
-
-        ``elbo_train`` and ``elbo_validation`` are negative evidence lower bounds a cell (lower is
-        better); the latter is of the held-out cells.
-        """
-        return self.history_
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether the model has been trained."""
-        return self.is_trained_
-
-    @is_trained.setter
-    def is_trained(self, value: bool) -> None:
-        self.is_trained_ = value
-
-    @property
-    def train_indices(self) -> np.ndarray:
-        """Positions of the cells trained on; None before training."""
-        return self.train_indices_
-
-    @train_indices.setter
-    def train_indices(self, value: np.ndarray) -> None:
-        self.train_indices_ = value
-
-    @property
-    def validation_indices(self) -> np.ndarray:
-        """Positions of the cells held out to judge the fit; None before training."""
-        return self.validation_indices_
-
-    @validation_indices.setter
-    def validation_indices(self, value: np.ndarray) -> None:
-        self.validation_indices_ = value
-
-    @property
-    def test_indices(self) -> np.ndarray:
-        """Positions of the cells that training did not see at all; None before training."""
-        return self.test_indices_
-
-    @test_indices.setter
-    def test_indices(self, value: np.ndarray) -> None:
-        self.test_indices_ = value
-
-    @property
-    def run_name(self) -> str:
-        """A name of this model for experiment trackers; made from the time it was created."""
-        return self.run_name_
-
-    @run_name.setter
-    def run_name(self, value: str) -> None:
-        self.run_name_ = value
-
-    @property
-    def run_id(self) -> str:
-        """The experiment tracker's identifier of the training; empty without a tracker."""
-        return self.run_id_
-
-    @run_id.setter
-    def run_id(self, value: str) -> None:
-        self.run_id_ = value
-
-    @property
-    def get_normalized_function_name(self) -> str:
-        """Name of the method for normalised expression, which scvi-tools' helpers look up."""
-        return self.get_normalized_function_name_
-
-    @get_normalized_function_name.setter
-    def get_normalized_function_name(self, value: str) -> None:
-        self.get_normalized_function_name_ = value
-
-    @property
-    def summary_string(self) -> str:
-        """The model's size and whether it is trained, in words."""
-        trained = "Trained" if self.is_trained_ else "Not Trained"
-        return f"{self._model_summary_string}\nTraining status: {trained}"
-
     def __repr__(self) -> str:
         return self.summary_string
-
-    def to_device(self, device: str | int | torch.device) -> None:
-        """Move the model's parameters.
-
-        Parameters
-        ----------
-        device
-            ``"cpu"``, ``"cuda:0"``, ``"mps"``, the number of a CUDA device, or a torch device.
-        """
-        self.module.to(device if isinstance(device, torch.device) else torch.device(device))
-
-    @classmethod
-    def register_manager(cls, adata_manager: AnnDataManager) -> None:
-        """Remember a registration, so that a model can be made of its data.
-
-        Parameters
-        ----------
-        adata_manager
-            A registration made in :meth:`setup_anndata`; it replaces an earlier one of the same
-            data.
-        """
-        cls._setup_adata_manager_store[adata_manager.adata_uuid] = adata_manager
 
     def deregister_manager(self, adata: AnnData | None = None) -> None:
         """Forget registrations, and with them the data that they keep in memory.
@@ -410,10 +297,6 @@ class RegistrationMixin(ModelBase):
             Leave out the details of each matrix.
         """
         _print_registry(self.registry_, hide_state_registries)
-
-    def view_setup_method_args(self) -> None:
-        """Print the arguments that :meth:`setup_anndata` was called with."""
-        _print_setup_arguments(self.registry_)
 
     @staticmethod
     def view_setup_args(dir_path: str, prefix: str | None = None) -> None:
