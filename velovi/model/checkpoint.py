@@ -303,6 +303,14 @@ _InPython: Any = pickle._Unpickler  # the one whose steps can be looked at
 
 
 class _RestrictedUnpickler(_InPython):
+    """Builds what saved models hold, and looks at every state before an object is given it.
+
+    Not torch's own reader of weights (``weights_only=True`` with ``safe_globals``): allowing it the
+    types that registries need, it would hand any state to a numpy dtype, of which there is one for
+    the whole process, and any attributes to an ordered dictionary; and its list of names holds for
+    all threads, so another load at the same time would be given them too.
+    """
+
     dispatch: ClassVar = dict(_InPython.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
