@@ -22,7 +22,7 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
     "schedule": (set(), HEAVY | {"streamlit", "plotly", "anndata"}),
     "config": ({"errors", "schedule"}, HEAVY | {"streamlit", "plotly", "anndata"}),
     "data": ({"errors", "keys", "config", "data"}, HEAVY | {"streamlit", "plotly"}),
-    "scaling": ({"errors", "data", "numerics"}, HEAVY | {"streamlit", "plotly"}),
+    "scaling": ({"errors", "keys", "data", "numerics"}, HEAVY | {"streamlit", "plotly"}),
     "preprocessing": (
         {"errors", "config", "data", "numerics", "scaling"},
         {"torch", "scvi", "streamlit", "plotly"},
@@ -34,7 +34,7 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
         {"torch", "scvi", "scanpy", "anndata", "streamlit"},
     ),
     "model": (
-        {"errors", "config", "data", "numerics", "dynamics", "model"},
+        {"errors", "keys", "config", "data", "numerics", "dynamics", "model"},
         {"scanpy", "umap", "streamlit", "plotly"},
     ),
     "plotting": ({"errors", "keys", "plotting"}, HEAVY | {"streamlit", "scipy", "anndata", "zarr"}),

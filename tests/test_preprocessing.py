@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import anndata
 import numpy as np
@@ -13,13 +14,14 @@ from velovi.config import PreprocessOptions
 from velovi.data.read import read
 from velovi.data.simulate import simulate
 from velovi.errors import DataError, UnknownNameError
+from velovi.keys import SCALERS
 from velovi.preprocessing import (
     moment_weights,
     preprocess,
     shared_counts,
     size_factors,
 )
-from velovi.scaling import SCALERS, min_max, preprocess_data, rescale_like, steady_state_line
+from velovi.scaling import min_max, preprocess_data, rescale_like, steady_state_line
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"no shared data at {DATA}")
@@ -442,6 +444,31 @@ def test_a_part_of_the_cells_on_the_scale_of_all_has_the_values_of_all(simulated
     for layer in ("Ms", "Mu"):
         np.testing.assert_allclose(part.layers[layer], whole.layers[layer][:50], atol=1e-5)
     pd.testing.assert_frame_equal(part.var[list(SCALERS)], whole.var[list(SCALERS)])
+
+
+def test_new_cells_take_genes_and_scale_of_a_model(simulated):
+    whole = preprocess(simulated, QUICK).adata
+    scale = whole.var[list(SCALERS)]
+    found = preprocess(simulated, QUICK, scale_of=SimpleNamespace(training_scale=scale))
+    for layer in ("Ms", "Mu"):
+        np.testing.assert_allclose(found.adata.layers[layer], whole.layers[layer], atol=1e-5)
+    fewer = preprocess(simulated, QUICK, scale_of=2 * scale.iloc[:3])
+    assert list(fewer.adata.var_names) == list(whole.var_names[:3])
+    assert fewer.report.n_genes_kept == 3
+    low, high = (scale[f"ms_{end}"].to_numpy()[:3] for end in ("min", "max"))
+    values = whole.layers["Ms"][:, :3] * (high - low) + low
+    wanted = np.maximum((values - 2 * low) / (2 * (high - low)), 0)
+    np.testing.assert_allclose(fewer.adata.layers["Ms"], wanted, atol=1e-5)
+
+
+def test_a_scale_that_nobody_knows_is_told(simulated):
+    whole = preprocess(simulated, QUICK).adata
+    unknown = pd.DataFrame(np.nan, index=whole.var_names[:4], columns=list(SCALERS))
+    found = preprocess(simulated, QUICK, scale_of=unknown)
+    assert "does not say how its data was scaled" in found.report.notes[-1]
+    np.testing.assert_array_equal(found.adata.layers["Mu"], whole.layers["Mu"][:, :4])
+    with pytest.raises(DataError, match="genes of the trained model are not in this file"):
+        preprocess(simulated, QUICK, scale_of=unknown.rename(index=str.swapcase))
 
 
 def test_without_a_signal_there_is_a_sentence():

@@ -22,6 +22,7 @@ from torch import nn
 
 from velovi import VELOVI
 from velovi.errors import DataError, OptionError, StoreError
+from velovi.keys import SCALERS
 from velovi.model.checkpoint import ALLOWED, read_saved
 
 CPU = {"accelerator": ACCELERATOR}
@@ -35,6 +36,43 @@ def saved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved") / "model"
     model.save(str(folder), save_anndata=True)
     return model, str(folder)
+
+
+def scaled_training_data():
+    adata = scaled_data()
+    rng = np.random.default_rng(0)
+    for name in SCALERS:
+        adata.var[name] = rng.random(adata.n_vars).astype(np.float32)
+    return adata
+
+
+@pytest.mark.parametrize("between", KINDS)
+def test_the_scale_of_the_training_data_is_saved_with_the_model(between, tmp_path):
+    adata = scaled_training_data()
+    model = trained_model(adata, epochs=1)
+    pd.testing.assert_frame_equal(model.training_scale, adata.var[list(SCALERS)], check_names=False)
+    model.save(str(tmp_path / "first"))
+    other = between.load(str(tmp_path / "first"), adata=adata, **CPU)
+    other.save(str(tmp_path / "second"))
+    for load in (VELOVI.load, VELOVI.load_untrusted):
+        loaded = load(str(tmp_path / "second"), adata=False, **CPU)
+        pd.testing.assert_frame_equal(loaded.training_scale, model.training_scale)
+    saved = read_saved(tmp_path / "second", trusted=False)
+    pd.testing.assert_frame_equal(saved.training_scale, model.training_scale)
+
+
+def test_a_model_of_other_data_does_not_know_its_scale(saved):
+    scale = saved[0].training_scale
+    assert scale.shape == (saved[0].adata.n_vars, 4)
+    assert scale.isna().all(axis=None)
+
+
+def test_the_scale_that_earlier_versions_wrote_beside_the_model_is_read(tmp_path):
+    trained_model(scaled_data(), Reference, epochs=1).save(str(tmp_path / "model"))
+    table = scaled_training_data().var[list(SCALERS)]
+    table.iloc[::-1].to_csv(tmp_path / "model" / "scalers.csv")
+    loaded = VELOVI.load(str(tmp_path / "model"), adata=False, **CPU)
+    pd.testing.assert_frame_equal(loaded.training_scale, table, check_names=False)
 
 
 def numbers(model) -> list[np.ndarray]:

@@ -150,3 +150,6 @@ ANGLE_COLUMNS = {
     "direction_angle_extrinsic": "directional_cosine_sim_mean_extrinsic",
 }
 """Typical angles (degrees) of a posterior sample to the mean, and the mean cosines of each."""
+
+SCALERS = ("ms_min", "ms_max", "mu_min", "mu_max")
+"""Columns of ``var`` with the range of each gene's smoothed abundance before it was scaled."""

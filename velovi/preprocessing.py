@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +33,15 @@ from velovi.data.read import (
 from velovi.data.storable import storable_name
 from velovi.errors import DataError, first_named
 from velovi.numerics.out_of_core import Allocator, gene_blocks, in_memory, release_pages
-from velovi.scaling import MIN_GAMMA, filter_signal, min_max, steady_state_line
+from velovi.scaling import (
+    MIN_GAMMA,
+    TrainedModel,
+    filter_signal,
+    match_training_scale,
+    min_max,
+    require_genes,
+    steady_state_line,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -86,7 +94,7 @@ def preprocess(
     *,
     progress: Progress | None = None,
     allocate: Allocator = in_memory,
-    keep_empty: bool = False,
+    scale_of: TrainedModel | pd.DataFrame | None = None,
 ) -> Preprocessed:
     """Filter, normalise, smooth and scale.
 
@@ -101,9 +109,11 @@ def preprocess(
     allocate
         Gives the dense matrices ``Ms`` and ``Mu``; see
         :class:`velovi.numerics.out_of_core.MatrixAllocator`.
-    keep_empty
-        Keep the genes that ``options.genes_to_keep`` names even without any counts, as zeros; a
-        saved model needs all of its genes.
+    scale_of
+        A trained model to which these cells will be given, or its
+        :attr:`~velovi.VELOVI.training_scale`: exactly the genes of that model are kept, whatever
+        the filters say and even without any counts, and scaled as its training data was, which is
+        what makes times and velocities of these cells comparable with those of the others.
 
     Returns
     -------
@@ -116,11 +126,29 @@ def preprocess(
     Raises
     ------
     DataError
-        Fewer than 30 cells, unusable layers, or no gene left.
+        Fewer than 30 cells, unusable layers, no gene left, or a gene of ``scale_of`` is missing.
     UnknownNameError
         ``genes_to_keep`` names a gene that is not there.
+
+    Examples
+    --------
+    New cells for a model that was trained on others:
+
+    >>> from velovi import preprocess, simulate
+    >>> new_cells = simulate(60, 30, seed=1)
+    >>> prepared = preprocess(new_cells, scale_of=model)
+    >>> list(prepared.adata.var_names) == list(model.get_var_names())
+    True
     """
     options = options or PreprocessOptions()
+    scale = (
+        scale_of
+        if scale_of is None or isinstance(scale_of, pd.DataFrame)
+        else (scale_of.training_scale)
+    )
+    if scale is not None:
+        require_genes(adata, scale.index)
+        options = replace(options, genes_to_keep=tuple(scale.index))
     if adata.isbacked:
         adata = adata.to_memory()
     tell: Progress = progress or (lambda message, fraction: None)
@@ -129,7 +157,7 @@ def preprocess(
     require_cells(adata.n_obs)
     state = _start(adata, unique_names(adata.var_names), options)
     tell("Filtering genes by counts", 0.05)
-    _filter_counts(state, options.min_shared_counts, keep_empty=keep_empty)
+    _filter_counts(state, options.min_shared_counts, keep_empty=scale is not None)
     _check_genes_left(state)
     tell("Choosing variable genes", 0.15)
     logged = _filter_variable(state, options.n_top_genes)
@@ -146,7 +174,8 @@ def preprocess(
         tell(f"Computing the UMAP ({wait})", 0.7)
         _add_umap(out, options.seed, state.notes)
     tell("Preprocessing is done", 1.0)
-    return Preprocessed(out, _report(adata, state, options, fallback))
+    prepared = Preprocessed(out, _report(adata, state, options, fallback))
+    return prepared if scale is None else match_training_scale(prepared, scale)
 
 
 def shared_counts(spliced: sp.csr_matrix, unspliced: sp.csr_matrix) -> np.ndarray:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from velovi.data.read import dense, validate
-from velovi.errors import DataError
+from velovi.data import Preprocessed
+from velovi.data.read import dense, unique_names, validate
+from velovi.errors import DataError, first_named
+from velovi.keys import SCALERS
 from velovi.numerics.out_of_core import gene_blocks, release_pages
 
 if TYPE_CHECKING:
@@ -30,7 +33,66 @@ def min_max(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.where(varies, (values - low) / span, 0).astype(np.float32), low, high
 
 
-SCALERS = ("ms_min", "ms_max", "mu_min", "mu_max")
+class TrainedModel(Protocol):
+    """What :func:`velovi.preprocess` asks of a model whose scale is wanted."""
+
+    @property
+    def training_scale(self) -> pd.DataFrame:
+        """:data:`~velovi.keys.SCALERS` of each gene, NaN where nobody knows."""
+
+
+def require_genes(adata: AnnData, genes: Sequence[str] | pd.Index) -> None:
+    """Raise DataError when genes of a trained model are not in the data."""
+    there = unique_names(adata.var_names)
+    missing = [gene for gene in genes if gene not in there]
+    if not missing:
+        return
+    capitals = {name.casefold() for name in there}
+    otherwise = sum(gene.casefold() in capitals for gene in missing)
+    remedy = "Use cells of the same species whose genes are named in the same way"
+    if otherwise:
+        remedy = f"{otherwise} of them are there with other capitals: name the genes as the model"
+    raise DataError(
+        "genes of the trained model are not in this file",
+        where="saved_model",
+        expected=f"all {len(genes):,} genes of the model",
+        found=f"{len(missing):,} missing: {first_named(missing)}",
+        remedy=remedy,
+    )
+
+
+def match_training_scale(prepared: Preprocessed, scale: pd.DataFrame) -> Preprocessed:
+    """The same cells with a trained model's genes, on the scale of its training if that is known.
+
+    Parameters
+    ----------
+    prepared
+        Cells on their own scale; their matrices may be written to.
+    scale
+        :attr:`TrainedModel.training_scale`.
+    """
+    chosen = _subset_genes(prepared, scale.index)
+    if scale.notna().all(axis=None):
+        rescale_like(chosen.adata, scale)
+        return chosen
+    note = (
+        "WARNING: the trained model does not say how its data was scaled, so these cells were "
+        "scaled by their own range. Times and velocities fit only if these cells cover the same "
+        "range of expression."
+    )
+    return replace(chosen, report=replace(chosen.report, notes=(*chosen.report.notes, note)))
+
+
+def _subset_genes(prepared: Preprocessed, genes: pd.Index) -> Preprocessed:
+    """The same cells with these genes only, and the others' reason in the report."""
+    table = prepared.report.genes.copy()
+    lost = table["kept"] & ~table.index.isin(genes)
+    table.loc[lost, "reason"] = "not among the trained model's genes"
+    table.loc[lost, "kept"] = False
+    kept = table.index[table["kept"]]
+    report = replace(prepared.report, genes=table, n_genes_kept=len(kept))
+    adata = prepared.adata
+    return Preprocessed(adata[:, kept].copy() if lost.any() else adata, report)
 
 
 def rescale_like(adata: AnnData, scalers: pd.DataFrame) -> None:

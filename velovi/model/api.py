@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from scvi.data import AnnDataManager
 from scvi.data._constants import _SCVI_UUID_KEY
@@ -13,8 +14,10 @@ from scvi.train import TrainRunner
 
 from velovi.data.read import validate
 from velovi.errors import DataError, OptionError
+from velovi.keys import SCALERS
 from velovi.model import initialization
 from velovi.model.base import SavedSetup, gene_columns
+from velovi.model.checkpoint import scale_table
 from velovi.model.device_loader import splitter_for
 from velovi.model.diagnostics import DiagnosticsMixin
 from velovi.model.export import ExportMixin
@@ -85,6 +88,7 @@ class VELOVI(
         else:
             super().__init__(adata)
         self.n_latent = n_latent
+        self.training_scale_: dict[str, np.ndarray] | None = None
         n_genes = self.summary_stats["n_vars"]
         zeros = np.zeros(n_genes)
         upper = initialization.TopQuantileMeans(
@@ -159,6 +163,17 @@ class VELOVI(
         manager = AnnDataManager(fields=fields, setup_method_args=arguments)
         manager.register_fields(adata, **kwargs)
         cls.register_manager(manager)
+
+    @property
+    def training_scale(self) -> pd.DataFrame:
+        """Range of each gene in the training data before it was scaled, (genes, 4) float32.
+
+        Columns ``ms_min``, ``ms_max``, ``mu_min`` and ``mu_max`` are minimum and maximum of the
+        smoothed spliced and unspliced abundance, in normalised counts; NaN when the model was not
+        trained on data of :func:`velovi.preprocess`. It is saved with the model, and
+        ``velovi.preprocess(adata, scale_of=model)`` brings other cells to it.
+        """
+        return scale_table(self._genes, self.training_scale_)
 
     def train(
         self,
@@ -247,3 +262,7 @@ class VELOVI(
             **arguments,
         )
         runner()
+        if set(SCALERS) <= set(adata.var):
+            self.training_scale_ = {
+                name: adata.var[name].to_numpy(dtype=np.float32) for name in SCALERS
+            }

@@ -16,6 +16,7 @@ import shutil
 import urllib.request
 import warnings
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from scvi.data._constants import (
     _FIELD_REGISTRIES_KEY,
     _MODEL_NAME_KEY,
@@ -34,6 +36,7 @@ from scvi.data._constants import (
 from scvi.model.base._constants import SAVE_KEYS
 
 from velovi.errors import StoreError
+from velovi.keys import SCALERS
 
 # everything that files of scvi-tools 0.16 to 1.5 name, under the names of each version of numpy
 # and pandas that may have written them
@@ -95,6 +98,9 @@ class _ArrowTexts:
 _FILLED = (np.ndarray, pd.DataFrame, pd.Index, BlockManager, pd.arrays.StringArray, _ArrowTexts)
 _SETUP_ARGUMENTS = frozenset({"spliced_layer", "unspliced_layer"})
 _CLASS = "VELOVI"
+SCALE_ATTRIBUTE = "training_scale_"
+# where earlier versions kept the scale of their runs' models
+_SCALE_BESIDE = "scalers.csv"
 _DOWNLOAD_SECONDS = 60
 _ARCHIVE = b"PK\x03\x04"
 _PYTHON_2 = {"__builtin__": "builtins"}  # protocol 2, which torch writes, says it so
@@ -125,11 +131,31 @@ class SavedModel:
         return self.attributes["registry_"]
 
     @property
+    def training_scale(self) -> pd.DataFrame:
+        """Range of each gene in training, as :attr:`velovi.VELOVI.training_scale` has it."""
+        return scale_table(self.genes, self.attributes.get(SCALE_ATTRIBUTE))
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """Arguments of the constructor, ``**model_kwargs`` among them."""
         given = self.attributes["init_params_"]
         extra = {k: v for part in given["kwargs"].values() for k, v in part.items()}
         return {**given["non_kwargs"], **extra}
+
+
+def scale_table(genes: ArrayLike, values: Mapping[str, ArrayLike] | None) -> pd.DataFrame:
+    """A model's training scale from the attribute that is saved with it.
+
+    Parameters
+    ----------
+    genes
+        Names, (genes,).
+    values
+        An array (genes,) for each of :data:`~velovi.keys.SCALERS`; None when nobody knows.
+    """
+    index = pd.Index(np.asarray(genes).astype(str))
+    columns = {name: np.nan if values is None else np.asarray(values[name]) for name in SCALERS}
+    return pd.DataFrame(columns, index=index, dtype=np.float32)
 
 
 def setup_layers(registry: dict[str, Any]) -> dict[str, str]:
@@ -187,7 +213,7 @@ def read_saved(
             np.asarray(content[SAVE_KEYS.VAR_NAMES_KEY]).astype(str),
             content[SAVE_KEYS.ATTR_DICT_KEY],
         )
-        _complete(model)
+        _complete(model, path.parent)
     except (StoreError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as damage:  # whatever a damaged pickle makes of itself
@@ -201,8 +227,13 @@ def read_saved(
     return model
 
 
-def _complete(model: SavedModel) -> None:
+def _complete(model: SavedModel, folder: Path) -> None:
     """Look at every part, which fails when one is missing, and add what old files lack."""
+    beside = folder / _SCALE_BESIDE
+    if SCALE_ATTRIBUTE not in model.attributes and beside.is_file():
+        table = pd.read_csv(beside, index_col=0).loc[model.genes]
+        model.attributes[SCALE_ATTRIBUTE] = {name: table[name].to_numpy() for name in SCALERS}
+    _ = model.training_scale
     dict(model.state)
     dict(model.arguments)
     kind = str(model.registry[_MODEL_NAME_KEY])

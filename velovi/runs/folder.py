@@ -33,7 +33,6 @@ SPEC_VERSION = 1
 # A worker on another machine cannot be looked up by process id; only its heartbeat tells.
 REMOTE_HEARTBEAT_LIMIT = 120.0
 
-SCALERS_NAME = "scalers.csv"
 SCRATCH_NAME = "scratch"  # matrices in files while a run works
 MODEL_PART = ".model.part"
 _BAD_SPEC = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -228,11 +227,6 @@ class RunFolder(JobFolder):
     def model_path(self) -> Path:
         """The saved model's folder."""
         return self.path / "model"
-
-    @property
-    def scalers_path(self) -> Path:
-        """Minima and maxima of the data that the saved model was trained on, beside it."""
-        return self.model_path / SCALERS_NAME
 
     @property
     def cells_path(self) -> Path:

@@ -9,7 +9,6 @@ import gc
 import json
 import warnings
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,6 @@ from velovi.config import (
     ALL_NEIGHBOURS_UP_TO,
     NEIGHBOURS_BEYOND,
     ModelOptions,
-    PreprocessOptions,
     RunOptions,
     TrainOptions,
 )
@@ -31,17 +29,18 @@ from velovi.data.embeddings import has_place, is_map
 from velovi.data.inspect import inspect_file
 from velovi.data.read import read, unique_names
 from velovi.errors import DataError, StoreError, first_named
+from velovi.keys import SCALERS
 from velovi.numerics.out_of_core import MatrixAllocator, release_pages
 from velovi.preprocessing import preprocess
 from velovi.runs.diagnostics import add_extrinsic, add_permutation_scores
 from velovi.runs.files import remove, told_as_store_error
-from velovi.runs.folder import MODEL_PART, SCALERS_NAME, SCRATCH_NAME, RunFolder, RunSpec
+from velovi.runs.folder import MODEL_PART, SCRATCH_NAME, RunFolder, RunSpec
 from velovi.runs.progress import Reporter
 from velovi.runs.rehearsal import check_storable
 from velovi.runs.results import RESULT_VERSION, WARNING, velocity_keys, write_result
 from velovi.runs.user_columns import keep_user_columns, stored_names
 from velovi.runs.workspace import Dataset
-from velovi.scaling import SCALERS, rescale_like
+from velovi.scaling import require_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -97,26 +96,24 @@ def prepare(
     reporter.stage("read")
     _check_hardware(options)
     reporter.notes += check_warnings(Path(spec.source))
-    wanted = options_for_saved_model(options)
+    wanted = options.preprocess
+    scale = _training_scale(options.train.saved_model)
     layers = (wanted.spliced_layer, wanted.unspliced_layer)
     counts = subset_cells(read(Path(spec.source), layers=layers), folder.only_cells())
     keep_user_columns(counts)
-    if options.train.saved_model:
-        require_genes(counts, wanted.genes_to_keep)
+    if scale is not None:
+        require_genes(counts, scale.index)
     reporter.stage("preprocess", of=100)
     prepared = preprocess(
         counts,
         wanted,
         progress=lambda message, share: reporter.step(int(100 * share), message=message),
         allocate=matrices.empty,
-        keep_empty=bool(options.train.saved_model),
+        scale_of=scale,
     )
     del counts
     gc.collect()  # AnnData objects refer to themselves, so their matrices wait for this
     _quiet()
-    if options.train.saved_model:
-        saved = Path(options.train.saved_model)
-        prepared = match_training_scale(prepared, saved, wanted.genes_to_keep)
     reporter.notes += check_storable(prepared.adata, folder.path)
     return prepared
 
@@ -167,7 +164,6 @@ def fit(prepared: Preprocessed, spec: RunSpec, folder: RunFolder, reporter: Repo
     remove(beside)
     with told_as_store_error(folder.model_path):
         model.save(str(beside), overwrite=True)
-        adata.var[list(SCALERS)].to_csv(beside / SCALERS_NAME)
         remove(folder.model_path)
         beside.rename(folder.model_path)
     remove(folder.checkpoint_path)
@@ -189,57 +185,19 @@ def subset_cells(counts: AnnData, names: list[str] | None) -> AnnData:
     return counts[wanted].copy()
 
 
-def options_for_saved_model(options: RunOptions) -> PreprocessOptions:
-    """Preprocessing options; a saved model's genes are kept whatever the filters say.
+def _training_scale(saved_model: str) -> pd.DataFrame | None:
+    """Genes and scale of a saved model; None when none is to be used.
 
     Raises
     ------
     StoreError
         There is no such model, or it is of another class or damaged.
     """
-    if not options.train.saved_model:
-        return options.preprocess
+    if not saved_model:
+        return None
     from velovi.model.checkpoint import read_saved
 
-    genes = read_saved(options.train.saved_model, trusted=False).genes
-    return replace(options.preprocess, genes_to_keep=tuple(genes.tolist()))
-
-
-def require_genes(counts: AnnData, genes: tuple[str, ...]) -> None:
-    """Raise DataError when genes of a saved model are not in the file."""
-    there = unique_names(counts.var_names)
-    missing = [gene for gene in genes if gene not in there]
-    if not missing:
-        return
-    capitals = {name.casefold() for name in there}
-    otherwise = sum(gene.casefold() in capitals for gene in missing)
-    remedy = "Use cells of the same species whose genes are named in the same way"
-    if otherwise:
-        remedy = f"{otherwise} of them are there with other capitals: name the genes as the model"
-    raise DataError(
-        "genes of the trained model are not in this file",
-        where="saved_model",
-        expected=f"all {len(genes):,} genes of the model",
-        found=f"{len(missing):,} missing: {first_named(missing)}",
-        remedy=remedy,
-    )
-
-
-def match_training_scale(
-    prepared: Preprocessed, saved: Path, genes: tuple[str, ...]
-) -> Preprocessed:
-    """The same cells with a saved model's genes, on the scale of its training data if known."""
-    chosen = subset_genes(prepared, genes)
-    scalers = saved / SCALERS_NAME
-    if scalers.is_file():
-        rescale_like(chosen.adata, pd.read_csv(scalers, index_col=0))
-        return chosen
-    note = (
-        "WARNING: the trained model does not say how its data was scaled, so these cells were "
-        "scaled by their own range. Times and velocities fit only if these cells cover the same "
-        "range of expression."
-    )
-    return replace(chosen, report=replace(chosen.report, notes=(*chosen.report.notes, note)))
+    return read_saved(saved_model, trusted=False).training_scale
 
 
 def _quiet() -> None:
@@ -320,18 +278,6 @@ def require_finite(model: VELOVI) -> None:
             found=f"NaN or infinite values in {first_named(bad)}",
             remedy="Train again with a lower learning rate, or use another saved model",
         )
-
-
-def subset_genes(prepared: Preprocessed, genes: tuple[str, ...]) -> Preprocessed:
-    """The same cells with these genes only, and the others' reason in the report."""
-    table = prepared.report.genes.copy()
-    lost = table["kept"] & ~table.index.isin(genes)
-    table.loc[lost, "reason"] = "not among the trained model's genes"
-    table.loc[lost, "kept"] = False
-    kept = table.index[table["kept"]]
-    report = replace(prepared.report, genes=table, n_genes_kept=len(kept))
-    adata = prepared.adata
-    return Preprocessed(adata[:, kept].copy() if lost.any() else adata, report)
 
 
 def open_model(saved: str, adata: AnnData, options: TrainOptions, reporter: Reporter) -> VELOVI:
@@ -428,7 +374,7 @@ def assemble(
         "unspliced_fraction": report.unspliced_fraction,
         "n_train_cells": len(model.train_indices),
         "device": str(model.device),
-        "scalers": adata.var[["ms_min", "ms_max", "mu_min", "mu_max"]].copy(),
+        "scalers": adata.var[list(SCALERS)].copy(),
         "seeds": {name: getattr(spec.options, name).seed for name in _SEEDED},
     }
     return adata

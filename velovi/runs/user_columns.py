@@ -9,9 +9,8 @@ import numpy as np
 
 from velovi.data.read import READING
 from velovi.data.storable import storable_name
-from velovi.keys import ANGLE_COLUMNS
+from velovi.keys import ANGLE_COLUMNS, SCALERS
 from velovi.runs.diagnostics import EXTRINSIC_COLUMNS
-from velovi.scaling import SCALERS
 
 if TYPE_CHECKING:
     import pandas as pd
