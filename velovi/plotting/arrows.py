@@ -18,7 +18,8 @@ def stream_arrows(
 ) -> StreamlineSet:
     """Streamlines of a field with arrowheads along them; parameters as in :func:`grid_arrows`."""
     lines = streamlines(x, y, u, v, density=density)
-    heads, directions = arrowheads(lines, HEAD_SPACING * float(max(np.ptp(x), np.ptp(y))))
+    longer = max(np.ptp(np.asarray(side)) for side in (x, y))
+    heads, directions = arrowheads(lines, HEAD_SPACING * float(longer))
     return StreamlineSet(tuple(lines), np.asarray(heads), np.asarray(directions))
 
 
