@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import plotly.io as pio
 import pytest
+from charts import whole_chart
 
 from velovi.errors import OptionError
 from velovi.plotting.embedding import embedding_data
-from velovi.plotting.gene import gene_data, phase_figure, time_figure
+from velovi.plotting.gene import course_chart, gene_data, phase_chart
 from velovi.plotting.gene_grid import MOST_PANELS, GeneGridData, gene_grid_data, gene_grid_figure
 from velovi.plotting.kinetics import fitted_curve
 from velovi.plotting.quantity_maps import QuantityMaps
@@ -104,11 +105,10 @@ def test_selected_cells_keep_their_colour_and_the_others_turn_grey(theme):
     assert frame["selected"].sum() == 10
     assert frame.loc["c4", "selected"]
     assert not frame.loc["c5", "selected"]
-    for figure in (phase_figure(data, theme), time_figure(data, theme, what="spliced")):
-        drawn(figure)
-        points = [trace for trace in figure.data if trace.mode == "markers"]
-        assert points[0].marker.color == theme.missing
-        assert sum(len(trace.x) for trace in points[1:]) == 10
+    for chart in (phase_chart(data, theme), course_chart(data, theme, what="spliced")):
+        whole_chart(chart)
+        assert chart.points[0].color == theme.missing
+        assert sum(len(group.x) for group in chart.points[1:]) == 10
 
 
 def test_a_selection_of_cells_that_have_no_value_is_counted():
@@ -116,7 +116,7 @@ def test_a_selection_of_cells_that_have_no_value_is_counted():
     selected = np.array([False, True, False])
     data = gene_data("g", cells(3), spliced, spliced, selected=selected)
     assert data.caption == "showing 2 of 3 cells, 1 selected (0 of them drawn)"
-    drawn(phase_figure(data, LIGHT))
+    whole_chart(phase_chart(data, LIGHT))
 
 
 def test_grid_holds_the_same_cells_of_every_gene():

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import struct
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,27 +18,15 @@ from velovi.plotting.map_message import (
     field_parts,
     label_colors,
     name_places,
-    pack,
     places,
     plain_colors,
     steps,
     value_colors,
 )
+from velovi.plotting.message import pack, unpack
 from velovi.plotting.theme import DARK, LIGHT
 
 RNG = np.random.default_rng(0)
-
-
-def unpacked(message: bytes) -> tuple[dict, dict[str, np.ndarray]]:
-    """What the browser does with a message."""
-    (length,) = struct.unpack_from("<I", message)
-    header = json.loads(message[4 : 4 + length])
-    kinds = {"i2": "<i2", "u1": "u1", "f4": "<f4", "u4": "<u4"}
-    parts = {
-        name: np.frombuffer(message, kinds[kind], count, 4 + length + at)
-        for name, kind, at, count in header["parts"]
-    }
-    return header, parts
 
 
 def test_places_keep_proportions_and_can_be_taken_back():
@@ -133,7 +118,7 @@ def test_a_message_holds_what_went_in():
         "path": RNG.normal(size=(3, 2)).astype(np.float32),
         "starts": np.array([0, 3], dtype=np.uint32),
     }
-    header, found = unpacked(pack({"run": "é"}, parts))
+    header, found = unpack(pack({"run": "é"}, parts))
     assert header["run"] == "é"
     for name, values in parts.items():
         np.testing.assert_array_equal(found[name], values.ravel())

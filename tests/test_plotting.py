@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import plotly.io as pio
 import pytest
+from charts import whole_chart
 from scipy.integrate import solve_ivp
 
 from velovi.errors import OptionError
 from velovi.keys import STATE_TITLES, UNLABELLED
 from velovi.plotting.bands import TimeBins
+from velovi.plotting.chart import path
 from velovi.plotting.dataset import unspliced_data, unspliced_figure
 from velovi.plotting.embedding import (
     EmbeddingData,
@@ -19,11 +21,10 @@ from velovi.plotting.embedding import (
     color_bounds,
     embedding_data,
 )
-from velovi.plotting.gene import course_band, gene_data, phase_figure, time_figure
+from velovi.plotting.gene import course_band, course_chart, gene_data, phase_chart
 from velovi.plotting.kinetics import fitted_curve
-from velovi.plotting.overlay import path
 from velovi.plotting.sampling import showing, stratified_sample
-from velovi.plotting.states import StateCourse, state_course_data, state_course_figure
+from velovi.plotting.states import StateCourse, state_course_chart, state_course_data
 from velovi.plotting.theme import DARK, LIGHT, PALETTE, category_colors
 from velovi.plotting.training import loss_range, training_data, training_figure
 
@@ -144,8 +145,8 @@ def test_embedding_data_checks_itself():
 
 
 def test_path_leaves_gaps_out():
-    assert path(np.array([[0, 0], [np.nan, 1], [1, 2]])) == "M0,0L1,2"
-    assert path(np.array([[0, 0]])) == ""
+    assert path([0, np.nan, 1], [0, 1, 2]).tolist() == [[0, 0], [1, 2]]
+    assert path([], []).shape == (0, 2)
 
 
 def gene(n=60, **extra):
@@ -184,21 +185,21 @@ def test_band_leaves_out_cells_at_rest():
 def test_gene_figures_draw_with_and_without_parts(theme, n):
     bare = {"time": None, "fitted": None, "curve": None, "steady_slope": np.nan}
     for data in (gene(n), gene(n, **bare)):
-        drawn(phase_figure(data, theme))
+        whole_chart(phase_chart(data, theme))
         for what in ("spliced", "unspliced"):
-            drawn(time_figure(data, theme, what=what))
+            whole_chart(course_chart(data, theme, what=what))
     assert gene(n).to_frame().shape[0] == n
 
 
 def test_phase_portrait_names_its_lines():
-    names = {trace.name for trace in phase_figure(gene(), LIGHT).data}
+    names = {line.name for line in phase_chart(gene(), LIGHT).lines}
     assert {"induction", "repression", "steady state"} <= names
 
 
 def test_gene_values_that_are_not_finite_are_left_out():
     data = gene_data("g", ["a", "b"], np.array([1.0, np.nan]), np.array([1.0, 1.0]))
     assert data.cells.tolist() == ["a"]
-    drawn(phase_figure(data, LIGHT))
+    whole_chart(phase_chart(data, LIGHT))
 
 
 def test_states_are_averaged_in_bins_of_the_genes_time():
@@ -224,9 +225,10 @@ def test_states_draw_with_and_without_parts(theme):
     for time in (np.empty(0), np.full(5, np.nan), np.full(5, 3.0), np.linspace(0, 30, 5)):
         states = {"induction": np.linspace(0, 1, len(time)), "other": np.full(len(time), np.nan)}
         data = state_course_data("g", time, states)
-        figure = state_course_figure(data, theme)
-        drawn(figure)
-        assert [trace.name for trace in figure.data] == ["Induction", "other"]
+        chart = state_course_chart(data, theme)
+        whole_chart(chart)
+        assert list(chart.stack.layers) == list(chart.stack.colors) == ["Induction", "other"]
+        assert all(len(layer) == len(chart.stack.x) for layer in chart.stack.layers.values())
     assert data.last == 30
     with pytest.raises(OptionError):
         StateCourse("g", np.zeros(2), np.zeros(2), {"induction": np.zeros(3)}, 20.0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.browser.app import ROOT
+from velovi.ui.components import joined_script
 
 pytestmark = pytest.mark.browser
 WIDE, TALL, FULL, OPACITY, DIM = 48, 32, 32767, 0.8, 0.14
@@ -20,11 +20,8 @@ RUN = """([order, places, codes, bits, opacity, shown, wide, tall]) =>
 @pytest.fixture
 def page(browser) -> Iterator[Any]:
     """A page that knows the functions of the map."""
-    code = "\n".join(
-        (ROOT / f"velovi/ui/web/{name}.js").read_text() for name in ("common", "scatter")
-    )
     made = browser.new_page()
-    made.add_script_tag(content=code.replace("export default function", "function mounted"))
+    made.add_script_tag(content=joined_script("draw_order.js").replace("export ", ""))
     yield made
     made.close()
 

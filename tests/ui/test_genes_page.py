@@ -11,6 +11,7 @@ import pytest
 from fakes import add_run, fake_result
 from streamlit.testing.v1 import AppTest
 
+from velovi.plotting.message import unpack
 from velovi.runs.folder import RunState
 from velovi.runs.gene_sets import GeneSets
 from velovi.runs.results import write_result
@@ -50,17 +51,17 @@ def charts(app: AppTest) -> dict[str, dict]:
     found = {}
     for item in app.get("plotly_chart"):
         found[item.proto.id.rsplit("-", 1)[-1]] = json.loads(item.proto.spec)
-    for item in app.get("bidi_component"):
-        if item.proto.component_name.endswith("velovi.chart"):
-            message = json.loads(item.proto.json)
-            found[item.proto.id.rsplit("-", 1)[-1]] = json.loads(message["figure"])
-    return found
+    return found | {
+        item.proto.id.rsplit("-", 1)[-1]: unpack(item.proto.bytes)[0]
+        for item in app.get("bidi_component")
+        if item.proto.component_name.endswith("velovi.chart")
+    }
 
 
 def genes_drawn(app: AppTest) -> set[str]:
     """The genes whose charts are on the page."""
     return {
-        json.loads(item.proto.json)["stamp"].split("|")[0]
+        unpack(item.proto.bytes)[0]["gene"]
         for item in app.get("bidi_component")
         if item.proto.component_name.endswith("velovi.chart")
     }
@@ -302,7 +303,7 @@ def test_no_gene_at_all(genes_page):
 
 def test_no_clusters(genes_page):
     app = genes_page(fake_result(labels=False))
-    names = {chart.get("name") for chart in charts(app)["phase_portrait"]["data"]}
+    names = {chart.get("name") for chart in charts(app)["phase_portrait"]["points"]}
     assert "all cells" in names
     app.button_group(key="genes_shown").set_value("Several genes").run()
     assert not app.error
@@ -365,7 +366,7 @@ def test_selection_is_shown_and_cleared(genes_page, workspace):
     app.session_state[selection._KEY] = run.run_id, np.packbits(mask, bitorder="little")
     app.run()
     assert "300 cells, 17 selected." in texts(app)
-    portrait = charts(app)["phase_portrait"]["data"]
+    portrait = charts(app)["phase_portrait"]["points"]
     assert portrait[0]["name"] == "not selected"
     app.button(key="genes_clear_selection").click().run()
     assert "selected." not in texts(app)

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from velovi.errors import OptionError
 from velovi.plotting.bands import Band, TimeBins
+from velovi.plotting.chart import Chart, ChartArea, ChartAxis, ChartLine, ChartPoints, path
 from velovi.plotting.kinetics import TIME_AXIS, FittedCurve, fitted_curve
-from velovi.plotting.overlay import area_shape, legend_entry, line_shape
 from velovi.plotting.sampling import MOST_POINTS
 from velovi.plotting.selection import cells_drawn_caption, cells_to_draw
-from velovi.plotting.theme import FigureTheme, axis, base_layout, category_colors, translucent
+from velovi.plotting.theme import FigureTheme, category_colors, translucent
 
 ALL_CELLS = "all cells"
+_DASHED, _BROKEN = (6.0, 4.0), (7.0, 3.0)  # strokes and gaps in pixels
 _RATE_COLUMNS = ("fit_alpha", "fit_beta", "fit_gamma", "fit_t_")
 
 
@@ -196,12 +196,7 @@ def gene_data_from(
     )
 
 
-def phase_figure(
-    data: GeneData,
-    theme: FigureTheme,
-    *,
-    height: int = 430,
-) -> go.Figure:
+def phase_chart(data: GeneData, theme: FigureTheme, *, height: int = 430) -> Chart:
     """Unspliced against spliced, with the fitted course and the steady-state line.
 
     Parameters
@@ -214,62 +209,51 @@ def phase_figure(
     if data.curve is not None:
         x_max = max(x_max, min(_end(data.curve.s_on), 1.5 * x_max))
         y_max = max(y_max, min(_end(data.curve.u_on), 1.5 * y_max))
-    layout = base_layout(
-        theme,
+    return Chart(
+        x=ChartAxis("spliced (scaled)", -0.03 * x_max, 1.05 * x_max),
+        y=ChartAxis("unspliced (scaled)", -0.03 * y_max, 1.05 * y_max),
         height=height,
-        showlegend=True,
-        shapes=[line_shape(points, line) for _, points, line in lines],
-        xaxis=axis(theme, "spliced (scaled)", range=[-0.03 * x_max, 1.05 * x_max]),
-        yaxis=axis(theme, "unspliced (scaled)", range=[-0.03 * y_max, 1.05 * y_max]),
-    )
-    keys = [legend_entry(name, line) for name, _, line in lines]
-    # all at once: Plotly looks over the whole figure again whenever a part is added
-    return go.Figure(
-        [*_cell_traces(data, theme, data.spliced, data.unspliced), *keys],
-        {**layout, "legend": {**layout["legend"], **legend_above(theme)}},
+        points=_cell_points(data, theme, data.spliced, data.unspliced),
+        lines=lines,
     )
 
 
 def _phase_lines(
     data: GeneData, theme: FigureTheme, x_max: float, y_max: float
-) -> list[tuple[str, np.ndarray, dict[str, object]]]:
-    """Name, points and look of each line of the phase portrait."""
-    lines: list[tuple[str, np.ndarray, dict[str, object]]] = []
+) -> tuple[ChartLine, ...]:
+    lines = []
     slope, curve = data.steady_slope, data.curve
     if slope is not None:
         reach = min(x_max, y_max / slope) if slope > 0 else x_max
-        look: dict[str, object] = {"color": theme.ink, "width": 1.4, "dash": "dash"}
-        lines.append(("steady state", np.array([[0, 0], [reach, reach * slope]]), look))
+        ends = path(np.array([0, reach]), np.array([0, reach * slope]))
+        lines.append(ChartLine(ends, theme.ink, 1.4, _DASHED, "steady state"))
     if curve is not None:
-        on = {"color": theme.second, "width": 3.2}
-        off = {"color": theme.third, "width": 3.2, "dash": "7px,3px"}
-        lines.append(("induction", np.stack([curve.s_on, curve.u_on], 1), on))
-        lines.append(("repression", np.stack([curve.s_off, curve.u_off], 1), off))
-    return lines
+        on, off = path(curve.s_on, curve.u_on), path(curve.s_off, curve.u_off)
+        lines.append(ChartLine(on, theme.second, 3.2, name="induction"))
+        lines.append(ChartLine(off, theme.third, 3.2, _BROKEN, "repression"))
+    return tuple(lines)
 
 
-def time_figure(data: GeneData, theme: FigureTheme, *, what: str, height: int = 430) -> go.Figure:
+def course_chart(data: GeneData, theme: FigureTheme, *, what: str, height: int = 430) -> Chart:
     """Spliced or unspliced against the gene's latent time, with the fitted course and its band."""
     values = data.spliced if what == "spliced" else data.unspliced
-    time = data.time if data.time is not None else np.full(len(values), np.nan)
+    time = np.full(len(values), np.float32(np.nan)) if data.time is None else data.time
     last = max(_end(time), TIME_AXIS)
-    top, shapes = _end(values), []
+    top, areas = _end(values), []
     band = course_band(data, what, last)
     if band is not None and band.sd.any():
-        upper, lower = np.stack([band.t, band.high], 1), np.stack([band.t, band.low], 1)
-        outline = np.concatenate([upper, lower[::-1]])
-        shapes.append(area_shape(outline, translucent(theme.muted, 0.28)))
+        there_and_back = np.concatenate([band.t, band.t[::-1]])
+        outline = path(there_and_back, np.concatenate([band.high, band.low[::-1]]))
+        areas.append(ChartArea(outline, translucent(theme.muted, 0.28)))
         top = max(top, min(_end(band.high), 1.5 * top))
-    shapes += [line_shape(points, look) for points, look in _course_lines(data, theme, what, last)]
-    layout = base_layout(
-        theme,
+    return Chart(
+        x=ChartAxis("latent time of the gene", -0.02 * last, 1.02 * last),
+        y=ChartAxis(what, -0.04 * top, 1.06 * top),
         height=height,
-        showlegend=False,
-        shapes=shapes,
-        xaxis=axis(theme, "latent time of the gene", range=[-0.02 * last, 1.02 * last]),
-        yaxis=axis(theme, what, range=[-0.04 * top, 1.06 * top]),
+        points=_cell_points(data, theme, time, values),
+        areas=tuple(areas),
+        lines=_course_lines(data, theme, what, last),
     )
-    return go.Figure(_cell_traces(data, theme, time, values), layout)
 
 
 def course_band(data: GeneData, what: str, last: float) -> Band | None:
@@ -291,60 +275,35 @@ def course_band(data: GeneData, what: str, last: float) -> Band | None:
 
 def _course_lines(
     data: GeneData, theme: FigureTheme, what: str, last: float
-) -> list[tuple[np.ndarray, dict[str, object]]]:
-    """Points and look of the fitted course, in the phase portrait's colours."""
+) -> tuple[ChartLine, ...]:
+    """The fitted course, in the phase portrait's colours."""
     curve, band = data.curve, data.bands.get(what)
     if curve is None:
-        look: dict[str, object] = {"color": theme.ink, "width": 2.2}
-        return [] if band is None else [(np.stack([band.t, band.mean], 1), look)]
+        return () if band is None else (ChartLine(path(band.t, band.mean), theme.ink, 2.2),)
     on, off = (curve.s_on, curve.s_off) if what == "spliced" else (curve.u_on, curve.u_off)
     seen = curve.t_off <= last
-    return [
-        (np.stack([curve.t_on, on], 1), {"color": theme.second, "width": 3.0}),
-        (
-            np.stack([curve.t_off[seen], off[seen]], 1),
-            {"color": theme.third, "width": 3.0, "dash": "7px,3px"},
-        ),
-    ]
+    return (
+        ChartLine(path(curve.t_on, on), theme.second, 3.0),
+        ChartLine(path(curve.t_off[seen], off[seen]), theme.third, 3.0, _BROKEN),
+    )
 
 
-def _cell_traces(
+def _cell_points(
     data: GeneData, theme: FigureTheme, x: np.ndarray, y: np.ndarray
-) -> list[go.Scatter]:
-    """One trace a group; cells that are not selected, when some are, in one of their own."""
+) -> tuple[ChartPoints, ...]:
+    """Points of each group; cells that are not selected, when some are, by themselves below."""
     shown = np.ones(len(x), dtype=bool) if data.selected is None else data.selected
-    traces = []
-    if not shown.all():
-        marker = {"size": 4, "opacity": 0.8, "color": theme.missing}
-        traces.append(_points(x[~shown], y[~shown], "not selected", marker))
+    opacity = 0.55 if data.selected is None else 0.9
+    groups = [("not selected", ~shown, theme.missing, 0.8)]
     for code, name in enumerate(data.labels.categories):
-        mine = shown & (data.labels.codes == code)
-        if mine.any():
-            opacity = 0.55 if data.selected is None else 0.9
-            marker = {"size": 4, "opacity": opacity, "color": data.colors[name]}
-            traces.append(_points(x[mine], y[mine], name, marker))
-    return traces
-
-
-def _points(x: np.ndarray, y: np.ndarray, name: str, marker: dict[str, object]) -> go.Scatter:
-    # not WebGL: a browser keeps sixteen such drawings, and every figure drawn anew takes two
-    return go.Scatter(
-        x=x,
-        y=y,
-        mode="markers",
-        name=name,
-        showlegend=False,
-        marker=marker,
-        hovertemplate=f"{name}<br>%{{x:.3g}}, %{{y:.3g}}<extra></extra>",
+        groups.append((name, shown & (data.labels.codes == code), data.colors[name], opacity))
+    return tuple(
+        ChartPoints(name, x[mask], y[mask], color, alpha)
+        for name, mask, color, alpha in groups
+        if mask.any()
     )
 
 
 def _end(values: np.ndarray) -> float:
     finite = values[np.isfinite(values)]
     return float(finite.max()) if finite.size and finite.max() > 0 else 1.0
-
-
-def legend_above(theme: FigureTheme) -> dict[str, object]:
-    """A legend in one line above the figure."""
-    font = {"size": 12, "color": theme.ink}
-    return {"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0, "font": font}

@@ -14,7 +14,6 @@ import plotly.graph_objects as go
 from velovi.errors import OptionError
 from velovi.plotting.gene import ALL_CELLS
 from velovi.plotting.kinetics import FittedCurve
-from velovi.plotting.overlay import line_shape
 from velovi.plotting.selection import cells_drawn_caption, cells_to_draw
 from velovi.plotting.theme import FigureTheme, base_layout, category_colors
 
@@ -219,6 +218,13 @@ def _cells(panel: GeneGridPanel, codes: np.ndarray, number: str) -> go.Scattergl
     )
 
 
+def _line_over(points: np.ndarray, refs: dict[str, str], **line: Any) -> dict[str, Any]:
+    """A line (points, 2) as a shape: Plotly paints WebGL points over ordinary lines."""
+    known = points[np.isfinite(points).all(axis=1)]
+    svg = "M" + "L".join(f"{x:.5g},{y:.5g}" for x, y in known) if len(known) > 1 else ""
+    return {"type": "path", "path": svg, "layer": "above", "line": line, **refs}
+
+
 def _course(panel: GeneGridPanel, theme: FigureTheme, number: str) -> list[dict[str, Any]]:
     if panel.curve is None:
         return []
@@ -226,8 +232,8 @@ def _course(panel: GeneGridPanel, theme: FigureTheme, number: str) -> list[dict[
     off = np.stack([panel.curve.s_off, panel.curve.u_off], axis=1)
     refs = {"xref": f"x{number}", "yref": f"y{number}"}
     return [
-        {**line_shape(on, {"color": theme.second, "width": 2.2}), **refs},
-        {**line_shape(off, {"color": theme.third, "width": 2.2, "dash": "5px,2px"}), **refs},
+        _line_over(on, refs, color=theme.second, width=2.2),
+        _line_over(off, refs, color=theme.third, width=2.2, dash="5px,2px"),
     ]
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -23,7 +21,6 @@ COORD_MAX = 32_767  # the longer half of a map in whole-number coordinates
 MISSING_COORDINATE = -32_768  # coordinate of a cell that has no place
 MOST_LABELS = 254
 _SAMPLE = 20_000  # cells that say where a group's name stands
-_KINDS = {"i2": "<i2", "u1": "u1", "f4": "<f4", "u4": "<u4"}
 
 
 @dataclass(frozen=True)
@@ -254,27 +251,3 @@ def field_parts(where: QuantizedEmbedding, streams: StreamlineSet) -> dict[str, 
         "path": where.relative(path),
         "heads": np.concatenate([heads, np.asarray(streams.directions)], axis=1).astype(np.float32),
     }
-
-
-def pack(header: Mapping[str, Any], parts: Mapping[str, np.ndarray]) -> bytes:
-    r"""One message: length of the header, the header as JSON, then the arrays one after the other.
-
-    ``header["parts"]`` names each array, its kind, where it begins after the header, and how many
-    values it has.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> message = pack({"n": 2}, {"codes": np.array([3, 4], dtype=np.uint8)})
-    >>> message[-2:]
-    b'\x03\x04'
-    """
-    listed, bodies, at = [], [], 0
-    for name, values in parts.items():
-        kind = next(kind for kind, code in _KINDS.items() if np.dtype(code) == values.dtype)
-        body = np.ascontiguousarray(values)
-        listed.append((name, kind, at, body.size))
-        bodies.append(body.data)
-        at += body.nbytes
-    head = json.dumps({**header, "parts": listed}, allow_nan=False).encode()
-    return b"".join([struct.pack("<I", len(head)), head, *bodies])

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from velovi.errors import OptionError
 from velovi.keys import STATE_TITLES
 from velovi.plotting.bands import TimeBins
+from velovi.plotting.chart import Chart, ChartAxis, ChartStack
 from velovi.plotting.kinetics import TIME_AXIS
-from velovi.plotting.theme import FigureTheme, axis, base_layout, translucent
+from velovi.plotting.theme import FigureTheme, translucent
 
 
 @dataclass(frozen=True)
@@ -79,35 +79,25 @@ def state_course_data(
     )
 
 
-def state_course_figure(data: StateCourse, theme: FigureTheme, *, height: int = 230) -> go.Figure:
+def state_course_chart(data: StateCourse, theme: FigureTheme, *, height: int = 230) -> Chart:
     """The four probabilities on top of each other, in the colours of the phase portrait."""
-    traces = [
-        go.Scatter(
-            x=data.t,
-            y=values,
-            name=STATE_TITLES.get(name, name),
-            mode="lines",
-            stackgroup="states",
-            line={"width": 0.8, "color": theme.paper},
-            fillcolor=state_colors(theme).get(name, theme.missing),
-            hovertemplate="%{y:.2f}",
-        )
-        for name, values in data.probabilities.items()
-    ]
-    layout = base_layout(
-        theme,
+    colors = state_colors(theme)
+    return Chart(
+        x=ChartAxis("latent time of the gene", -0.02 * data.last, 1.02 * data.last),
+        y=ChartAxis("probability", 0.0, 1.02),
         height=height,
-        showlegend=False,
-        hovermode="x unified",
-        xaxis=axis(
-            theme,
-            "latent time of the gene",
-            range=[-0.02 * data.last, 1.02 * data.last],
-            hoverformat=".3g",
+        stack=ChartStack(
+            x=data.t.astype(np.float32),
+            layers={
+                STATE_TITLES.get(name, name): values.astype(np.float32)
+                for name, values in data.probabilities.items()
+            },
+            colors={
+                STATE_TITLES.get(name, name): colors.get(name, theme.missing)
+                for name in data.probabilities
+            },
         ),
-        yaxis=axis(theme, "probability", range=[0, 1.02]),
     )
-    return go.Figure(traces, layout)
 
 
 def state_colors(theme: FigureTheme) -> dict[str, str]:

@@ -26,15 +26,16 @@ from velovi.plotting.map_message import (
     field_parts,
     label_colors,
     name_places,
-    pack,
     places,
     plain_colors,
     value_colors,
 )
+from velovi.plotting.message import pack
 from velovi.plotting.theme import FONT, FigureTheme, theme_named
 from velovi.ui.cached_result import ResultView
 from velovi.ui.coloring import ColorBy, ColorData, resolve_color
 from velovi.ui.components import headless_component, visible_component
+from velovi.ui.messages import CellCard, MapDescription, MapHeader
 from velovi.ui.selection import select, selected
 from velovi.ui.theme import browser_colors, current_theme
 
@@ -166,7 +167,7 @@ def map_message(
     mask = selected(view)
     if mask is not None:
         parts["selected"] = np.packbits(mask, bitorder="little")
-    header = {
+    header: MapHeader = {
         "run": view.run_id,
         "view": f"{view.run_id}|{embedding}",
         "places": places_key,
@@ -181,12 +182,12 @@ def map_message(
         "theme": browser_colors(theme),
         "field": {"width": _LINE, "head": _HEAD} if "starts" in parts else None,
         "maps": [
-            {**_described(color, where, theme), "codes": stamp}
+            _described(color, where, theme, stamp)
             for color, stamp in zip(colors, stamps, strict=True)
         ],
         "stamp": f"{embedding}|" + "|".join(color.title for color in colors),
     }
-    drawn = json.dumps([header[name] for name in _DRAWN_BY])
+    drawn = json.dumps([value for name, value in header.items() if name in _DRAWN_BY])
     lines = parts.get("path", np.empty(0))
     header["look"] = f"{zlib.crc32(drawn.encode()):x}-{zlib.crc32(lines.data):x}"
     return pack(header, parts)
@@ -203,11 +204,14 @@ def _is_new(stamp: str, kept: int) -> bool:
     return not known
 
 
-def _described(colors: CellColors, where: QuantizedEmbedding, theme: FigureTheme) -> dict[str, Any]:
+def _described(
+    colors: CellColors, where: QuantizedEmbedding, theme: FigureTheme, stamp: str
+) -> MapDescription:
     unknown = 0
     if colors.kind == "values":
         unknown = int(np.count_nonzero(colors.codes == MISSING))
     return {
+        "codes": stamp,
         "title": colors.title,
         "note": colors.note,
         "kind": colors.kind,
@@ -307,7 +311,7 @@ def hover_card(view: ResultView, colorings: list[ColorBy], *, key: str) -> None:
     _hover_query(key=mounted, data=data, on_ask_change=lambda: None, height=1)
 
 
-def cell_facts(view: ResultView, colorings: Sequence[ColorBy], cell: Any) -> dict[str, Any] | None:
+def cell_facts(view: ResultView, colorings: Sequence[ColorBy], cell: Any) -> CellCard | None:
     """Name of a cell and what each map shows of it; None when there is no such cell."""
     if not isinstance(cell, int) or not 0 <= cell < view.store.n_cells:
         return None

@@ -1,8 +1,4 @@
-"""A chart of one gene, drawn on a canvas from the same figure that is printed and saved.
-
-Plotly's page code takes a second and more to begin. These charts need points, stacked areas and
-lines over two axes only, which ``web/chart.js`` draws at once; other figures stay with Plotly.
-"""
+"""A chart of one gene, drawn by ``web/chart.js`` on a canvas."""
 
 from __future__ import annotations
 
@@ -10,10 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
 
+from velovi.plotting.chart import Chart, ChartAxis
+from velovi.plotting.message import pack
+from velovi.plotting.theme import FONT
 from velovi.ui.components import visible_component
+from velovi.ui.messages import AxisMessage, ChartHeader
 from velovi.ui.selection import HOW, Outline
 from velovi.ui.theme import browser_colors, current_theme
 
@@ -25,36 +24,30 @@ _chart = visible_component(
 )
 
 
-def chart(
-    figure: go.Figure,
+def draw_chart(
+    chart: Chart,
     key: str,
     *,
     gene: str,
     alt: str,
     on_outline: Callable[[Outline], None] | None = None,
 ) -> None:
-    """Draw a figure of points, stacked areas and paths with two axes of fixed range.
+    """Put a chart on the page.
 
     Parameters
     ----------
-    figure
-        Its layout gives the height in pixels.
+    chart
+        What is drawn.
     key
-        Names the chart; a reader's zoom is kept under it until the gene changes.
+        Names it; a reader's zoom is kept under it until the gene changes.
     gene
-        Whose figure it is.
+        Whose chart it is.
     alt
         What a screen reader says.
     on_outline
         Hears of an outline that the reader drew; without it, dragging zooms along the time.
     """
-    message = {
-        "figure": figure.to_json(validate=False),
-        "stamp": f"{gene}|{key}",
-        "theme": browser_colors(current_theme()),
-        "outlines": on_outline is not None,
-        "alt": alt,
-    }
+    message = chart_message(chart, key, gene=gene, alt=alt, outlines=on_outline is not None)
 
     def outlined() -> None:
         outline = as_outline(st.session_state[key].get("outlined"), gene)
@@ -62,6 +55,45 @@ def chart(
             on_outline(outline)
 
     _chart(key=key, data=message, on_outlined_change=outlined)
+
+
+def chart_message(chart: Chart, key: str, *, gene: str, alt: str, outlines: bool) -> bytes:
+    """What ``web/chart.js`` needs to draw a chart; parameters as for :func:`draw_chart`."""
+    stack = chart.stack
+    header: ChartHeader = {
+        "gene": gene,
+        "stamp": f"{gene}|{key}",
+        "theme": browser_colors(current_theme()),
+        "font": FONT,
+        "alt": alt,
+        "height": chart.height,
+        "outlines": outlines,
+        "x": _axis(chart.x),
+        "y": _axis(chart.y),
+        "points": [
+            {"name": item.name, "color": item.color, "opacity": item.opacity, "size": item.size}
+            for item in chart.points
+        ],
+        "areas": [{"color": item.color} for item in chart.areas],
+        "lines": [
+            {"name": item.name, "color": item.color, "width": item.width, "dash": item.dash}
+            for item in chart.lines
+        ],
+        "layers": [{"name": name, "color": stack.colors[name]} for name in stack.layers]
+        if stack
+        else [],
+    }
+    parts = {f"points{i}": np.stack([item.x, item.y], 1) for i, item in enumerate(chart.points)}
+    parts |= {f"areas{i}": item.path for i, item in enumerate(chart.areas)}
+    parts |= {f"lines{i}": item.path for i, item in enumerate(chart.lines)}
+    if stack:
+        parts["bins"] = stack.x
+        parts |= {f"layers{i}": values for i, values in enumerate(stack.layers.values())}
+    return pack(header, parts)
+
+
+def _axis(axis: ChartAxis) -> AxisMessage:
+    return {"title": axis.title, "low": float(axis.low), "high": float(axis.high)}
 
 
 def as_outline(said: Any, gene: str) -> Outline | None:

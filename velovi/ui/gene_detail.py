@@ -6,12 +6,12 @@ import numpy as np
 import streamlit as st
 
 from velovi.keys import GENE_LAYERS, STATE_TITLES
-from velovi.plotting.gene import GeneData, gene_data_from, phase_figure, time_figure
+from velovi.plotting.gene import GeneData, course_chart, gene_data_from, phase_chart
 from velovi.plotting.selection import points_in_polygon
-from velovi.plotting.states import StateCourse, state_course_data, state_course_figure
+from velovi.plotting.states import StateCourse, state_course_chart, state_course_data
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import cell_map
-from velovi.ui.chart import chart
+from velovi.ui.chart import draw_chart
 from velovi.ui.coloring import ColorBy
 from velovi.ui.errors import escape_markdown
 from velovi.ui.gene_list import COLUMNS, gene_tables
@@ -93,9 +93,8 @@ def _portrait(view: ResultView, data: GeneData) -> None:
         lambda: data,
         key="genes_portrait",
     )
-    figure = phase_figure(data, current_theme(), height=_PORTRAIT_HEIGHT)
-    chart(
-        figure,
+    draw_chart(
+        phase_chart(data, current_theme(), height=_PORTRAIT_HEIGHT),
         "phase_portrait",
         gene=data.gene,
         alt=f"Phase portrait of {data.gene}",
@@ -138,8 +137,8 @@ def _over_time(view: ResultView, data: GeneData) -> None:
             key=f"genes_{what}",
             what=what,
         )
-        figure = time_figure(data, theme, what=what, height=_TIME_HEIGHT)
-        chart(figure, f"{what}_time", gene=data.gene, alt=f"{what} over latent time")
+        chart = course_chart(data, theme, what=what, height=_TIME_HEIGHT)
+        draw_chart(chart, f"{what}_time", gene=data.gene, alt=f"{what} over latent time")
     course = collect_states(view, data.gene)
     if course is not None:
         _state_course(course)
@@ -156,8 +155,8 @@ def _state_course(course: StateCourse) -> None:
         key="genes_state_course",
     )
     state_key(course.probabilities)
-    figure = state_course_figure(course, theme, height=_TIME_HEIGHT)
-    chart(figure, "state_time", gene=course.gene, alt="States of the gene over latent time")
+    chart = state_course_chart(course, theme, height=_TIME_HEIGHT)
+    draw_chart(chart, "state_time", gene=course.gene, alt="States of the gene over latent time")
 
 
 def collect_states(view: ResultView, gene: str) -> StateCourse | None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from velovi.ui.components import headless_component, visible_component
+from velovi.ui.messages import ShownRow, TableMessage
 from velovi.ui.theme import browser_colors, current_theme
 
 _NOTHING = "–"
@@ -130,11 +130,11 @@ def table(
     opens
         Whether rows can be opened; :func:`row_opened` hears of it.
     """
-    message: dict[str, Any] = {
+    message: TableMessage = {
         "columns": [{**asdict(item), "text": not item.form} for item in columns],
         "rows": list(zip(*(item.texts(frame) for item in columns), strict=True)),
         "current": current,
-        "order": order and [order.name, order.descending],
+        "order": (order.name, order.descending) if order else None,
         "name": key,
         "opens": opens,
         "theme": browser_colors(current_theme()),
@@ -171,4 +171,4 @@ def row_opened(table_key: str, shown: str, on_open: Callable[[str], None]) -> No
         if isinstance(name, str):
             on_open(name)
 
-    _row_events(key=key, data={"table": table_key, "row": shown}, on_row_change=opened, height=1)
+    _row_events(key=key, data=ShownRow(table=table_key, row=shown), on_row_change=opened, height=1)

@@ -48,6 +48,7 @@ def browser_colors(theme: FigureTheme) -> dict[str, str]:
         "ink": theme.ink,
         "quiet": theme.muted,
         "line": "#d9dee8" if light else "#323a4c",
+        "grid": theme.grid,
         "accent": theme.accent,
         "stream": theme.stream,
         "head": theme.stream_head,

@@ -2,7 +2,8 @@
 // from the map, so that asking does not send the map again. Part of veloVI Explorer, BSD-3-Clause.
 
 export default function ({ data, parentElement, setTriggerValue }) {
-  const state = (parentElement.velovi ??= {});
+  parentElement.velovi ??= {};
+  const state = parentElement.velovi;
   state.send = (detail) => setTriggerValue("ask", detail);
   if (!state.heard) {
     state.heard = (event) => state.send(event.detail);

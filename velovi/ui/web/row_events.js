@@ -2,13 +2,16 @@
 // row, because Streamlit draws anew the part in which something was told. BSD-3-Clause.
 
 export default function ({ data, parentElement, setTriggerValue }) {
-  const state = (parentElement.velovi ??= {});
+  parentElement.velovi ??= {};
+  const state = parentElement.velovi;
   state.table = data?.table ?? state.table;
   // what is shown now, also where no chart can say so
   if (data?.row) window.dispatchEvent(new CustomEvent("velovi-charted", { detail: data.row }));
   state.send = (row) => setTriggerValue("row", row);
   if (!state.heard) {
-    state.heard = ({ detail }) => { if (detail.table === state.table) state.send(detail.row); };
+    state.heard = ({ detail }) => {
+      if (detail.table === state.table) state.send(detail.row);
+    };
     window.addEventListener("velovi-open", state.heard);
   }
   return () => {

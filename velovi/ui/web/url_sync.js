@@ -2,13 +2,16 @@
 // tells the server when the reader went back. Part of veloVI Explorer, BSD-3-Clause.
 
 export default function ({ data, parentElement, setTriggerValue }) {
-  const state = (parentElement.velovi ??= {});
+  parentElement.velovi ??= {};
+  const state = parentElement.velovi;
   const here = () => location.pathname.endsWith(`/${state.page}`);
   state.page = data?.page ?? state.page;
   state.send = () => setTriggerValue("popstate", Date.now());
   if (!state.heard) {
     // of a change of the page Streamlit tells the server itself
-    state.heard = () => { if (here()) state.send(); };
+    state.heard = () => {
+      if (here()) state.send();
+    };
     window.addEventListener("popstate", state.heard);
   }
   const search = new URLSearchParams(location.search);
