@@ -288,11 +288,11 @@ def test_texts_longer_than_the_file_are_refused_before_memory_is_asked_for(texts
 
 _PEAK = """
 import resource, sys, h5py
-from velovi.data.h5ad import _stored
+from velovi.data.columns import stored_array
 from velovi.errors import DataError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    _stored(h5py.File(sys.argv[1])[sys.argv[2]])[()]
+    stored_array(h5py.File(sys.argv[1])[sys.argv[2]])[()]
     raise SystemExit("it was read")
 except DataError as error:
     assert "declares texts of 4,000,000,000 bytes" in error.what, error.what

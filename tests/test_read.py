@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from velovi.data.clean import without_missing_labels
 from velovi.data.inspect import inspect_file
-from velovi.data.read import read, validate, without_missing_labels
+from velovi.data.read import read
 from velovi.data.simulate import simulate
+from velovi.data.validate import validate
 from velovi.errors import DataError
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -18,19 +18,17 @@ import scipy.sparse as sp
 
 from velovi.config import PreprocessOptions
 from velovi.data import Preprocessed, PreprocessReport
-from velovi.data.embeddings import has_place, is_map, is_picture
-from velovi.data.read import (
-    READING,
+from velovi.data.clean import (
     as_counts,
     gene_mask,
-    has_integer_values,
     label_colors,
-    require_cells,
     unique_names,
-    validate,
     without_missing_labels,
 )
+from velovi.data.embeddings import has_place, is_map, is_picture
+from velovi.data.read import READING
 from velovi.data.storable import storable_name
+from velovi.data.validate import has_integer_values, require_cells, validate
 from velovi.errors import DataError, first_named
 from velovi.numerics.out_of_core import Allocator, gene_blocks, in_memory, release_pages
 from velovi.scaling import (

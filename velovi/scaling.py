@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from velovi.data import Preprocessed
-from velovi.data.read import dense, unique_names, validate
+from velovi.data.clean import dense, unique_names
+from velovi.data.validate import validate
 from velovi.errors import DataError, first_named
 from velovi.keys import SCALERS
 from velovi.numerics.out_of_core import gene_blocks, release_pages

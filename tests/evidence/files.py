@@ -29,7 +29,8 @@ _READ = """
 import json, sys, time
 from pathlib import Path
 from velovi.data.inspect import inspect_file
-from velovi.data.read import read, validate
+from velovi.data.read import read
+from velovi.data.validate import validate
 from velovi.errors import DataError, VeloviError
 for line in sys.stdin:
     path = line.strip()

@@ -7,8 +7,6 @@ version since 0.6 are read.
 
 from __future__ import annotations
 
-import math
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,16 +17,23 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
-from velovi.data import Kind, Problem
+from velovi.data import Problem
+from velovi.data.columns import (
+    Column,
+    Matrix,
+    categorical_column,
+    clean_values,
+    column_of,
+    damaged_part,
+    native,
+    plain_values,
+    shape_text,
+    stored_array,
+)
+from velovi.data.hdf5_limits import COPY_AGAIN, Node, require_stored
 from velovi.data.storable import clean_text, renamed, storable_names
 from velovi.errors import DataError
 
-COPY_AGAIN = "Copy or download the file again and compare its size with the original."
-_MOST_OBJECTS = 200_000
-_BELIEVED = 2**20  # bytes that a dataset may declare without storing any
-_DESCRIPTOR = 16  # bytes of each entry whose text lies elsewhere
-_PACKED = (None, "gzip")
-_MOST_PACKED = 2000  # no compression of HDF5 packs better than about a thousand to one
 _KNOWN = {
     "": 0.0,
     "array": 0.2,
@@ -51,9 +56,6 @@ _KNOWN = {
 }
 """Encodings of anndata and the newest version of each that this package knows."""
 
-_NO_TEXT = frozenset({"", "nan"})  # how old versions of anndata wrote that there is none
-Node = Any
-"""An ``h5py.Dataset`` or ``h5py.Group``; h5py has no types."""
 Table = Literal["obs", "var"]
 
 
@@ -83,125 +85,6 @@ def as_data_error(path: Path, *, expected: str = "an AnnData file (.h5ad)") -> I
             found=f"a file whose contents are damaged or incomplete ({text[:200]})",
             remedy=COPY_AGAIN,
         ) from error
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table, decoded.
-
-    Attributes
-    ----------
-    values
-        Of each row (rows,); for a categorical column its codes, -1 where there is none.
-    missing
-        Which rows have no value, bool (rows,).
-    categories
-        What the codes stand for; None for other columns.
-    ordered
-        Whether the categories have an order.
-    """
-
-    kind: Kind
-    values: np.ndarray
-    missing: np.ndarray
-    categories: np.ndarray | None = None
-    ordered: bool = False
-
-    def codes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Code of each row, -1 where it has no value, and what the codes stand for."""
-        if self.categories is not None:
-            return self.values, self.categories
-        codes = np.full(len(self.values), -1)
-        values, codes[~self.missing] = np.unique(self.values[~self.missing], return_inverse=True)
-        return codes, values
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """A matrix of a file, described but not yet read."""
-
-    name: str
-    node: Node
-    layout: Literal["dense", "csr", "csc"]
-    shape: tuple[int, ...]
-
-    @property
-    def values(self) -> h5py.Dataset:
-        """The dataset of its numbers."""
-        return self.node if self.layout == "dense" else self.node["data"]
-
-    def blocks(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Rows, columns and values of at most about ``size`` entries at a time."""
-        if self.layout == "dense":
-            step = max(1, size // max(self.shape[1], 1))
-            for start in range(0, self.shape[0], step):
-                part = _native(self.node[start : start + step])
-                rows, columns = np.indices(part.shape, dtype=np.int64).reshape(2, -1)
-                yield rows + start, columns, part.ravel()
-            return
-        pointers = self.pointers()
-        n_minor = self.shape[0] if self.layout == "csc" else self.shape[1]
-        n_values = self.node["data"].shape[0]
-        for start in range(0, n_values, size):
-            stop = min(start + size, n_values)
-            counts = np.diff(np.clip(pointers, start, stop))
-            major = np.repeat(np.arange(len(pointers) - 1), counts)
-            minor = _checked_indices(self.node["indices"][start:stop], n_minor, self.name)
-            values = _native(self.node["data"][start:stop])
-            yield (minor, major, values) if self.layout == "csc" else (major, minor, values)
-
-    def pointers(self) -> np.ndarray:
-        """Where each row (or column) of a sparse matrix begins, int64."""
-        n_major = self.shape[1] if self.layout == "csc" else self.shape[0]
-        stored = self.node["indptr"][:]
-        pointers = stored.astype(np.int64)
-        if (
-            stored.dtype.kind not in "iu"
-            or len(pointers) != n_major + 1
-            or pointers[0] != 0
-            or pointers[-1] != self.node["data"].shape[0]
-            or (np.diff(pointers) < 0).any()
-        ):
-            raise _damaged(self.name, "its row pointers do not fit its values")
-        return pointers
-
-    def read(self) -> Any:
-        """The whole matrix: a NumPy array, or a SciPy matrix of its layout."""
-        if self.layout == "dense":
-            return _native(self.node[()])
-        import scipy.sparse as sp
-
-        pointers = self.pointers()
-        n_minor = self.shape[0] if self.layout == "csc" else self.shape[1]
-        indices = _checked_indices(self.node["indices"][:], n_minor, self.name)
-        small = max(len(indices), n_minor) < 2**31
-        indices, pointers = (
-            item.astype(np.int32 if small else np.int64, copy=False) for item in (indices, pointers)
-        )
-        kind = sp.csc_matrix if self.layout == "csc" else sp.csr_matrix
-        return kind((_native(self.node["data"][:]), indices, pointers), shape=self.shape)
-
-
-def _checked_indices(indices: np.ndarray, n_minor: int, name: str) -> np.ndarray:
-    if indices.dtype.kind not in "iu":
-        raise _damaged(name, "its indices are no whole numbers")
-    if len(indices) and (indices.min() < 0 or indices.max() >= n_minor):
-        wrong = indices.max() if indices.max() >= n_minor else indices.min()
-        raise _damaged(
-            name, f"it has a value at position {wrong:,}, outside of its {n_minor:,} places"
-        )
-    return indices.astype(np.int64, copy=False)
-
-
-def _native(values: np.ndarray) -> np.ndarray:
-    """The same numbers in the machine's byte order, none of a precision that SciPy lacks."""
-    if values.dtype.kind == "f" and values.dtype.itemsize not in (4, 8):
-        return values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
-
-
-def _damaged(name: str, found: str) -> DataError:
-    return DataError(f"{name} is damaged: {found}", remedy=COPY_AGAIN)
 
 
 @dataclass
@@ -247,8 +130,8 @@ class H5adFile:
         node = _member(self.file, table)
         if isinstance(node, h5py.Dataset):  # anndata < 0.7: a compound array, names in field one
             if not node.dtype.names or node.ndim != 1:
-                raise _damaged(f"the table of {_ROWS[table]} ({table})", "it has no names")
-            _require_stored(node)
+                raise damaged_part(f"the table of {_ROWS[table]} ({table})", "it has no names")
+            require_stored(node)
             return [clean_text(item) for item in node.fields(node.dtype.names[0])[:].tolist()]
         column = self._decode(table, _member(node, self._index_key(table)))
         if column.categories is not None:
@@ -319,12 +202,12 @@ class H5adFile:
         return found
 
     def _compound_column(self, node: h5py.Dataset, name: str) -> Column:
-        _require_stored(node)
+        require_stored(node)
         values = node.fields(name)[:]
         categories = self.file.get(f"uns/{name}_categories")
         if isinstance(categories, h5py.Dataset) and values.dtype.kind in "iu":
-            return _categorical(values, _plain(categories)[0])
-        return _column_of(*_clean(values))
+            return categorical_column(values, plain_values(categories)[0])
+        return column_of(*clean_values(values))
 
     def _decode(self, table: Table, node: Node) -> Column:
         """A column from its dataset or group, of any version."""
@@ -332,22 +215,24 @@ class H5adFile:
         if isinstance(node, h5py.Group) and "codes" in node:
             ordered = bool(np.any(node.attrs.get("ordered", False)))
             codes, categories = _member(node, "codes"), _member(node, "categories")
-            return _categorical(_stored(codes)[:], self._values(table, categories), ordered)
+            return categorical_column(
+                stored_array(codes)[:], self._values(table, categories), ordered
+            )
         if isinstance(node, h5py.Group) and {"values", "mask"} <= set(node):
             values = self._values(table, node["values"])
-            missing = np.asarray(_stored(node["mask"])[:], dtype=bool)
+            missing = np.asarray(stored_array(node["mask"])[:], dtype=bool)
             if missing.shape != values.shape:
                 raise DataError("its mask does not fit its values")
-            return _column_of(values, missing)
+            return column_of(values, missing)
         if isinstance(node, h5py.Group):
             raise DataError("it is not a column of numbers, texts or categories")
         if "categories" in node.attrs:  # anndata 0.7: a reference to a dataset beside it
-            return _categorical(
-                _stored(node)[:],
-                _plain(self.file[node.attrs["categories"]])[0],
+            return categorical_column(
+                stored_array(node)[:],
+                plain_values(self.file[node.attrs["categories"]])[0],
                 bool(np.any(self.file[node.attrs["categories"]].attrs.get("ordered", False))),
             )
-        return _column_of(*_plain(node))
+        return column_of(*plain_values(node))
 
     def _values(self, table: Table, node: Node) -> np.ndarray:
         column = self._decode(table, node)
@@ -367,15 +252,15 @@ class H5adFile:
         node = _member(self.file, path)
         _require_known(node)
         if isinstance(node, h5py.Dataset):
-            found = Matrix(name, _stored(node), "dense", tuple(node.shape))
+            found = Matrix(name, stored_array(node), "dense", tuple(node.shape))
         else:
             found = Matrix(name, node, _layout(node, name), _declared_shape(node, name))
             for part in ("data", "indices", "indptr"):
                 if not isinstance(node.get(part), h5py.Dataset) or node[part].ndim != 1:
-                    raise _damaged(name, f"its {part} are missing")
-                _stored(node[part])
+                    raise damaged_part(name, f"its {part} are missing")
+                stored_array(node[part])
             if node["data"].shape != node["indices"].shape:
-                raise _damaged(name, "it has not as many indices as values")
+                raise damaged_part(name, "it has not as many indices as values")
         if found.values.dtype.kind not in "biuf":
             raise DataError(f"{name} holds {found.values.dtype}, not numbers")
         return found
@@ -415,7 +300,8 @@ class H5adFile:
         shape = values.shape if isinstance(values, h5py.Dataset) else (self.shape[0], *values)
         if len(shape) != 2 or shape[0] != self.shape[0]:
             raise DataError(
-                f"it is {by(shape)}, not a table with a row for each of {self.shape[0]:,} cells"
+                f"it is {shape_text(shape)}, not a table with a row for each of "
+                f"{self.shape[0]:,} cells"
             )
         return int(shape[1])
 
@@ -434,7 +320,7 @@ class H5adFile:
         if isinstance(node, h5py.Dataset):
             if node.dtype.kind not in "biuf":
                 raise DataError(f"it holds {node.dtype}, not numbers")
-            return _stored(node)
+            return stored_array(node)
         if _encoding(node)[0] == "dataframe" or "column-order" in node.attrs:
             return [clean_text(item) for item in np.ravel(node.attrs.get("column-order", []))]
         raise DataError("it is not a table of numbers")
@@ -452,10 +338,10 @@ class H5adFile:
         source = self._embedding_source(path)
         obsm = self.file["obsm"]
         if isinstance(source, tuple):
-            _require_stored(obsm)
-            return _native(obsm.fields(path)[:]).reshape(self.shape[0], -1)
+            require_stored(obsm)
+            return native(obsm.fields(path)[:]).reshape(self.shape[0], -1)
         if isinstance(source, h5py.Dataset):
-            values = _native(source[()])
+            values = native(source[()])
             return values.astype(np.float32) if values.dtype.kind == "b" else values
         columns = [self._decode("obs", _member(obsm[path], item)) for item in source]
         if not all(
@@ -473,64 +359,14 @@ class H5adFile:
         try:
             node = self.file.get(key)
             if isinstance(node, h5py.Group):
-                return {clean_text(item): _plain(node[item])[0].ravel() for item in node}
-            return None if node is None else _plain(node)[0]
+                return {clean_text(item): plain_values(node[item])[0].ravel() for item in node}
+            return None if node is None else plain_values(node)[0]
         except (MemoryError, Exception) as error:  # noqa: BLE001 - as for columns
             self.note(f"The colours of '{column}' were left out: {_reason(error)}.")
             return None
 
 
 _ROWS: dict[str, str] = {"obs": "cells", "var": "genes"}
-
-
-def by(shape: tuple[int, ...]) -> str:
-    """A shape in words.
-
-    Examples
-    --------
-    >>> by((3696, 2000))
-    '3,696 x 2,000'
-    """
-    return " x ".join(f"{side:,}" for side in shape) or "a single value"
-
-
-def first_outside_link(file: h5py.File) -> str | None:
-    """The first part of a file that is kept elsewhere; opening it could read any file here.
-
-    Every object is looked at once, however many ways lead to it.
-
-    Raises
-    ------
-    DataError
-        The file has more parts than any file of cells.
-    """
-    seen: set[int] = set()
-    waiting: list[tuple[h5py.Group, str]] = [(file, "")]
-    while waiting:
-        group, path = waiting.pop()
-        for name in group:
-            here = f"{path}/{clean_text(name)}"
-            try:
-                link = group.get(name, getlink=True)
-                if isinstance(link, h5py.ExternalLink):
-                    return here
-                if isinstance(link, h5py.SoftLink):
-                    continue  # leads to another place in the same file, looked at by itself
-                node = group[name]
-                address = int(h5py.h5o.get_info(node.id).addr)
-            except (OSError, KeyError, RuntimeError, ValueError):
-                continue  # a damaged part, which is told about if it is used
-            if address in seen:
-                continue
-            seen.add(address)
-            if len(seen) > _MOST_OBJECTS:
-                raise DataError(f"the file has more than {_MOST_OBJECTS:,} parts")
-            if isinstance(node, h5py.Dataset):
-                if node.external or node.is_virtual:
-                    return here
-            elif isinstance(node, h5py.Group):
-                waiting.append((node, here))
-    return None
 
 
 def _leaves(group: h5py.Group, path: str, depth: int = 0) -> Iterator[str]:
@@ -588,138 +424,6 @@ def _require_known(node: Node) -> None:
         )
 
 
-def _require_stored(node: h5py.Dataset) -> None:
-    """Raise DataError when a dataset declares far more than the file can hold."""
-    if h5py.check_vlen_dtype(node.dtype) is not None or (
-        (text := h5py.check_string_dtype(node.dtype)) is not None and text.length is None
-    ):
-        _require_texts_stored(node)
-    size = int(node.size or 0)
-    # a piece is read as a whole, however little of it is wanted
-    piece = math.prod(map(int, node.chunks)) if node.chunks else 0
-    declared = max(size, piece) * max(1, node.dtype.itemsize)
-    if declared <= _BELIEVED:
-        return
-    stored = int(node.id.get_storage_size())
-    if declared > _MOST_PACKED * stored:
-        raise DataError(
-            f"'{clean_text(node.name)}' declares {max(size, piece):,} values, but the file stores "
-            f"only {stored:,} bytes of them",
-            remedy=COPY_AGAIN,
-        )
-
-
-def _require_texts_stored(node: h5py.Dataset) -> None:
-    """Raise DataError when texts declare more bytes than the file has.
-
-    HDF5 believes the length of a text that lies elsewhere in the file and asks for as much memory.
-    """
-    holds = Path(node.file.filename).stat().st_size
-    for descriptors in _text_descriptors(node):
-        lengths = np.frombuffer(descriptors, dtype="<u4")[::4]
-        longest = int(lengths.max(initial=0))
-        if longest > holds or int(lengths.sum(dtype=np.int64)) > max(_BELIEVED, 4 * holds):
-            raise DataError(
-                f"'{clean_text(node.name)}' declares texts of {longest:,} bytes in a file of "
-                f"{holds:,}",
-                remedy=COPY_AGAIN,
-            )
-
-
-def _text_descriptors(node: h5py.Dataset) -> Iterator[bytes]:
-    """Where a dataset's texts lie: 16 bytes for each, its length and a place in the heap.
-
-    Nothing of a dataset that is stored in a way that nobody stores texts.
-    """
-    if node.file.userblock_size:
-        return
-    if node.chunks is None:
-        start = node.id.get_offset()
-        if start is not None:
-            with Path(node.file.filename).open("rb") as file:
-                file.seek(start)
-                yield _whole_descriptors(file.read(_DESCRIPTOR * int(node.size)))
-        return
-    plain = node.compression is None
-    if len(node.chunks) != 1 or node.shuffle or node.fletcher32 or node.compression not in _PACKED:
-        return
-    for first in range(0, int(node.size), node.chunks[0]):
-        _, content = node.id.read_direct_chunk((first,))
-        if not plain:
-            content = zlib.decompressobj().decompress(content, _DESCRIPTOR * node.chunks[0])
-        yield _whole_descriptors(content)
-
-
-def _whole_descriptors(content: bytes) -> bytes:
-    return content[: len(content) // _DESCRIPTOR * _DESCRIPTOR]
-
-
-def require_stored_below(node: Node) -> None:
-    """Raise DataError when anything below a part declares far more than the file can hold."""
-    seen: set[int] = set()
-    waiting = [node]
-    while waiting:
-        part = waiting.pop()
-        address = int(h5py.h5o.get_info(part.id).addr)
-        if address in seen:
-            # what is reached by two ways would be read twice, and by thirty pairs of ways for ever
-            raise DataError("it holds the same part more than once")
-        seen.add(address)
-        if isinstance(part, h5py.Dataset):
-            _require_stored(part)
-        elif isinstance(part, h5py.Group):
-            waiting += [part[name] for name in part]
-
-
-def _stored(node: Node) -> h5py.Dataset:
-    if not isinstance(node, h5py.Dataset) or node.shape is None:
-        raise DataError("it is no array")
-    _require_stored(node)
-    return node
-
-
-def _plain(node: Node) -> tuple[np.ndarray, np.ndarray]:
-    """Values of an array and which of them are missing."""
-    return _clean(_stored(node)[()])
-
-
-def _clean(values: Any) -> tuple[np.ndarray, np.ndarray]:
-    values = np.atleast_1d(np.asarray(values))
-    if values.dtype.kind in "OSU":
-        texts = np.array([clean_text(value) for value in values.ravel().tolist()], dtype=object)
-        texts = texts.reshape(values.shape)
-        missing = np.array([text in _NO_TEXT for text in texts.ravel()], dtype=bool)
-        return texts, missing.reshape(texts.shape)
-    values = _native(values)
-    if values.dtype.kind == "f":
-        return values, np.isnan(values)
-    return values, np.zeros(values.shape, dtype=bool)
-
-
-def _column_of(values: np.ndarray, missing: np.ndarray) -> Column:
-    if values.ndim != 1:
-        raise DataError(f"it is {by(values.shape)}, not one value for each")
-    kinds: dict[str, Kind] = {"O": "text", "b": "categorical"}
-    kind = kinds.get(values.dtype.kind, "numeric")
-    if kind == "numeric" and values.dtype.kind not in "iuf":
-        raise DataError(f"it holds {values.dtype}, which is neither numbers nor texts")
-    return Column(kind, values, missing)
-
-
-def _categorical(codes: np.ndarray, categories: np.ndarray, ordered: bool = False) -> Column:
-    if codes.ndim != 1 or codes.dtype.kind not in "iu" or categories.ndim != 1:
-        raise DataError("its codes are no whole numbers, or its categories no list")
-    if len(codes) and (codes.min() < -1 or codes.max() >= len(categories)):
-        raise DataError(
-            f"it has codes from {codes.min():,} to {codes.max():,} for {len(categories):,} "
-            "categories"
-        )
-    if categories.dtype.kind == "f" and np.isnan(categories).any():
-        raise DataError("one of its categories is no value")
-    codes = codes.astype(np.int64)
-    return Column("categorical", codes, codes < 0, categories, ordered)
-
-
 def _layout(node: h5py.Group, name: str) -> Literal["csr", "csc"]:
     stated = _encoding(node)[0] or clean_text(node.attrs.get("h5sparse_format", ""))
     if not ({"data", "indices", "indptr"} & set(node)) or stated[:3] not in ("csr", "csc", ""):
@@ -734,7 +438,7 @@ def _declared_shape(node: h5py.Group, name: str) -> tuple[int, ...]:
     except (ValueError, OverflowError, TypeError):
         shape = ()
     if len(shape) != 2 or min(shape) < 0 or max(shape) > 2**40:
-        raise _damaged(name, "it does not say how many cells and genes it has")
+        raise damaged_part(name, "it does not say how many cells and genes it has")
     return shape
 
 

@@ -23,9 +23,12 @@ from velovi.data import (
     usual_labels,
 )
 from velovi.data.check import check_file
+from velovi.data.columns import Matrix, shape_text
 from velovi.data.groups import merge_small_groups
-from velovi.data.h5ad import COPY_AGAIN, H5adFile, Matrix, as_data_error, by
-from velovi.data.read import MAKE_LAYERS, unreadable_reason
+from velovi.data.h5ad import H5adFile, as_data_error
+from velovi.data.hdf5_limits import COPY_AGAIN
+from velovi.data.unreadable import unreadable_reason
+from velovi.data.validate import MAKE_LAYERS
 from velovi.errors import DataError
 
 BLOCK = 1_000_000
@@ -188,7 +191,8 @@ class _Look:
             if matrix.shape != self.shape:
                 level: Level = "error" if name in guessed else "note"
                 what = (
-                    f"Layer '{name}' is {by(matrix.shape)}, but the tables list {by(self.shape)}."
+                    f"Layer '{name}' is {shape_text(matrix.shape)}, but the tables list "
+                    f"{shape_text(self.shape)}."
                 )
                 self.add(level, what, "Write the file again with matching cells and genes.")
             else:

@@ -12,7 +12,7 @@ from scvi.data._constants import _SCVI_UUID_KEY
 from scvi.data.fields import LayerField
 from scvi.train import TrainRunner
 
-from velovi.data.read import validate
+from velovi.data.validate import validate
 from velovi.errors import DataError, OptionError
 from velovi.keys import SCALERS
 from velovi.model import initialization

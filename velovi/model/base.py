@@ -19,7 +19,7 @@ from scvi.data._constants import (
 )
 from scvi.model.base import BaseModelClass
 
-from velovi.data.read import validate
+from velovi.data.validate import validate
 from velovi.errors import DataError, NotTrainedError, first_named
 from velovi.model import posterior
 from velovi.model.checkpoint import setup_layers

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from velovi.data.read import dense
+from velovi.data.clean import dense
 from velovi.errors import OptionError
 from velovi.model import summary
 from velovi.model.base import ModelBase

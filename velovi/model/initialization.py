@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from velovi.data.read import dense
+from velovi.data.clean import dense
 
 # a gene without unspliced counts would start at log(0); this is far below any scaled count
 _SMALLEST_START = 1e-4

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from velovi.data.read import dense
+from velovi.data.clean import dense
 from velovi.errors import OptionError, UnknownNameError, first_named
 from velovi.model.module import SPLICED_KEY, UNSPLICED_KEY
 

@@ -25,9 +25,10 @@ from velovi.config import (
     TrainOptions,
 )
 from velovi.data import MOST_GROUPS, Preprocessed
+from velovi.data.clean import unique_names
 from velovi.data.embeddings import has_place, is_map
 from velovi.data.inspect import inspect_file
-from velovi.data.read import read, unique_names
+from velovi.data.read import read
 from velovi.errors import DataError, StoreError, first_named
 from velovi.keys import SCALERS
 from velovi.numerics.out_of_core import MatrixAllocator, release_pages
