@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
+from velovi.kinetics import splicing_solution
 from velovi.model import kinetics
 from velovi.model.kinetics import Abundance, Rates
 
@@ -139,3 +140,14 @@ def test_long_induction_reaches_the_steady_state():
     rest = kinetics.steady_state(given_rates)
     assert at.unspliced.item() == pytest.approx(rest.unspliced.item())
     assert at.spliced.item() == pytest.approx(rest.spliced.item())
+
+
+@pytest.mark.parametrize("gamma", [0.05, 0.5, 0.5 + 1e-10, 0.5 + 1e-6, 4.0])
+@pytest.mark.parametrize("alpha", [0.0, 1.7])
+def test_the_numpy_solution_solves_the_equations(alpha, gamma):
+    time = np.array([0.0, 1e-6, 0.3, 5.0, 40.0])
+    unspliced, spliced = splicing_solution(0.8, 0.3, alpha, 0.5, gamma, time)
+    for k, end in enumerate(time[1:], start=1):
+        expected = solve(lambda t: alpha, 0.5, gamma, end, (0.8, 0.3))
+        np.testing.assert_allclose([unspliced[k], spliced[k]], expected, rtol=1e-6, atol=1e-9)
+    assert (unspliced[0], spliced[0]) == (0.8, 0.3)

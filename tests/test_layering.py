@@ -21,12 +21,13 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), HEAVY | {"streamlit", "plotly", "anndata"}),
     "schedule": (set(), HEAVY | {"streamlit", "plotly", "anndata"}),
     "config": ({"errors", "schedule"}, HEAVY | {"streamlit", "plotly", "anndata"}),
-    "data": ({"errors", "keys", "config", "data"}, HEAVY | {"streamlit", "plotly"}),
+    "data": ({"errors", "keys", "config", "kinetics", "data"}, HEAVY | {"streamlit", "plotly"}),
     "scaling": ({"errors", "keys", "data", "numerics"}, HEAVY | {"streamlit", "plotly"}),
     "preprocessing": (
         {"errors", "config", "data", "numerics", "scaling"},
         {"torch", "scvi", "streamlit", "plotly"},
     ),
+    "kinetics": (set(), HEAVY | {"streamlit", "plotly", "anndata"}),
     "keys": (set(), HEAVY | {"streamlit", "plotly", "anndata", "numpy"}),
     "numerics": ({"numerics"}, HEAVY - {"numba"} | {"streamlit", "plotly", "anndata"}),
     "dynamics": (
@@ -37,7 +38,10 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "keys", "config", "data", "numerics", "dynamics", "model"},
         {"scanpy", "umap", "streamlit", "plotly"},
     ),
-    "plotting": ({"errors", "keys", "plotting"}, HEAVY | {"streamlit", "scipy", "anndata", "zarr"}),
+    "plotting": (
+        {"errors", "keys", "kinetics", "plotting"},
+        HEAVY | {"streamlit", "scipy", "anndata", "zarr"},
+    ),
     "pl": (
         {"", "errors", "keys", "data", "dynamics", "plotting", "runs", "pl"},
         {"torch", "scvi", "streamlit", "plotly"},

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from velovi.config import RunOptions
-from velovi.plotting.kinetics import induction, repression
+from velovi.kinetics import splicing_solution
 from velovi.runs.folder import Progress, RunFolder, RunSpec, RunState
 from velovi.runs.jobs import WorkerProcess
 from velovi.runs.results import write_result
@@ -67,10 +67,11 @@ def fake_result(
     t = np.clip(time_[:, None] + offset, 0, 1) * T_MAX
     fit_u, fit_s = np.empty((n_cells, n_genes)), np.empty((n_cells, n_genes))
     for g in range(n_genes):
-        on_u, on_s = induction(np.minimum(t[:, g], switch[g]), alpha[g], beta[g], gamma[g])
-        top_u, top_s = induction(np.array([switch[g]]), alpha[g], beta[g], gamma[g])
+        rates = alpha[g], beta[g], gamma[g]
+        on_u, on_s = splicing_solution(0, 0, *rates, np.minimum(t[:, g], switch[g]))
+        top_u, top_s = splicing_solution(0, 0, *rates, switch[g])
         tau = np.maximum(t[:, g] - switch[g], 0)
-        off_u, off_s = repression(tau, top_u[0], top_s[0], beta[g], gamma[g])
+        off_u, off_s = splicing_solution(top_u, top_s, 0, *rates[1:], tau)
         on = t[:, g] <= switch[g]
         fit_u[:, g], fit_s[:, g] = np.where(on, on_u, off_u), np.where(on, on_s, off_s)
     noise = rng.normal(scale=0.06, size=(2, n_cells, n_genes))

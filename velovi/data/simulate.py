@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from velovi.errors import check_range
+from velovi.kinetics import splicing_solution
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -194,26 +195,8 @@ def abundances(
     for stretch, end in enumerate(ends):
         start = switches[..., stretch]
         lasted = np.clip(np.minimum(time[:, None], end) - start, 0.0, None)
-        u, s = _flow(u, s, alpha[..., stretch + 1], beta, gamma, lasted)
+        u, s = splicing_solution(u, s, alpha[..., stretch + 1], beta, gamma, lasted)
     return u, s, beta * u - gamma * s
-
-
-def _flow(
-    u: np.ndarray,
-    s: np.ndarray,
-    alpha: np.ndarray,
-    beta: np.ndarray,
-    gamma: np.ndarray,
-    lasted: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Abundances after ``lasted`` units of constant alpha, (cells, genes)."""
-    decay_u, decay_s = np.exp(-beta * lasted), np.exp(-gamma * lasted)
-    gap = gamma - beta
-    near = np.abs(gap) < 1e-8  # the limit of the quotient where both rates agree
-    quotient = decay_u * np.expm1(-gap * lasted) / np.where(near, 1.0, gap)
-    quotient = np.where(near, -lasted * decay_u, quotient)
-    spliced = s * decay_s + alpha / gamma * (1 - decay_s) + (alpha - beta * u) * quotient
-    return u * decay_u + alpha / beta * (1 - decay_u), spliced
 
 
 def _draw_cells(

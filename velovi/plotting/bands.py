@@ -62,10 +62,8 @@ class TimeBins:
             return cls(cells, np.empty(0), cells, np.empty(0))
         cells = cells[np.argsort(time[cells])]
         t, weight = np.asarray(time, float)[cells], np.asarray(counts, float)[cells]
-        # quantiles of what is sorted already
-        edges = np.interp(np.linspace(0, len(t) - 1, bins + 1), np.arange(len(t)), t)
         # cells at an edge belong to the bin that begins there, those at the end to the last one
-        starts = np.unique(np.searchsorted(t, edges[:-1][edges[:-1] < edges[-1]]))
+        starts = np.unique(np.searchsorted(t, quantile_edges(t, bins)[:-1]))
         starts = starts if len(starts) else np.zeros(1, dtype=np.intp)
         return cls(cells, weight, starts, _sums(weight * t, starts) / _sums(weight, starts))
 
@@ -90,6 +88,11 @@ class TimeBins:
         spread = np.zeros(len(mean)) if sd is None else np.nan_to_num(sd)
         known = np.isfinite(average)
         return Band(self.t[known], average[known], self.average(spread)[known])
+
+
+def quantile_edges(values: np.ndarray, bins: int) -> np.ndarray:
+    """Edges (bins + 1,) between which equally many values lie; fewer where many are the same."""
+    return np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))
 
 
 def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

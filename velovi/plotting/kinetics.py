@@ -1,8 +1,4 @@
-"""The fitted curve of a gene: closed-form solution of the splicing equations.
-
-``du/dt = alpha - beta u`` and ``ds/dt = beta u - gamma s``, first with transcription on
-(induction), then with ``alpha = 0`` (repression).
-"""
+"""The fitted course of a gene: transcription on (induction), then off (repression)."""
 
 from __future__ import annotations
 
@@ -11,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from velovi.errors import OptionError
+from velovi.kinetics import splicing_solution
 
 TIME_AXIS = 20.0
 
@@ -72,36 +69,6 @@ def fitted_curve(
     if not np.isfinite(rates).all() or (rates[1:3] <= 0).any() or rates[3] < 0:
         return None
     t_on, since = np.linspace(0.0, switch_time, points), np.linspace(0.0, t_max, points)
-    u_on, s_on = induction(t_on, alpha, beta, gamma)
-    u_off, s_off = repression(since, u_on[-1], s_on[-1], beta, gamma)
+    u_on, s_on = splicing_solution(0.0, 0.0, alpha, beta, gamma, t_on)
+    u_off, s_off = splicing_solution(u_on[-1], s_on[-1], 0.0, beta, gamma, since)
     return FittedCurve(u_on, s_on, u_off, s_off, t_on, switch_time + since)
-
-
-def induction(
-    t: np.ndarray, alpha: float, beta: float, gamma: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Unspliced and spliced, starting from none of either, with transcription on."""
-    u = alpha / beta * -np.expm1(-beta * t)
-    s = alpha / gamma * -np.expm1(-gamma * t) + alpha * _difference(t, beta, gamma)
-    return u, s
-
-
-def repression(
-    t: np.ndarray, u_start: float, s_start: float, beta: float, gamma: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Unspliced and spliced after transcription has turned off."""
-    u = u_start * np.exp(-beta * t)
-    s = s_start * np.exp(-gamma * t) - beta * u_start * _difference(t, beta, gamma)
-    return u, s
-
-
-def _difference(t: np.ndarray, beta: float, gamma: float) -> np.ndarray:
-    """``(exp(-gamma t) - exp(-beta t)) / (gamma - beta)``, also where the rates are equal.
-
-    With ``m`` the smaller rate and ``d`` their distance it is
-    ``-t exp(-m t) (1 - exp(-d t)) / (d t)``, and the last factor tends to one.
-    """
-    smaller, x = min(beta, gamma), abs(gamma - beta) * t
-    tiny = x < 1e-8
-    factor = np.where(tiny, 1.0 - x / 2, -np.expm1(-x) / np.where(tiny, 1.0, x))
-    return -t * np.exp(-smaller * t) * factor

@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from velovi.errors import OptionError
+from velovi.plotting.bands import quantile_edges
 from velovi.plotting.density2d import binned_quantiles, rank_correlation
 from velovi.plotting.theme import FigureTheme, axis, base_layout, colorbar, translucent
 
@@ -89,7 +90,7 @@ def time_heatmap(
         chosen &= only
     t = time[chosen]
     bins = max(1, min(bins, t.size))
-    edges = np.unique(np.quantile(t, np.linspace(0, 1, bins + 1))) if t.size else np.array([0, 1.0])
+    edges = quantile_edges(t, bins) if t.size else np.array([0, 1.0])
     if len(edges) < 2:
         edges = np.array([edges[0], edges[0] + 1.0])
     place = np.clip(np.searchsorted(edges, t, side="right") - 1, 0, len(edges) - 2)
