@@ -41,6 +41,7 @@ def body() -> None:
                     "map",
                     lambda: picture_data(view, first, look),
                     key="map",
+                    drawn_as="map",
                     **picture_look(look),
                 )
                 copy_link(key="map", run=view.run_id)

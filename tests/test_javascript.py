@@ -12,7 +12,10 @@ import pytest
 from velovi.ui.components import WEB, joined_script
 
 ROOT = Path(__file__).resolve().parents[1]
-MOUNTED = ("scatter", "chart", "table", "row_events", "hover_query", "url_sync", "preload_plotly")
+MOUNTED = (
+    *("scatter", "chart", "table", "row_events", "hover_query", "url_sync", "preload_plotly"),
+    "visible_part",
+)
 
 
 def node() -> str:

@@ -32,6 +32,8 @@ from velovi.plotting.rates import rate_pair, shares_by_group
 from velovi.plotting.states import state_course_data
 from velovi.plotting.time_heatmap import gene_time, time_heatmap
 from velovi.plotting.training import training_data
+from velovi.plotting.visible_part import VisiblePart
+from velovi.ui.download_figure import as_visible_part
 
 SVG = "{http://www.w3.org/2000/svg}"
 N = 60
@@ -436,3 +438,45 @@ def test_sizes_are_shared_by_figures_and_files_are_made_when_asked_for(monkeypat
     app.run()
     assert "DataFrame" in app.error[0].value
     assert not app.run().error
+
+
+def test_a_saved_map_shows_the_part_that_is_in_sight():
+    data = embedding(**GROUPS)
+    part = VisiblePart((0.0, 1.5), (-1.0, 1.0), frozenset({"Alpha"}))
+    seen = part.of(data)
+    x, y = data.positions.T
+    wanted = (x >= 0) & (x <= 1.5) & (np.abs(y) <= 1) & (np.asarray(data.labels) != "Alpha")
+    assert 0 < wanted.sum() < len(x)
+    np.testing.assert_array_equal(seen.cells, data.cells[wanted])
+    np.testing.assert_array_equal(seen.positions, data.positions[wanted])
+    figure = Figure()
+    paper.draw(figure, seen)
+    (axes,) = figure.axes
+    assert axes.get_xlim() == (0.0, 1.5)
+    assert axes.get_ylim() == (-1.0, 1.0)
+    assert "Alpha" not in {text.get_text() for text in axes.texts}
+    assert VisiblePart().of(data).cells.tolist() == data.cells.tolist()
+    assert part.limits(data) == {}
+
+
+def test_a_saved_portrait_shows_the_zoomed_part():
+    part = VisiblePart((0.25, 0.5), (0.0, 0.75))
+    data = gene()
+    assert part.of(data) is data
+    figure = Figure()
+    paper.draw(figure, data, **part.limits(data))
+    assert figure.axes[0].get_xlim() == (0.25, 0.5)
+    assert figure.axes[0].get_ylim() == (0.0, 0.75)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [None, 3, {}, {"x": [1, 0], "y": [0, 1]}, {"x": "ab", "y": None}, {"x": [0, 1], "y": [0, "z"]}],
+)
+def test_a_part_that_makes_no_sense_is_the_whole(said):
+    assert as_visible_part(said) == VisiblePart()
+
+
+def test_a_part_that_the_browser_tells():
+    said = {"x": [0, 1], "y": [-1, 2.5], "hidden": ["Alpha", 3]}
+    assert as_visible_part(said) == VisiblePart((0, 1), (-1, 2.5), frozenset({"Alpha"}))

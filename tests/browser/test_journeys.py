@@ -344,6 +344,16 @@ def test_a_picture_of_a_map_shows_what_the_reader_sees(opened, tmp_path):
         assert painted(whole, opacity) > 100
         assert painted(without, opacity) == 0
     assert (np.abs(nearer - whole).max(axis=-1) > 0.1).mean() > 0.02
+    # the same part goes into what is saved for paper, with its numbers
+    name = entry.locator("span").inner_text()
+    page.get_by_role("button", name="Save", exact=True).first.click()
+    page.get_by_text("The zoomed part").wait_for()
+    cells = pd.read_csv(_download(page, re.compile("Data"), tmp_path))
+    drawn = int(
+        page.locator(".stage").first.get_attribute("aria-label").split()[0].replace(",", "")
+    )
+    assert 0 < len(cells) < drawn
+    assert name not in set(cells.iloc[:, -1])
 
 
 def _picture(page: Any, folder: Path) -> np.ndarray:

@@ -110,7 +110,9 @@ test("the camera goes to the screen and back, and zooms about the pointer", () =
   assert.ok(Math.abs((1 - (-0.2 * sy + ty)) * 150 - py) < 1e-9);
   for (let k = 0; k < 100; k++) camera.zoomAt(panel, unit, 0, 0, 2);
   assert.equal(camera.zoom, 400);
+  assert.ok(!camera.isHome);
   camera.home();
+  assert.ok(camera.isHome);
   assert.deepEqual({ ...camera }, { zoom: 1, x: 0, y: 0 });
 });
 

@@ -38,7 +38,8 @@ class EmbeddingData:
     """The cells that are drawn, and how they are coloured.
 
     Exactly one of ``labels`` and ``values`` is there. ``colors`` has one entry a category;
-    ``low`` and ``high`` bound the colour scale.
+    ``low`` and ``high`` bound the colour scale; ``extent`` is the part of the embedding that is
+    shown, along x and along y, and all of it when None.
     """
 
     title: str
@@ -52,6 +53,7 @@ class EmbeddingData:
     high: float = 1.0
     scale: ScaleKind = "abundance"
     streams: StreamlineSet = field(default_factory=StreamlineSet)
+    extent: tuple[tuple[float, float], tuple[float, float]] | None = None
 
     def __post_init__(self) -> None:
         coloured = self.labels if self.labels is not None else self.values

@@ -124,6 +124,7 @@ def cell_map(
         height=height,
         tall=tall,
         columns=columns or len(colors),
+        key=key,
     )
     mounted = f"scatter_{key}"
 
@@ -147,6 +148,7 @@ def map_message(
     height: int,
     tall: int,
     columns: int,
+    key: str = "",
 ) -> bytes:
     """What the browser needs to draw the maps."""
     where = embedding_places(view, embedding)
@@ -168,10 +170,13 @@ def map_message(
     if mask is not None:
         parts["selected"] = np.packbits(mask, bitorder="little")
     header: MapHeader = {
+        "name": key,
         "run": view.run_id,
         "view": f"{view.run_id}|{embedding}",
         "places": places_key,
         "extent": where.extent,
+        "centre": (float(where.centre[0]), float(where.centre[1])),
+        "half": where.half,
         "height": height,
         "tall": tall,
         "columns": columns,

@@ -61,6 +61,7 @@ def chart_message(chart: Chart, key: str, *, gene: str, alt: str, outlines: bool
     """What ``web/chart.js`` needs to draw a chart; parameters as for :func:`draw_chart`."""
     stack = chart.stack
     header: ChartHeader = {
+        "name": key,
         "gene": gene,
         "stamp": f"{gene}|{key}",
         "theme": browser_colors(current_theme()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -17,14 +18,20 @@ from velovi.plotting.picture import (
     PlotData,
     picture,
 )
+from velovi.plotting.visible_part import VisiblePart
 from velovi.runs.tables import csv_bytes
+from velovi.ui.components import headless_component
 from velovi.ui.errors import show_errors
+from velovi.ui.messages import VisiblePartQuery
 
 _FONTS = {"sans-serif": "Arial, or its shapes", "serif": "Times", "DejaVu Sans": "DejaVu Sans"}
 _CHOSEN, _TROUBLE = "download_chosen", "download_trouble"
+_query = headless_component("visible_part")
 
 
-def download_figure(name: str, data: Callable[[], PlotData], *, key: str, **how: Any) -> None:
+def download_figure(
+    name: str, data: Callable[[], PlotData], *, key: str, drawn_as: str = "", **how: Any
+) -> None:
     """A button that opens what can be saved of one figure: a picture, and the numbers behind it.
 
     Parameters
@@ -36,6 +43,9 @@ def download_figure(name: str, data: Callable[[], PlotData], *, key: str, **how:
         page's script, so it may not read the session or write on the page.
     key
         Tells this figure's widgets from those of others; size and font are shared by all.
+    drawn_as
+        Key of the map or chart on the page that shows this figure: what is saved is the part of it
+        that the reader sees, without the groups that are hidden.
     **how
         How the picture is drawn; see :func:`velovi.plotting.paper.draw.draw`.
 
@@ -43,11 +53,13 @@ def download_figure(name: str, data: Callable[[], PlotData], *, key: str, **how:
     """
     # by itself, a fragment takes all the room beside a heading
     with st.container(width="content"):
-        _button(name, data, key, how)
+        _button(name, data, key, drawn_as, how)
 
 
 @st.fragment
-def _button(name: str, data: Callable[[], PlotData], key: str, how: dict[str, Any]) -> None:
+def _button(
+    name: str, data: Callable[[], PlotData], key: str, drawn_as: str, how: dict[str, Any]
+) -> None:
     file = re.sub(r"[^\w.-]+", "_", name).strip("_") or "figure"
     trouble = st.session_state.setdefault(_TROUBLE, {})
     opened = st.popover(
@@ -57,10 +69,13 @@ def _button(name: str, data: Callable[[], PlotData], key: str, how: dict[str, An
         return
     with opened, show_errors():
         options = _options(key)
+        part = _visible_part(key, drawn_as)
+        if part != VisiblePart():
+            st.caption("The zoomed part and the groups that are shown now.")
         with st.container(horizontal=True):
             st.download_button(
                 f"Picture ({options.kind.upper()})",
-                lambda: _file(lambda: picture(data(), options, **how), trouble, key),
+                lambda: _file(lambda: _picture(data(), part, options, how), trouble, key),
                 f"{file}.{options.kind}",
                 options.media_type,
                 on_click="ignore",
@@ -70,7 +85,9 @@ def _button(name: str, data: Callable[[], PlotData], key: str, how: dict[str, An
             )
             st.download_button(
                 "Data (CSV)",
-                lambda: _file(lambda: csv_bytes(data().to_frame(), index=False), trouble, key),
+                lambda: _file(
+                    lambda: csv_bytes(part.of(data()).to_frame(), index=False), trouble, key
+                ),
                 f"{file}.csv",
                 "text/csv",
                 on_click="ignore",
@@ -81,6 +98,44 @@ def _button(name: str, data: Callable[[], PlotData], key: str, how: dict[str, An
             )
         if key in trouble:
             raise trouble.pop(key)
+
+
+def _picture(
+    data: PlotData, part: VisiblePart, options: PictureOptions, how: dict[str, Any]
+) -> bytes:
+    return picture(part.of(data), options, **part.limits(data), **how)
+
+
+def _visible_part(key: str, drawn_as: str) -> VisiblePart:
+    """What the reader sees of a map or chart; the browser is asked when the box is opened."""
+    if not drawn_as:
+        return VisiblePart()
+    mounted, known = f"{key}_visible_part", f"{key}_known_part"
+
+    def answered() -> None:
+        st.session_state[known] = as_visible_part(st.session_state[mounted].get("part"))
+
+    query: VisiblePartQuery = {"target": drawn_as}
+    _query(key=mounted, data=query, on_part_change=answered, height=1)
+    return st.session_state.get(known, VisiblePart())
+
+
+def as_visible_part(said: Any) -> VisiblePart:
+    """What the browser says, as far as it makes sense."""
+    if not isinstance(said, dict):
+        return VisiblePart()
+    hidden = said.get("hidden")
+    names = [item for item in hidden if isinstance(item, str)] if isinstance(hidden, list) else []
+    x, y = (_ends(said.get(axis)) for axis in ("x", "y"))
+    return VisiblePart(x, y, frozenset(names)) if x and y else VisiblePart(hidden=frozenset(names))
+
+
+def _ends(said: Any) -> tuple[float, float] | None:
+    try:
+        low, high = (float(end) for end in said)
+    except (TypeError, ValueError):
+        return None
+    return (low, high) if math.isfinite(low) and math.isfinite(high) and low < high else None
 
 
 def _file(make: Callable[[], bytes], trouble: dict[str, Exception], key: str) -> bytes:

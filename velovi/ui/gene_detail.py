@@ -92,6 +92,7 @@ def _portrait(view: ResultView, data: GeneData) -> None:
         f"{data.gene} phase portrait",
         lambda: data,
         key="genes_portrait",
+        drawn_as="phase_portrait",
     )
     draw_chart(
         phase_chart(data, current_theme(), height=_PORTRAIT_HEIGHT),
@@ -135,6 +136,7 @@ def _over_time(view: ResultView, data: GeneData) -> None:
             f"{data.gene} {what} over time",
             lambda: data,
             key=f"genes_{what}",
+            drawn_as=f"{what}_time",
             what=what,
         )
         chart = course_chart(data, theme, what=what, height=_TIME_HEIGHT)
@@ -153,6 +155,7 @@ def _state_course(course: StateCourse) -> None:
         f"{course.gene} states over time",
         lambda: course,
         key="genes_state_course",
+        drawn_as="state_time",
     )
     state_key(course.probabilities)
     chart = state_course_chart(course, theme, height=_TIME_HEIGHT)

@@ -41,6 +41,20 @@ class MapDescription(TypedDict):
     places: list[tuple[int, float, float]]  # code, x and y of each group's name
 
 
+class VisiblePartQuery(TypedDict):
+    """Python to ``visible_part.js``: of which map or chart the visible part is wanted."""
+
+    target: str
+
+
+class VisiblePartAnswer(TypedDict):
+    """``visible_part.js`` to Python, as ``part``: what the reader sees, in data coordinates."""
+
+    x: tuple[float, float] | None
+    y: tuple[float, float] | None
+    hidden: Sequence[str]
+
+
 class MapHeader(TypedDict):
     """Python to ``scatter.js``: maps of the cells.
 
@@ -48,10 +62,13 @@ class MapHeader(TypedDict):
     a cell, and ``starts``, ``path``, ``heads`` of :func:`velovi.plotting.map_message.field_parts`.
     """
 
+    name: str  # of this component, for those who ask what it shows
     run: str
     view: str  # what the camera is kept under
     places: str  # names the places; the array is left out when the browser has them
     extent: tuple[float, float]
+    centre: tuple[float, float]  # of the embedding, in its own units
+    half: float  # of its longer side
     height: int
     tall: int
     columns: int
@@ -105,6 +122,7 @@ class ChartHeader(TypedDict):
     (bins,) and ``layers<i>`` (bins,).
     """
 
+    name: str  # of this component, for those who ask what it shows
     gene: str
     stamp: str
     theme: dict[str, str]

@@ -53,6 +53,7 @@ def maps_header(
         name,
         lambda: collect_maps(view, name, colorings),
         key=f"{key}_maps",
+        drawn_as=key,
     )
 
 

@@ -56,7 +56,7 @@ def draw_embedding(
         _draw_groups(axes, data, size, alpha)
     else:
         _draw_values(axes, data, size, alpha)
-    _frame(axes, data.positions)
+    _frame(axes, data)
     axes.set_title(data.title if title is None else title, loc="left")
     if data.labels is not None and legend_loc != "on data":
         shown = [name for name in data.labels.categories if (data.labels == name).any()]
@@ -159,8 +159,13 @@ def _draw_values(axes: Axes, data: EmbeddingData, size: float, alpha: float) -> 
         style.color_bar(axes, cloud, "")
 
 
-def _frame(axes: Axes, positions: np.ndarray) -> None:
+def _frame(axes: Axes, data: EmbeddingData) -> None:
     style.bare(axes)
+    positions = data.positions
+    if data.extent is not None:
+        axes.set_xlim(*data.extent[0])
+        axes.set_ylim(*data.extent[1])
+        return
     if not len(positions):
         return
     low, high = positions.min(axis=0), positions.max(axis=0)

@@ -44,7 +44,14 @@ _ON_FIGURE: dict[type, Callable[..., None]] = {
 }
 
 
-def draw(figure: Figure, data: Any, **how: Any) -> None:
+def draw(
+    figure: Figure,
+    data: Any,
+    *,
+    xlim: tuple[float, float] | None = None,
+    ylim: tuple[float, float] | None = None,
+    **how: Any,
+) -> None:
     """Draw the data of any figure of the explorer.
 
     Parameters
@@ -53,6 +60,8 @@ def draw(figure: Figure, data: Any, **how: Any) -> None:
         An empty figure.
     data
         From one of the functions ``velovi.plotting.*_data``.
+    xlim, ylim
+        Ends of the axes in place of those of the data.
     **how
         Of the function that draws this kind of data; ``what`` of a gene's course over time.
 
@@ -73,6 +82,11 @@ def draw(figure: Figure, data: Any, **how: Any) -> None:
         raise OptionError(
             "there is no figure for paper of this", where="data", found=type(data).__name__
         )
+    for axes in figure.axes:
+        if xlim is not None:
+            axes.set_xlim(*xlim)
+        if ylim is not None:
+            axes.set_ylim(*ylim)
 
 
 def _draw_gene(axes: Axes, data: GeneData, legend_loc: str, what: str = "", **how: Any) -> None:

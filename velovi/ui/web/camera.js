@@ -17,6 +17,9 @@ export class Camera {
   home() {
     Object.assign(this, { zoom: 1, x: 0, y: 0 });
   }
+  get isHome() {
+    return this.zoom === 1 && !this.x && !this.y;
+  }
   toScreen({ width, height }, unit, x, y) {
     return [
       width / 2 + (x * this.zoom + this.x) * unit,

@@ -4,6 +4,7 @@
 
 import { axisTicks } from "./axis_ticks.js";
 import {
+  answerPartQueries,
   drawOutline,
   formatNumber,
   icon,
@@ -66,8 +67,12 @@ class Chart {
     this.resized = new ResizeObserver(() => this.draw());
     this.resized.observe(this.stage);
     this.listen();
+    this.silence = answerPartQueries((name) =>
+      name === this.header?.name ? this.visiblePart() : null,
+    );
   }
   free() {
+    this.silence();
     this.resized.disconnect();
   }
 
@@ -91,6 +96,12 @@ class Chart {
     this.card.hidden = true;
     this.fillBar();
     this.draw();
+  }
+  visiblePart() {
+    const { x, y } = this.header;
+    const whole =
+      JSON.stringify({ x: [x.low, x.high], y: [y.low, y.high] }) === JSON.stringify(this.view);
+    return { ...(whole ? { x: null, y: null } : this.view), hidden: [] };
   }
   home() {
     const { x, y } = this.header;

@@ -71,3 +71,15 @@ export const PEN_ICONS = {
 export function hint(text) {
   return make("span", { class: "hint", tabindex: "0", title: text, "aria-label": text }, "?");
 }
+
+// Answer whoever asks which part is visible; part gives it, or null when another one is meant.
+// The function that is returned ends it.
+export function answerPartQueries(part) {
+  const heard = ({ detail: target }) => {
+    const found = part(target);
+    if (found)
+      window.dispatchEvent(new CustomEvent("velovi-part", { detail: { target, part: found } }));
+  };
+  window.addEventListener("velovi-part-query", heard);
+  return () => window.removeEventListener("velovi-part-query", heard);
+}

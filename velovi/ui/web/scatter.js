@@ -18,6 +18,7 @@ import { COORD_MAX, hexToRgb, MISSING } from "./cell_codes.js";
 import { CellFinder } from "./cell_finder.js";
 import { covers, drawingOrder, uncovered } from "./draw_order.js";
 import {
+  answerPartQueries,
   drawOutline,
   formatNumber,
   hint,
@@ -75,11 +76,15 @@ class Scatter {
     this.resized = new ResizeObserver(() => this.layOut());
     this.heard = (event) => this.showCell(event.detail);
     window.addEventListener("velovi-cell", this.heard);
+    this.silence = answerPartQueries((name) =>
+      name === this.header?.name ? this.visiblePart() : null,
+    );
   }
   free() {
     this.keep();
     this.resized.disconnect();
     window.removeEventListener("velovi-cell", this.heard);
+    this.silence();
     for (const panel of this.panels) panel.points.free();
     cancelAnimationFrame(this.frame);
     clearTimeout(this.settling);
@@ -375,6 +380,18 @@ class Scatter {
   }
 
   // ------------------------------------------------------------ camera
+  // What the first map shows, in the embedding's own units.
+  visiblePart() {
+    const { header, camera, panels } = this;
+    const hidden = [...(this.hidden.get(header.maps[0].title) ?? [])];
+    const [panel] = panels;
+    if (camera.isHome) return { x: null, y: null, hidden };
+    const [left, high] = camera.toWorld(panel, this.unit(panel), 0, 0);
+    const [right, low] = camera.toWorld(panel, this.unit(panel), panel.width, panel.height);
+    const [centreX, centreY] = header.centre;
+    const own = (ends, centre) => ends.map((end) => centre + header.half * end);
+    return { x: own([left, right], centreX), y: own([low, high], centreY), hidden };
+  }
   layOut() {
     if (!this.header || !this.places) return;
     this.measure(Math.min(window.devicePixelRatio || 1, 2));
