@@ -8,7 +8,7 @@ from velovi.ui.new_run import new_run
 from velovi.ui.router import page
 from velovi.ui.run_state import all_runs
 from velovi.ui.services import advance_queue, get_workspace
-from velovi.ui.train_panel import queue, show_run
+from velovi.ui.train_panel import queue_panel, run_progress_panel
 
 
 def body() -> None:
@@ -19,7 +19,7 @@ def body() -> None:
     wants_new = "dataset" in st.query_params or own is None
     if own is not None and not wants_new:
         with show_errors():
-            show_run(own)
+            run_progress_panel(own)
     if wants_new:
         new_run(workspace)
     else:
@@ -27,7 +27,7 @@ def body() -> None:
             new_run(workspace)
     runs = [run for run in all_runs(workspace) if not run.is_demo]
     if runs:
-        queue(runs, None if wants_new or own is None else own.run_id)
+        queue_panel(runs, None if wants_new or own is None else own.run_id)
 
 
 page(body)

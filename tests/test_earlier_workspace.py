@@ -1,8 +1,8 @@
 """A workspace that the first version wrote opens with everything that was in it.
 
-``fixtures/earlier_workspace.zip`` holds a file of 60 simulated cells and 14 genes, a finished run, a
-failed one, a time from a chosen root and a named set of cells, as version 0.1.0 of 25 November 2026
-left them.
+``fixtures/earlier_workspace.zip`` holds a file of 60 simulated cells and 14 genes, a finished run,
+a failed one, a time from a chosen root and a named set of cells, as version 0.1.0 of 25 November
+2026 left them.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from charts import whole_chart
 
 from velovi.errors import OptionError
 from velovi.plotting.embedding import embedding_data
+from velovi.plotting.fitted_curve import fitted_curve
 from velovi.plotting.gene import course_chart, gene_data, phase_chart
 from velovi.plotting.gene_grid import MOST_PANELS, GeneGridData, gene_grid_data, gene_grid_figure
-from velovi.plotting.kinetics import fitted_curve
 from velovi.plotting.quantity_maps import QuantityMaps
 from velovi.plotting.sampling import stratified_sample
 from velovi.plotting.selection import cells_drawn_caption, cells_to_draw, points_in_polygon

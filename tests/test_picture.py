@@ -19,10 +19,10 @@ from velovi.keys import STATE_TITLES
 from velovi.plotting.dataset import unspliced_data
 from velovi.plotting.density2d import density2d
 from velovi.plotting.embedding import StreamlineSet, embedding_data
+from velovi.plotting.fitted_curve import fitted_curve
 from velovi.plotting.gene import gene_data
 from velovi.plotting.gene_grid import gene_grid_data
 from velovi.plotting.group_quantiles import group_quantiles
-from velovi.plotting.kinetics import fitted_curve
 from velovi.plotting.paper import draw as paper
 from velovi.plotting.paper.style import FONTS as FAMILIES
 from velovi.plotting.paper.style import paper_style

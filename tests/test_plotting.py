@@ -21,8 +21,8 @@ from velovi.plotting.embedding import (
     color_bounds,
     embedding_data,
 )
+from velovi.plotting.fitted_curve import fitted_curve
 from velovi.plotting.gene import course_band, course_chart, gene_data, phase_chart
-from velovi.plotting.kinetics import fitted_curve
 from velovi.plotting.sampling import showing, stratified_sample
 from velovi.plotting.states import StateCourse, state_course_chart, state_course_data
 from velovi.plotting.theme import DARK, LIGHT, PALETTE, category_colors

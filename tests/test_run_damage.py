@@ -263,7 +263,7 @@ def test_every_action_on_a_full_disk_says_so_and_deleting_works(
         lambda: workspace.add_dataset(source, "again"),
         lambda: workspace.create_run(dataset, quick_options()),
         lambda: workspace.rename_run(run.run_id, "other"),
-        lambda: LocalLauncher(workspace).advance(),
+        lambda: LocalLauncher(workspace).start_waiting_runs(),
     ):
         with pytest.raises(StoreError, match="full"):
             action()
@@ -362,16 +362,16 @@ def test_a_killed_worker_leaves_a_run_that_goes_on(workspace, source):
     options = quick_options(max_epochs=40)
     run = workspace.create_run(workspace.add_dataset(source, "cells"), options)
     launcher = LocalLauncher(workspace)
-    launcher.advance()
+    launcher.start_waiting_runs()
     until = time.monotonic() + 120
     while not run.checkpoint_path.exists() and time.monotonic() < until:
         time.sleep(0.02)
     os.killpg(run.owner()[0].pid, signal.SIGKILL)
     while run.state() is not RunState.LOST and time.monotonic() < until:
-        launcher.advance()
+        launcher.start_waiting_runs()
     assert run.can_go_on
     run.reopen()
-    launcher.advance()
+    launcher.start_waiting_runs()
     while run.state().active and time.monotonic() < until:
         time.sleep(0.05)
     assert run.state() is RunState.DONE

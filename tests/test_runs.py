@@ -310,14 +310,14 @@ def test_the_queue_is_first_come_first_served(workspace, source, monkeypatch):
         runs.append(workspace.create_run(dataset, quick_options()))
         time.sleep(1.05)  # ids sort by the second
     launcher = launch.LocalLauncher(workspace, limit=1)
-    launcher.advance()
+    launcher.start_waiting_runs()
     assert started == [runs[0].run_id]
-    launcher.advance()
+    launcher.start_waiting_runs()
     assert len(started) == 1
     launcher.cancel(runs[1])
     assert runs[1].state() is RunState.CANCELLED
     runs[0].write_progress(replace(runs[0].progress(), outcome="failed"))
-    launcher.advance()
+    launcher.start_waiting_runs()
     assert started == [runs[0].run_id, runs[2].run_id]
 
 
@@ -325,13 +325,13 @@ def test_a_killed_worker_is_lost_and_can_be_started_again(workspace, source):
     dataset = workspace.add_dataset(source, "cells.h5ad")
     launcher = launch.LocalLauncher(workspace)
     run = workspace.create_run(dataset, quick_options(max_epochs=5000))
-    launcher.advance()
+    launcher.start_waiting_runs()
     wait_until(lambda: len(run.history()) >= 2)
     assert run.state() is RunState.RUNNING
     os.killpg(run.progress().pid, signal.SIGKILL)
     wait_until(lambda: run.state() is RunState.LOST, 10)
     again = workspace.run_again(run)
-    launcher.advance()
+    launcher.start_waiting_runs()
     wait_until(lambda: len(again.history()) >= 2)
     again.request_stop()
     wait_until(lambda: again.state() is RunState.DONE)
@@ -347,7 +347,7 @@ def test_a_run_outlives_the_process_that_started_it(workspace, source):
         "from velovi.runs.launch import LocalLauncher\n"
         "from velovi.runs.workspace import Workspace\n"
         "workspace = Workspace(sys.argv[1])\n"
-        "LocalLauncher(workspace).advance()\n"
+        "LocalLauncher(workspace).start_waiting_runs()\n"
         "time.sleep(600)\n"
     )
     server = subprocess.Popen([sys.executable, "-c", code, str(workspace.root)])
@@ -372,7 +372,7 @@ def test_a_failed_run_says_why_and_keeps_the_file(workspace, tmp_path):
     few.write_h5ad(tmp_path / "few.h5ad")
     dataset = workspace.add_dataset(tmp_path / "few.h5ad", "few.h5ad")
     run = workspace.create_run(dataset, quick_options())
-    launch.LocalLauncher(workspace).advance()
+    launch.LocalLauncher(workspace).start_waiting_runs()
     wait_until(lambda: not run.state().active)
     assert run.state() is RunState.FAILED
     assert "30" in str(run.progress().error)

@@ -153,3 +153,27 @@ ANGLE_COLUMNS = {
 
 SCALERS = ("ms_min", "ms_max", "mu_min", "mu_max")
 """Columns of ``var`` with the range of each gene's smoothed abundance before it was scaled."""
+
+TIME_COLUMNS = frozenset({"latent_time", "pseudotime"})
+"""Columns of ``obs`` that hold a time from 0 to 1."""
+
+
+def cell_scale(column: str) -> ScaleKind:
+    """The colour scale of a number of the cells."""
+    return "time" if column in TIME_COLUMNS else "abundance"
+
+
+def cell_bounds(column: str) -> tuple[float, float] | None:
+    """Ends of its colour scale whatever the data; None for those of the data."""
+    # angles have one scale: what looks dark is unsure
+    return (0.0, 90.0) if column in ANGLE_COLUMNS else None
+
+
+def layer_bounds(layer: str) -> tuple[float, float] | None:
+    """Ends of the colour scale of a layer whatever the data; None for those of the data."""
+    # probabilities share one scale, so that maps beside each other can be compared
+    return (0.0, 1.0) if layer.startswith("p_") else None
+
+
+TIME_AXIS = 20.0
+"""Largest latent time of every gene in a result, as scVelo has it."""

@@ -38,7 +38,7 @@ from velovi.runs.launch import LocalLauncher
 from velovi.runs.workspace import Workspace
 launcher = LocalLauncher(Workspace(sys.argv[1]))
 while True:
-    launcher.advance()
+    launcher.start_waiting_runs()
     time.sleep(0.05)
 """
 

@@ -236,7 +236,7 @@ class FakeLauncher:
         runs = self.workspace.runs(with_demo=False)
         return [run for run in reversed(runs) if run.state() is RunState.QUEUED]
 
-    def advance(self) -> None:
+    def start_waiting_runs(self) -> None:
         pass
 
     def stop(self, run: RunFolder) -> None:

@@ -212,7 +212,7 @@ def test_a_run_deleted_while_the_page_is_drawn_is_a_sentence(
     run = run_in(RunState.DONE)
     app = open_page("runs", run=run.run_id)
     # this page moves the queue on after the sidebar has listed the runs
-    monkeypatch.setattr(launcher, "advance", lambda: workspace.delete_run(run.run_id))
+    monkeypatch.setattr(launcher, "start_waiting_runs", lambda: workspace.delete_run(run.run_id))
     app.run()
     monkeypatch.undo()
     assert "has just been deleted" in said(app)

@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from velovi.data.clean import dense
 from velovi.errors import OptionError
+from velovi.keys import TIME_AXIS
 from velovi.model import summary
 from velovi.model.base import ModelBase
 from velovi.model.directional_statistics import directional_statistics
@@ -19,7 +20,6 @@ from velovi.model.selection import Genes, Indices, check_positive
 from velovi.model.summary import PosteriorSummary
 from velovi.numerics.out_of_core import Allocator, gene_blocks, in_memory, release_pages
 
-TIME_AXIS = 20.0
 _DIRECTIONS = 50
 
 
@@ -122,9 +122,10 @@ class ExportMixin(ModelBase):
 
         Time is rescaled gene by gene so that each gene's largest latent time is 20; velocities and
         rates are divided by the same factor. What is written: layers ``Ms``, ``Mu``, ``velocity``,
-        ``velocity_u``, ``velocity_sd``, ``fit_t``, ``fit_s``, ``fit_u`` and state probabilities
-        ``p_*``; var ``fit_alpha``, ``fit_beta``, ``fit_gamma``, ``fit_t_``, ``fit_scaling``,
-        ``fit_likelihood``, ``velocity_genes``; obs ``directional_*``; uns ``velocity_params``.
+        ``velocity_u``, ``velocity_sd``, ``fit_t``, ``fit_s``, ``fit_u``, ``fit_s_sd``,
+        ``fit_u_sd`` and state probabilities ``p_*``; var ``fit_alpha``, ``fit_beta``,
+        ``fit_gamma``, ``fit_t_``, ``fit_scaling``, ``fit_likelihood``, ``velocity_genes``; obs
+        ``directional_*``; uns ``velocity_params``.
 
         Parameters
         ----------

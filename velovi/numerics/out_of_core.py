@@ -28,7 +28,7 @@ _ROWS_TOGETHER, _MOST_WAITING = 4 * _ROWS_OF_A_PAGE, 2**25  # rows and bytes bef
 
 
 def in_memory(name: str, shape: tuple[int, int], by: By = "cells") -> np.ndarray:
-    """An uninitialised float32 matrix in memory; see :meth:`MatrixStore.empty`."""
+    """An uninitialised float32 matrix in memory; see :meth:`MatrixAllocator.empty`."""
     return np.empty(shape, dtype=np.float32, order="C" if by == "cells" else "F")
 
 
@@ -110,7 +110,7 @@ class RowWriter:
     Parameters
     ----------
     matrix
-        From :meth:`MatrixStore.empty`.
+        From :meth:`MatrixAllocator.empty`.
     """
 
     def __init__(self, matrix: np.ndarray) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from velovi.errors import OptionError, UnknownNameError
-from velovi.keys import CELL_COLUMNS, GENE_LAYERS, ScaleKind
+from velovi.keys import CELL_COLUMNS, GENE_LAYERS, ScaleKind, cell_bounds, cell_scale, layer_bounds
 from velovi.pl._figure import Save, drawing
 from velovi.pl._result import Result, ResultReader, read_result
 from velovi.plotting.arrows import grid_arrows, stream_arrows
@@ -148,22 +148,24 @@ def _map_data(
             positions = np.where(labels.isin(groups).to_numpy()[:, None], positions, np.nan)
         colors = dict(reader.colors(color) or {}) | dict(palette or {})
         return embedding_data(positions, cells, title=color, labels=labels, colors=colors)
-    values, title, scale = _numbers(reader, color, layer)
-    bounds = None
+    values, title, scale, bounds = _numbers(reader, color, layer)
     if vmin is not None or vmax is not None:
-        low, high = np.nanpercentile(values, [1, 99])
+        low, high = bounds or np.nanpercentile(values, [1, 99])
         bounds = (low if vmin is None else vmin, high if vmax is None else vmax)
     return embedding_data(positions, cells, title=title, values=values, scale=scale, bounds=bounds)
 
 
-def _numbers(reader: ResultReader, color: str, layer: str) -> tuple[np.ndarray, str, ScaleKind]:
+def _numbers(
+    reader: ResultReader, color: str, layer: str
+) -> tuple[np.ndarray, str, ScaleKind, tuple[float, float] | None]:
+    """Values of each cell (cells,), their title, their colour scale and its fixed ends."""
     if color in reader.obs:
         values = pd.to_numeric(reader.obs[color], errors="coerce").to_numpy(dtype=np.float32)
-        time = color in ("latent_time", "pseudotime")
-        return values, CELL_COLUMNS.get(color, (color, ""))[0], "time" if time else "abundance"
+        title = CELL_COLUMNS.get(color, (color, ""))[0]
+        return values, title, cell_scale(color), cell_bounds(color)
     if color in reader.genes:
         name, scale, _ = GENE_LAYERS.get(layer, (layer, "abundance", ""))
-        return reader.gene(layer, color), f"{color}: {name}", scale
+        return reader.gene(layer, color), f"{color}: {name}", scale, layer_bounds(layer)
     raise UnknownNameError(
         f"there is no annotation and no gene called {color!r}",
         where="color",

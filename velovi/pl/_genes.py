@@ -10,7 +10,7 @@ from velovi.errors import DataError, UnknownNameError
 from velovi.keys import STATE_TITLES
 from velovi.pl._figure import Save, drawing
 from velovi.pl._result import Result, ResultReader, read_result
-from velovi.plotting.gene import GeneData, gene_data_from
+from velovi.plotting.gene import GeneData, gene_data_from_layers
 from velovi.plotting.paper.gene import draw_gene_over_time, draw_phase_portrait, draw_state_course
 from velovi.plotting.paper.numbers import draw_state_shares
 from velovi.plotting.rates import shares_by_group
@@ -187,7 +187,7 @@ def _gene(reader: ResultReader, gene: str, color: str | None) -> GeneData:
     def values(layer: str) -> np.ndarray | None:
         return reader.gene(layer, gene) if layer in reader.layers else None
 
-    return gene_data_from(
+    return gene_data_from_layers(
         gene,
         reader.obs.index,
         values,

@@ -48,7 +48,10 @@ def unspliced_figure(data: UnsplicedData, theme: FigureTheme) -> go.Figure:
             x=100 * data.fractions,
             y=list(data.names),
             orientation="h",
-            marker={"color": np.where(usual, theme.second, theme.third), "line": {"width": 0}},
+            marker={
+                "color": np.where(usual, theme.induction, theme.repression),
+                "line": {"width": 0},
+            },
             text=[f"{100 * fraction:.0f} %" for fraction in data.fractions],
             textposition="outside",
             cliponaxis=False,

@@ -150,7 +150,7 @@ def density_figure(data: Density2D, theme: FigureTheme, *, height: int = 320) ->
                 y=data.median,
                 mode="lines",
                 name="median",
-                line={"color": theme.third, "width": 2.5},
+                line={"color": theme.repression, "width": 2.5},
                 showlegend=False,
                 hovertemplate="median %{y:.3g}<extra></extra>",
             ),

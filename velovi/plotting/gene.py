@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from velovi.errors import OptionError
+from velovi.keys import TIME_AXIS
 from velovi.plotting.bands import Band, TimeBins
 from velovi.plotting.chart import Chart, ChartArea, ChartAxis, ChartLine, ChartPoints, path
-from velovi.plotting.kinetics import TIME_AXIS, FittedCurve, fitted_curve
+from velovi.plotting.fitted_curve import FittedCurve, fitted_curve
 from velovi.plotting.sampling import MOST_POINTS
 from velovi.plotting.selection import cells_drawn_caption, cells_to_draw
 from velovi.plotting.theme import FigureTheme, category_colors, translucent
@@ -106,7 +107,7 @@ def gene_data(
         How much a cell counts in the bands (cells,): the probability that the gene is not at
         rest there, because a gene at rest has no time of its own.
     curve
-        The fitted course, from :func:`velovi.plotting.kinetics.fitted_curve`.
+        The fitted course, from :func:`velovi.plotting.fitted_curve.fitted_curve`.
     steady_slope
         ``gamma / beta``: unspliced per spliced where nothing changes.
     selected
@@ -147,7 +148,7 @@ def gene_rates(row: pd.Series) -> tuple[float, float, float, float]:
     return tuple(float(row.get(name, np.nan)) for name in _RATE_COLUMNS)  # type: ignore[return-value]
 
 
-def gene_data_from(
+def gene_data_from_layers(
     gene: str,
     cells: Sequence[str] | pd.Index | np.ndarray,
     layer: Callable[[str], np.ndarray | None],
@@ -229,8 +230,8 @@ def _phase_lines(
         lines.append(ChartLine(ends, theme.ink, 1.4, _DASHED, "steady state"))
     if curve is not None:
         on, off = path(curve.s_on, curve.u_on), path(curve.s_off, curve.u_off)
-        lines.append(ChartLine(on, theme.second, 3.2, name="induction"))
-        lines.append(ChartLine(off, theme.third, 3.2, _BROKEN, "repression"))
+        lines.append(ChartLine(on, theme.induction, 3.2, name="induction"))
+        lines.append(ChartLine(off, theme.repression, 3.2, _BROKEN, "repression"))
     return tuple(lines)
 
 
@@ -283,8 +284,8 @@ def _course_lines(
     on, off = (curve.s_on, curve.s_off) if what == "spliced" else (curve.u_on, curve.u_off)
     seen = curve.t_off <= last
     return (
-        ChartLine(path(curve.t_on, on), theme.second, 3.0),
-        ChartLine(path(curve.t_off[seen], off[seen]), theme.third, 3.0, _BROKEN),
+        ChartLine(path(curve.t_on, on), theme.induction, 3.0),
+        ChartLine(path(curve.t_off[seen], off[seen]), theme.repression, 3.0, _BROKEN),
     )
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from velovi.errors import OptionError
+from velovi.plotting.fitted_curve import FittedCurve
 from velovi.plotting.gene import ALL_CELLS
-from velovi.plotting.kinetics import FittedCurve
 from velovi.plotting.selection import cells_drawn_caption, cells_to_draw
 from velovi.plotting.theme import FigureTheme, base_layout, category_colors
 
@@ -232,8 +232,8 @@ def _course(panel: GeneGridPanel, theme: FigureTheme, number: str) -> list[dict[
     off = np.stack([panel.curve.s_off, panel.curve.u_off], axis=1)
     refs = {"xref": f"x{number}", "yref": f"y{number}"}
     return [
-        _line_over(on, refs, color=theme.second, width=2.2),
-        _line_over(off, refs, color=theme.third, width=2.2, dash="5px,2px"),
+        _line_over(on, refs, color=theme.induction, width=2.2),
+        _line_over(off, refs, color=theme.repression, width=2.2, dash="5px,2px"),
     ]
 
 

@@ -107,7 +107,7 @@ def rate_figure(
                 marker={
                     "size": 13,
                     "color": "rgba(0,0,0,0)",
-                    "line": {"width": 2.4, "color": theme.third},
+                    "line": {"width": 2.4, "color": theme.repression},
                 },
             )
         )

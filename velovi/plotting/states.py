@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from velovi.errors import OptionError
-from velovi.keys import STATE_TITLES
+from velovi.keys import STATE_TITLES, TIME_AXIS
 from velovi.plotting.bands import TimeBins
 from velovi.plotting.chart import Chart, ChartAxis, ChartStack
-from velovi.plotting.kinetics import TIME_AXIS
 from velovi.plotting.theme import FigureTheme, translucent
 
 
@@ -103,8 +102,8 @@ def state_course_chart(data: StateCourse, theme: FigureTheme, *, height: int = 2
 def state_colors(theme: FigureTheme) -> dict[str, str]:
     """On and off as in the phase portrait; a steady state is the pale form of its change."""
     return {
-        "induction": theme.second,
-        "induction_steady": translucent(theme.second, 0.45),
-        "repression": theme.third,
-        "repression_steady": translucent(theme.third, 0.4),
+        "induction": theme.induction,
+        "induction_steady": translucent(theme.induction, 0.45),
+        "repression": theme.repression,
+        "repression_steady": translucent(theme.repression, 0.4),
     }

@@ -60,8 +60,8 @@ class FigureTheme:
     stream: str
     stream_head: str
     accent: str
-    second: str
-    third: str
+    induction: str
+    repression: str
     abundance: Scale
     diverging: Scale
     time: Scale = field(
@@ -81,8 +81,8 @@ LIGHT = FigureTheme(
     stream="rgba(24,30,46,0.62)",
     stream_head="rgba(24,30,46,0.85)",
     accent="#3b4cb8",
-    second="#0f8b8d",
-    third="#c8641b",
+    induction="#0f8b8d",
+    repression="#c8641b",
     abundance=_scale("#e4e7ee", "#b3c6e0", "#6c93cb", "#3d58b0", "#231f70"),
     diverging=_scale("#8a3d06", "#d9812f", "#f3cf9f", "#eceef2", "#a9c8e6", "#3f7fc1", "#123f7c"),
 )
@@ -97,8 +97,8 @@ DARK = FigureTheme(
     stream="rgba(240,243,250,0.66)",
     stream_head="rgba(240,243,250,0.9)",
     accent="#8b9bff",
-    second="#4fd1c5",
-    third="#f2a65a",
+    induction="#4fd1c5",
+    repression="#f2a65a",
     abundance=_scale("#2c3242", "#35508c", "#4384c4", "#74c3e0", "#e2fbff"),
     diverging=_scale("#ffc27a", "#e58a35", "#8a5526", "#363c4a", "#2f5f93", "#4d9be0", "#a9dcff"),
 )

@@ -11,6 +11,7 @@ import pandas as pd
 from velovi.config import RunOptions
 from velovi.data import usual_labels
 from velovi.numerics.out_of_core import Allocator, in_memory
+from velovi.runs.estimate import CELLS_FOR_SCORES
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -28,7 +29,6 @@ EXTRINSIC_COLUMNS = tuple(
         "cosine_sim_mean",
     )
 )
-_CELLS_FOR_SCORES = 20_000
 _FEWEST_OF_A_LABEL = 10
 
 
@@ -78,8 +78,8 @@ def add_permutation_scores(adata: AnnData, model: VELOVI, options: RunOptions) -
         return
     rng = np.random.default_rng(options.posterior.seed)
     cells = np.arange(adata.n_obs)
-    if len(cells) > _CELLS_FOR_SCORES:
-        cells = np.sort(rng.permutation(cells)[:_CELLS_FOR_SCORES])
+    if len(cells) > CELLS_FOR_SCORES:
+        cells = np.sort(rng.permutation(cells)[:CELLS_FOR_SCORES])
     groups = adata.obs[column].astype(str).iloc[cells]
     large = groups.map(groups.value_counts()) >= _FEWEST_OF_A_LABEL
     cells = cells[large.to_numpy()]

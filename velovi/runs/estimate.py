@@ -30,6 +30,7 @@ from velovi.config import (
 
 GB = 2**30
 # the true figure lies most likely between the estimate over this and the estimate times this
+CELLS_FOR_SCORES = 20_000  # at most; of more, a sample
 _EITHER_WAY = math.sqrt(2.0)
 _LEFT_BY_R2 = (
     0.2  # share of the genes that the filter on signal may leave: 371 of 2,000 of pancreas
@@ -41,7 +42,6 @@ _PREPARE_CELL, _PREPARE_STORED = 0.6e-3, 1e-7
 _UMAP, _UMAP_CELL = 27.0, 0.6e-3
 _BATCH, _TRAIN_VALUE = 0.007, 0.21e-6
 _SAMPLE_VALUE, _EXTRINSIC_VALUE, _SCORE_VALUE = 0.08e-6, 0.065e-6, 0.47e-6
-_SCORED_CELLS = 20_000  # at most
 _COMPARE_VALUE = 0.63e-9
 _WRITE_VALUE = 0.18e-6
 _NETWORK_SHARE = 0.25  # of training and sampling: products with the networks' weights
@@ -252,7 +252,7 @@ def _prepare_seconds(file: FileSize, options: PreprocessOptions) -> float:
 def _posterior_seconds(n_cells: int, n_genes: int, options: PosteriorOptions) -> float:
     samples = options.n_samples + options.directional_samples
     each = _SAMPLE_VALUE * samples + _EXTRINSIC_VALUE * options.extrinsic_samples
-    return n_genes * (each * n_cells + _SCORE_VALUE * min(n_cells, _SCORED_CELLS))
+    return n_genes * (each * n_cells + _SCORE_VALUE * min(n_cells, CELLS_FOR_SCORES))
 
 
 def _compared(n_cells: int, options: PreprocessOptions, dynamics: DynamicsOptions) -> int:

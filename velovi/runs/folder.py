@@ -209,7 +209,7 @@ _specs: dict[str, tuple[dict[str, Any], RunSpec]] = {}
 
 
 class RunFolder(JobFolder):
-    """Reads and writes one run's folder; every write is atomic."""
+    """One run's folder; files are replaced as a whole, history and log are added to."""
 
     module = "velovi.runs.worker"
 

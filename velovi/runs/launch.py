@@ -1,9 +1,9 @@
 """The queue of runs: a few at a time on this machine, first come first served.
 
 A run waits as soon as its folder is there (:meth:`~velovi.runs.workspace.Workspace.create_run`).
-One function starts what waits: :meth:`LocalLauncher.advance`. Nothing is remembered here; whoever
-looks (a page, or a worker that has just finished) calls it, and under a lock it does what the run
-folders say.
+One function starts what waits: :meth:`LocalLauncher.start_waiting_runs`. Nothing is remembered
+here. The pages Train and Runs call it whenever they are drawn, the buttons that make a run call it,
+and so does a worker that has just finished; under a lock it does what the run folders say.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class LocalLauncher:
         self.workspace = workspace
         self.limit = limit or _limit_from_environment()
 
-    def advance(self, finished: RunFolder | None = None) -> None:
+    def start_waiting_runs(self, finished: RunFolder | None = None) -> None:
         """Start queued runs while there is room, and press on with old cancellations.
 
         Parameters
@@ -61,7 +61,7 @@ class LocalLauncher:
             for run in runs:
                 state = states[run.run_id]
                 if state is RunState.CANCELLING:
-                    press_cancel(run)
+                    escalate_cancel(run)
                 elif state is RunState.CANCELLED and run.leaves_work():
                     discard(run)  # its worker was killed before it could tidy up
                 elif state is RunState.LOST:
@@ -82,7 +82,7 @@ class LocalLauncher:
     def cancel(self, run: RunFolder) -> None:
         """End the run and discard what it made; a queued run ends at once."""
         run.request_cancel()
-        self.advance()
+        self.start_waiting_runs()
 
     @contextmanager
     def _locked(self, *, wait: bool) -> Iterator[bool]:
@@ -123,7 +123,7 @@ def _limit_from_environment() -> int:
     return number_from_environment("VELOVI_RUNS_AT_ONCE", 1)
 
 
-def press_cancel(run: RunFolder) -> None:
+def escalate_cancel(run: RunFolder) -> None:
     """Climb the ladder when a worker does not hear the flag: SIGTERM, then SIGKILL."""
     owner, age = run.owner(), run.cancel_age()
     if owner is not None and owner[0].alive() and age >= TERMINATE_AFTER:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-CELL_COLUMNS = frozenset(
+RESERVED_CELL_COLUMNS = frozenset(
     (
         "latent_time",
         "velocity_length",
@@ -75,7 +75,7 @@ def keep_user_columns(adata: AnnData) -> None:
     ['latent_time_from_file']
     """
     notes = []
-    of_cells = _free_names(adata.obs, CELL_COLUMNS)
+    of_cells = _free_names(adata.obs, RESERVED_CELL_COLUMNS)
     of_genes = _free_names(adata.var, GENE_COLUMNS)
     adata.obs = adata.obs.rename(columns=of_cells)
     adata.var = adata.var.rename(columns=of_genes)
@@ -94,7 +94,7 @@ def keep_user_columns(adata: AnnData) -> None:
         del adata.obsm[name]
         notes.append(f"The file's own {name!r} of obsm is kept as {kept!r}.")
         moved["obsm"][name] = kept
-    for table, ours in ((adata.obs, CELL_COLUMNS), (adata.var, GENE_COLUMNS)):
+    for table, ours in ((adata.obs, RESERVED_CELL_COLUMNS), (adata.var, GENE_COLUMNS)):
         if str(table.index.name).casefold() in ours:
             table.index.name = None
     reading = adata.uns.setdefault(READING, {"notes": np.array([], dtype=object), "names": "{}"})

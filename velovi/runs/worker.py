@@ -91,7 +91,7 @@ def _start_next(folder: RunFolder) -> None:
     if folder.path.parent.name == "runs" and (root / "datasets").is_dir():
         # when nothing can be started, the next look at a page says so
         with suppress(StoreError):
-            LocalLauncher(Workspace(root)).advance(finished=folder)
+            LocalLauncher(Workspace(root)).start_waiting_runs(finished=folder)
 
 
 if __name__ == "__main__":

@@ -266,6 +266,7 @@ class Workspace:
         name: str,
         cells: list[str] | None = None,
     ) -> RunFolder:
+        self.require_room()
         name = self.free_run_name(name)
         folder = RunFolder(self.runs_path / new_id())
         beside = RunFolder(self.runs_path / f".{folder.run_id}{PART}")

@@ -14,7 +14,6 @@ from velovi.runs.folder import RunFolder
 from velovi.runs.results import ResultStore, verify_result
 from velovi.ui.cache import ByteLRU
 
-# Distance between arrowheads as a share of the embedding's width
 COLUMN_CACHE_BYTES = 200 * 2**20  # bytes: four genes of a million cells with all their layers
 
 

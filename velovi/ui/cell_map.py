@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from velovi.plotting.embedding import StreamlineSet
-from velovi.plotting.map_message import (
+from velovi.plotting.cell_codes import (
     MISSING,
     MISSING_COORDINATE,
     CellColors,
@@ -26,10 +25,11 @@ from velovi.plotting.map_message import (
     field_parts,
     label_colors,
     name_places,
-    places,
     plain_colors,
+    quantize_embedding,
     value_colors,
 )
+from velovi.plotting.embedding import StreamlineSet
 from velovi.plotting.message import pack
 from velovi.plotting.theme import FONT, FigureTheme, theme_named
 from velovi.ui.cached_result import ResultView
@@ -115,7 +115,7 @@ def cell_map(
     embedding = look.embedding or embeddings[0]
     theme = current_theme()
     colors = [cell_colors(view, coloring, theme, look.clip) for coloring in colorings]
-    message = map_message(
+    message = pack_maps(
         view,
         colors,
         theme,
@@ -138,7 +138,7 @@ def cell_map(
     hover_card(view, list(colorings), key=key)
 
 
-def map_message(
+def pack_maps(
     view: ResultView,
     colors: Sequence[CellColors],
     theme: FigureTheme,
@@ -258,7 +258,7 @@ def apply_selection(view: ResultView, said: Any) -> None:
 
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _places(path: str, changed: float, embedding: str, _view: ResultView) -> QuantizedEmbedding:
-    return places(_view.store.embedding(embedding))
+    return quantize_embedding(_view.store.embedding(embedding))
 
 
 def embedding_places(view: ResultView, embedding: str) -> QuantizedEmbedding:

@@ -52,7 +52,7 @@ def set_coloring(view: ResultView, name: str) -> ColorBy:
     return ColorBy(
         title=f"Set: {name}",
         labels=pd.Series(labels, index=view.store.obs.index),
-        colors={"other cells": theme.missing, name: theme.third},
+        colors={"other cells": theme.missing, name: theme.repression},
     )
 
 
@@ -183,6 +183,6 @@ def _train(view: ResultView, mask: np.ndarray) -> None:
             run = get_workspace().run_again(
                 choice.run, cells=names, name=f"{choice.name}, {n:,} cells"
             )
-            get_launcher().advance()
+            get_launcher().start_waiting_runs()
             choose_run(run.run_id)
             st.switch_page("pages/train.py", query_params={"run": run.run_id})

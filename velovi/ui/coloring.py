@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from velovi.keys import ANGLE_COLUMNS, GENE_LAYERS, ScaleKind
+from velovi.keys import GENE_LAYERS, ScaleKind, cell_bounds, cell_scale, layer_bounds
 from velovi.ui.cached_result import ResultView
 from velovi.ui.labels import cell_column_title
 
@@ -68,8 +68,7 @@ def resolve_color(view: ResultView, coloring: ColorBy) -> ColorData:
     if coloring.gene and coloring.layer:
         name, scale, note = GENE_LAYERS[coloring.layer]
         values = view.gene(coloring.layer, coloring.gene)
-        # probabilities share one scale, so that maps beside each other can be compared
-        bounds = (0.0, 1.0) if coloring.layer.startswith("p_") else None
+        bounds = layer_bounds(coloring.layer)
         return ColorData(name, note, coloring.gene, values=values, scale=scale, bounds=bounds)
     if coloring.column is None:
         return ColorData("Cells")
@@ -78,7 +77,5 @@ def resolve_color(view: ResultView, coloring: ColorBy) -> ColorData:
         labels, colors = store.labels(coloring.column), view.colors(coloring.column)
         return ColorData(title or name, note, labels=labels, colors=colors)
     values = store.obs[coloring.column].to_numpy(dtype=np.float32, na_value=np.nan)
-    kind: ScaleKind = "time" if coloring.column == "latent_time" else "abundance"
-    # angles have one scale, whatever the data: what looks dark is unsure
-    bounds = (0.0, 90.0) if coloring.column in ANGLE_COLUMNS else None
-    return ColorData(title or name, note, values=values, scale=kind, bounds=bounds)
+    scale, bounds = cell_scale(coloring.column), cell_bounds(coloring.column)
+    return ColorData(title or name, note, values=values, scale=scale, bounds=bounds)

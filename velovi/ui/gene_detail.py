@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from velovi.keys import GENE_LAYERS, STATE_TITLES
-from velovi.plotting.gene import GeneData, course_chart, gene_data_from, phase_chart
+from velovi.plotting.gene import GeneData, course_chart, gene_data_from_layers, phase_chart
 from velovi.plotting.selection import points_in_polygon
 from velovi.plotting.states import StateCourse, state_course_chart, state_course_data
 from velovi.ui.cached_result import ResultView
@@ -45,7 +45,7 @@ def gene_numbers(view: ResultView, gene: str) -> None:
 def collect_gene(view: ResultView, gene: str) -> GeneData:
     """Read what the figures of one gene need; a layer that is missing is left out."""
     labels = view.labels()
-    return gene_data_from(
+    return gene_data_from_layers(
         gene,
         view.store.obs.index,
         lambda layer: view.gene_if_there(layer, gene),
@@ -170,7 +170,7 @@ def collect_states(view: ResultView, gene: str) -> StateCourse | None:
     return state_course_data(gene, time, known) if known and time is not None else None
 
 
-def map_panel(view: ResultView, gene: str) -> None:
+def gene_maps(view: ResultView, gene: str) -> None:
     """Expression, velocity and states of the gene on the embedding, in linked maps."""
     if not view.store.embeddings:
         st.info("This result has no two-dimensional embedding to draw the gene on.")

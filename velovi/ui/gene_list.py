@@ -14,12 +14,12 @@ from velovi.runs.gene_sets import GeneMatch, match_genes, rank_genes, split_name
 from velovi.ui.cached_result import ResultView
 from velovi.ui.errors import show_errors
 from velovi.ui.gene_sets import list_popover, list_report, say_pending, wanted_names
-from velovi.ui.panels import KEEP
+from velovi.ui.panels import PERSIST
 from velovi.ui.run_state import choose_gene, chosen_gene
-from velovi.ui.table import Column, Order, in_order, row_opened, table
+from velovi.ui.table import Column, Order, in_order, on_row_opened, table
 
 # names of the two parts of the Genes page that are drawn anew by themselves
-LIST, VIEW = "gene_list", "gene_view"
+LIST_FRAGMENT, GENE_FRAGMENT = "gene_list", "gene_view"
 ONE, SEVERAL = "One gene", "Several genes"
 SHOWN = "genes_shown"
 _FIND, _KIND = "genes_find", "genes_table_kind"
@@ -251,7 +251,7 @@ def open_gene(gene: str, *parts: str) -> None:
 def _narrowing() -> None:
     # phase portraits side by side are those of the listed genes
     if st.session_state.get(SHOWN) == SEVERAL:
-        _draw_anew(LIST, VIEW)
+        _draw_anew(LIST_FRAGMENT, GENE_FRAGMENT)
 
 
 def _draw_anew(*parts: str) -> None:
@@ -263,7 +263,7 @@ def _draw_anew(*parts: str) -> None:
         st.rerun()
 
 
-@st.fragment(key=LIST)
+@st.fragment(key=LIST_FRAGMENT)
 def gene_list_section(view: ResultView, *, height: int) -> None:
     """Search, filter and list of one's own above the table of genes."""
     with show_errors():
@@ -278,7 +278,7 @@ def gene_list_section(view: ResultView, *, height: int) -> None:
             on_change=_narrowing,
             help="Capitals, dashes and dots do not matter. When no gene holds what you typed, "
             "the nearest names are shown.",
-            **KEEP,
+            **PERSIST,
         )
         listed = gene_listing(view)
         left, right = st.columns(2, gap="small")
@@ -300,7 +300,7 @@ def _tables_panel(view: ResultView, listed: Listing, height: int) -> None:
         key=_KIND,
         width="stretch",
         label_visibility="collapsed",
-        **KEEP,
+        **PERSIST,
     )
     tables = {_IN_MODEL: listed.in_model, _LEFT_OUT: listed.left_out}
     totals = dict(zip(tables, map(len, gene_tables(view)), strict=True))
@@ -345,14 +345,14 @@ def _table_of(view: ResultView, kind: str, frame: pd.DataFrame, height: int) -> 
     )
 
 
-def opened_in_table(view: ResultView, shown: str) -> None:
+def listen_for_opened_row(view: ResultView, shown: str) -> None:
     """Show, in this part of the page, the gene whose row is opened in the table."""
 
     def opened(gene: str) -> None:
         if gene in view.store.genes:
             open_gene(gene)
 
-    row_opened(_table_key(_IN_MODEL), shown, opened)
+    on_row_opened(_table_key(_IN_MODEL), shown, opened)
 
 
 def _table_key(kind: str) -> str:
@@ -391,6 +391,6 @@ def _filter_popover(table: pd.DataFrame) -> None:
                 placeholder=between,
                 help=note,
                 on_change=_narrowing,
-                **KEEP,
+                **PERSIST,
             )
         st.button("No filter", key="genes_no_filter", on_click=no_filter, disabled=not active)

@@ -15,7 +15,7 @@ from velovi.runs.gene_sets import (
     table_names,
 )
 from velovi.ui.errors import escape_markdown, show_errors
-from velovi.ui.panels import KEEP
+from velovi.ui.panels import PERSIST
 from velovi.ui.services import get_workspace
 
 _TEXT, _OPEN, _NAME, _FILE = ("genes_list_text", "genes_set", "genes_set_name", "genes_list_file")
@@ -47,7 +47,7 @@ def list_popover(listed: Sequence[str], changed: Callable[[], None]) -> None:
             on_change=changed,
             placeholder="Paste names, separated by commas, blanks or new lines",
             help="The table and the phase portraits side by side then show these genes only.",
-            **KEEP,
+            **PERSIST,
         )
         st.button("Use this list", key="genes_use_list", on_click=changed)
         with show_errors():

@@ -5,40 +5,40 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from velovi.plotting.fitted_curve import FittedCurve, fitted_curve
 from velovi.plotting.gene import gene_rates
 from velovi.plotting.gene_grid import MOST_PANELS, GeneGridData, gene_grid_data, gene_grid_figure
-from velovi.plotting.kinetics import FittedCurve, fitted_curve
 from velovi.runs.gene_sets import near_names
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_sets import selection_panel
 from velovi.ui.errors import escape_markdown, show_errors
 from velovi.ui.gene_detail import (
+    gene_maps,
     gene_numbers,
-    map_panel,
     no_portrait,
     portrait_panel,
 )
 from velovi.ui.gene_list import (
-    LIST,
+    GENE_FRAGMENT,
+    LIST_FRAGMENT,
     ONE,
     SEVERAL,
     SHOWN,
-    VIEW,
     gene_listing,
     gene_select,
     gene_tables,
     left_out_reasons,
+    listen_for_opened_row,
     open_gene,
-    opened_in_table,
 )
-from velovi.ui.panels import KEEP, figure_header
+from velovi.ui.panels import PERSIST, figure_header
 from velovi.ui.run_state import wanted_gene
 from velovi.ui.selection import selected
 from velovi.ui.theme import color_key, current_theme
 from velovi.ui.url_state import copy_link, last_choice
 
 
-@st.fragment(key=VIEW)
+@st.fragment(key=GENE_FRAGMENT)
 def genes_section(view: ResultView, place: DeltaGenerator) -> None:
     """Everything about the chosen gene: numbers and portrait in ``place``, maps below it.
 
@@ -56,11 +56,13 @@ def genes_section(view: ResultView, place: DeltaGenerator) -> None:
                     key=SHOWN,
                     help="One gene in all its pictures, or the phase portraits of the genes that "
                     "the table lists, side by side.",
-                    **KEEP,
+                    **PERSIST,
                 )
                 several = st.session_state[SHOWN] == SEVERAL
                 most = _how_many() if several else 0
-                gene = gene_select(view, key="genes_gene", tell=False, parts=(VIEW, LIST))
+                gene = gene_select(
+                    view, key="genes_gene", tell=False, parts=(GENE_FRAGMENT, LIST_FRAGMENT)
+                )
                 copy_link(key="genes", run=view.run_id, gene=gene)
             if several:
                 grid_panel(view, most)
@@ -68,9 +70,9 @@ def genes_section(view: ResultView, place: DeltaGenerator) -> None:
                 gene_numbers(view, gene)
                 portrait_panel(view, gene)
         if not several:
-            map_panel(view, gene)
+            gene_maps(view, gene)
         selection_panel(view)
-        opened_in_table(view, gene)
+        listen_for_opened_row(view, gene)
 
 
 def missing_gene_note(view: ResultView) -> None:
@@ -98,7 +100,7 @@ def missing_gene_note(view: ResultView) -> None:
                     key=f"near_{gene}",
                     type="tertiary",
                     on_click=open_gene,
-                    args=(gene, VIEW, LIST),
+                    args=(gene, GENE_FRAGMENT, LIST_FRAGMENT),
                 )
 
 
@@ -112,7 +114,7 @@ def _how_many() -> int:
             key="genes_grid_size",
             help="The first genes of the table on the left: search, filter or paste a list there "
             "to choose others.",
-            **KEEP,
+            **PERSIST,
         )
     )
 
@@ -146,7 +148,7 @@ def _grid(data: GeneGridData) -> None:
     def clicked() -> None:
         points = st.session_state[key]["selection"]["points"]
         if points and points[0]["curve_number"] < len(data.panels):
-            open_gene(data.panels[points[0]["curve_number"]].gene, VIEW, LIST)
+            open_gene(data.panels[points[0]["curve_number"]].gene, GENE_FRAGMENT, LIST_FRAGMENT)
 
     columns = 3 if len(data.panels) <= 6 else 4
     figure = gene_grid_figure(data, current_theme(), columns=columns)

@@ -16,7 +16,7 @@ from velovi.ui.coloring import ColorBy, resolve_color
 from velovi.ui.formatting import distinct_labels
 from velovi.ui.gene_list import gene_select
 from velovi.ui.labels import cell_column_title, embedding_name
-from velovi.ui.panels import KEEP
+from velovi.ui.panels import PERSIST
 from velovi.ui.url_state import set_url_param, url_param
 
 ALL_CELLS = "All cells"
@@ -128,11 +128,17 @@ def look_controls(view: ResultView) -> MapLook:
     embedding = _embedding(view)
     streams = _overlay(view, embedding)
     with st.expander("Appearance", icon=":material/tune:"):
-        names = st.toggle("Group names on the map", value=True, key="map_names", **KEEP)
+        names = st.toggle("Group names on the map", value=True, key="map_names", **PERSIST)
         size = st.slider(
-            "Point size", 0.5, 12.0, default_size(view.store.n_cells), 0.5, key="map_size", **KEEP
+            "Point size",
+            0.5,
+            12.0,
+            default_size(view.store.n_cells),
+            0.5,
+            key="map_size",
+            **PERSIST,
         )
-        opacity = st.slider("Point opacity", 0.1, 1.0, 0.8, 0.05, key="map_opacity", **KEEP)
+        opacity = st.slider("Point opacity", 0.1, 1.0, 0.8, 0.05, key="map_opacity", **PERSIST)
         clip = st.slider(
             "Colour range (percentiles)",
             0.0,
@@ -142,7 +148,7 @@ def look_controls(view: ResultView) -> MapLook:
             key="map_clip",
             help="Values beyond these percentiles take the end colours, so that a few extreme "
             "cells do not wash out the rest.",
-            **KEEP,
+            **PERSIST,
         )
     only = _shown_cells(view)
     return MapLook(
@@ -201,7 +207,7 @@ def _overlay(view: ResultView, embedding: str) -> StreamlineSet:
         0.1,
         key="map_density",
         help="More show finer turns; fewer are calmer.",
-        **KEEP,
+        **PERSIST,
     )
     if kind == "lines":
         return view.streams(embedding, density)
@@ -213,7 +219,7 @@ def _overlay(view: ResultView, embedding: str) -> StreamlineSet:
         0.1,
         key="map_length",
         help="1: the fastest tenth of the arrows is as long as arrows are apart.",
-        **KEEP,
+        **PERSIST,
     )
     return view.arrows(embedding, density, length)
 
@@ -227,7 +233,7 @@ def _shown_cells(view: ResultView) -> str:
         [ALL_CELLS, *sets],
         key="map_only",
         help="Show only the cells of one of your sets.",
-        **KEEP,
+        **PERSIST,
     )
 
 

@@ -46,7 +46,6 @@ def new_run(workspace: Workspace) -> None:
     )
 
     def start(options: RunOptions, name: str) -> None:
-        workspace.require_room()
         run = workspace.create_run(dataset, _checked(options, workspace), name)
         _submit(run)
         st.query_params.pop("dataset", None)
@@ -77,7 +76,6 @@ def run_again(workspace: Workspace, run: RunFolder) -> None:
         st.caption(f"On the {len(cells):,} cells of this run, not on all of the file.")
 
     def start(options: RunOptions, name: str) -> None:
-        workspace.require_room()
         again = workspace.run_again(run, _checked(options, workspace), name=name)
         _submit(again)
         st.switch_page("pages/train.py", query_params={"run": again.run_id})
@@ -99,7 +97,7 @@ def run_again(workspace: Workspace, run: RunFolder) -> None:
 
 
 def _submit(run: RunFolder) -> None:
-    get_launcher().advance()
+    get_launcher().start_waiting_runs()
     choose_run(run.run_id)
 
 

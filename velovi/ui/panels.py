@@ -23,7 +23,7 @@ from velovi.ui.download_figure import download_figure
 from velovi.ui.selection import selected
 from velovi.ui.theme import color_key, current_theme, draw
 
-KEEP: dict[str, Any] = {"persist_state": "session"}
+PERSIST: dict[str, Any] = {"persist_state": "session"}
 
 
 def figure_header(
@@ -120,7 +120,7 @@ def chosen_cells(view: ResultView) -> np.ndarray | None:
     only = st.toggle(
         f"Only the {n:,} selected cells",
         key="only_selected",
-        **KEEP,
+        **PERSIST,
         help="The figures below are worked out from the cells that you selected on a map.",
     )
     return mask if only else None
@@ -141,7 +141,7 @@ def label_choice(view: ResultView, key: str) -> pd.Series | None:
     name = columns[0]
     if len(columns) > 1:
         name = st.selectbox(
-            "Groups", columns, key=key, help="The annotation whose groups are compared.", **KEEP
+            "Groups", columns, key=key, help="The annotation whose groups are compared.", **PERSIST
         )
     return view.labels(name)
 

@@ -1,4 +1,4 @@
-"""The site's pages, and what stands around every one of them."""
+"""What stands around every page: its title, the sidebar, the address and the errors."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def get_launcher() -> LocalLauncher:
 def advance_queue() -> None:
     """Start what waits, if there is room; a workspace that cannot be written to gets a sentence."""
     with show_errors():
-        get_launcher().advance()
+        get_launcher().start_waiting_runs()
 
 
 @st.cache_resource(show_spinner=False)

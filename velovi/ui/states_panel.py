@@ -23,7 +23,7 @@ from velovi.ui.download_figure import download_figure
 from velovi.ui.errors import escape_markdown
 from velovi.ui.gene_list import best_genes, current_gene, gene_select
 from velovi.ui.panels import (
-    KEEP,
+    PERSIST,
     cells_key,
     chosen_cells,
     figure_header,
@@ -111,7 +111,7 @@ def genes_by_state(view: ResultView) -> None:
             required=True,
             key="states_most",
             help="So many of the genes that the fit explains best.",
-            **KEEP,
+            **PERSIST,
         )
     genes = tuple(best_genes(view, int(most)))
     data = _by_gene(view.path, view.changed, genes, tuple(states), cells_key(cells), view, cells)

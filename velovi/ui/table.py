@@ -128,7 +128,7 @@ def table(
     current
         The marked row.
     opens
-        Whether rows can be opened; :func:`row_opened` hears of it.
+        Whether rows can be opened; :func:`on_row_opened` hears of it.
     """
     message: TableMessage = {
         "columns": [{**asdict(item), "text": not item.form} for item in columns],
@@ -152,7 +152,7 @@ def table(
     _table(key=key, data=message, on_ordered_change=ordered)
 
 
-def row_opened(table_key: str, shown: str, on_open: Callable[[str], None]) -> None:
+def on_row_opened(table_key: str, shown: str, on_open: Callable[[str], None]) -> None:
     """Hear, in the part of the page that shows it, of the row that a reader opens in a table.
 
     Parameters

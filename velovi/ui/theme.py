@@ -44,14 +44,14 @@ def browser_colors(theme: FigureTheme) -> dict[str, str]:
     """Colours of what our own drawings in the browser are made of."""
     light = theme.name == "light"
     return {
-        "ground": theme.paper,
+        "paper": theme.paper,
         "ink": theme.ink,
-        "quiet": theme.muted,
+        "muted": theme.muted,
         "line": "#d9dee8" if light else "#323a4c",
         "grid": theme.grid,
         "accent": theme.accent,
         "stream": theme.stream,
-        "head": theme.stream_head,
+        "stream_head": theme.stream_head,
         "halo": "rgba(255,255,255,0.85)" if light else "rgba(18,21,29,0.85)",
         "veil": "rgba(59,76,184,0.10)" if light else "rgba(139,155,255,0.14)",
     }

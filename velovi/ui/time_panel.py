@@ -36,7 +36,7 @@ from velovi.ui.formatting import distinct_labels
 from velovi.ui.gene_list import best_genes, gene_select
 from velovi.ui.labels import cell_column_title
 from velovi.ui.panels import (
-    KEEP,
+    PERSIST,
     cell_values,
     cells_key,
     figure_panel,
@@ -300,7 +300,7 @@ def courses_panel(
             required=True,
             key="courses_layer",
             format_func=lambda name: GENE_LAYERS[name][0],
-            **KEEP,
+            **PERSIST,
         )
         most = st.segmented_control(
             "Genes",
@@ -309,7 +309,7 @@ def courses_panel(
             required=True,
             key="courses_most",
             help="So many of the genes that the fit explains best.",
-            **KEEP,
+            **PERSIST,
         )
     genes = tuple(best_genes(view, int(most)))
     data = _courses(

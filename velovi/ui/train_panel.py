@@ -21,7 +21,7 @@ from velovi.ui.theme import current_theme, draw
 LOG_TAIL, LOG_LINES, LOG_HEIGHT = 20_000, 14, 320
 
 
-def show_run(choice: RunEntry) -> None:
+def run_progress_panel(choice: RunEntry) -> None:
     """The panel of one run, whatever its state."""
     with st.container(border=True, key="run_panel"):
         text, color, icon = RUN_STATES[choice.state]
@@ -251,8 +251,9 @@ def explore_button(choice: RunEntry, label: str = "Explore the result") -> None:
 def continue_run(run: RunFolder) -> None:
     """Queue an interrupted run; it goes on from its checkpoint or its saved model."""
     with show_errors():
+        get_workspace().require_room()
         run.reopen()
-        get_launcher().advance()
+        get_launcher().start_waiting_runs()
         st.rerun()
 
 
@@ -260,7 +261,7 @@ def start_again(run: RunFolder) -> None:
     """Queue the same run anew and show it."""
     with show_errors():
         anew = get_workspace().run_again(run)
-        get_launcher().advance()
+        get_launcher().start_waiting_runs()
         choose_run(anew.run_id)
         st.rerun()
 
@@ -289,7 +290,7 @@ def show_log(run: RunFolder) -> None:
         )
 
 
-def queue(choices: list[RunEntry], shown: str | None) -> None:
+def queue_panel(choices: list[RunEntry], shown: str | None) -> None:
     """The runs at work and those that wait, in the order in which they come.
 
     Parameters

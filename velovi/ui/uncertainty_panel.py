@@ -12,7 +12,7 @@ from velovi.ui.cell_map import cell_map
 from velovi.ui.coloring import ColorBy
 from velovi.ui.labels import cell_column_title
 from velovi.ui.panels import (
-    KEEP,
+    PERSIST,
     cell_values,
     cells_key,
     figure_panel,
@@ -68,7 +68,7 @@ def measure_choice(names: list[str]) -> str:
                 "Ranges and variances say how much that angle differs from sample to sample, not "
                 "how large it is: they shrink with the number of genes, however unsure the model "
                 "is.",
-                **KEEP,
+                **PERSIST,
             )
         )
 

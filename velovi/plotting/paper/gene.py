@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from velovi.keys import STATE_TITLES
+from velovi.keys import STATE_TITLES, TIME_AXIS
+from velovi.plotting.fitted_curve import FittedCurve
 from velovi.plotting.gene import ALL_CELLS, GeneData, course_band
-from velovi.plotting.kinetics import TIME_AXIS, FittedCurve
 from velovi.plotting.paper import style
 from velovi.plotting.paper.style import THEME
 from velovi.plotting.states import StateCourse, state_colors
@@ -180,11 +180,11 @@ def _grid_legend(figure: Figure, axes: Axes, data: GeneGridData, legend_loc: str
     handles = []
     if any(panel.curve is not None for panel in data.panels):
         handles += [
-            Line2D([], [], color=THEME.second, linewidth=_WIDTH, label="induction"),
+            Line2D([], [], color=THEME.induction, linewidth=_WIDTH, label="induction"),
             Line2D(
                 [],
                 [],
-                color=THEME.third,
+                color=THEME.repression,
                 linewidth=_WIDTH,
                 linestyle=_REPRESSION,
                 label="repression",
@@ -231,10 +231,10 @@ def _draw_cells(
 
 def _draw_course(axes: Axes, curve: FittedCurve) -> None:
     on, off = (curve.s_on, curve.u_on), (curve.s_off, curve.u_off)
-    axes.plot(*on, color=THEME.second, linewidth=_WIDTH, label="induction", zorder=5)
+    axes.plot(*on, color=THEME.induction, linewidth=_WIDTH, label="induction", zorder=5)
     axes.plot(
         *off,
-        color=THEME.third,
+        color=THEME.repression,
         linewidth=_WIDTH,
         linestyle=_REPRESSION,
         label="repression",
@@ -250,11 +250,11 @@ def _draw_time_course(axes: Axes, data: GeneData, what: str, last: float) -> Non
         return
     on, off = (curve.s_on, curve.s_off) if what == "spliced" else (curve.u_on, curve.u_off)
     seen = curve.t_off <= last
-    axes.plot(curve.t_on, on, color=THEME.second, linewidth=_WIDTH, label="induction", zorder=5)
+    axes.plot(curve.t_on, on, color=THEME.induction, linewidth=_WIDTH, label="induction", zorder=5)
     axes.plot(
         curve.t_off[seen],
         off[seen],
-        color=THEME.third,
+        color=THEME.repression,
         linewidth=_WIDTH,
         linestyle=_REPRESSION,
         label="repression",

@@ -146,7 +146,7 @@ def draw_rates(axes: Axes, data: RatePair, *, gene: str = "", title: str | None 
             data.y[place],
             s=60,
             facecolors="none",
-            edgecolors=THEME.third,
+            edgecolors=THEME.repression,
             linewidths=1.4,
         )
         axes.annotate(
@@ -208,7 +208,7 @@ def draw_density(axes: Axes, data: Density2D, *, title: str | None = None) -> No
         cmap=style.theme_scale("abundance").with_extremes(bad=(0, 0, 0, 0)),
         norm=LogNorm(1, most),
     )
-    axes.plot(data.x_middle, data.median, color=THEME.third, linewidth=1.6, label="median")
+    axes.plot(data.x_middle, data.median, color=THEME.repression, linewidth=1.6, label="median")
     axes.set_xlabel(data.x_title)
     axes.set_ylabel(data.y_title)
     powers = 10.0 ** np.arange(0, int(np.log10(most)) + 1)
@@ -254,7 +254,7 @@ def draw_unspliced(axes: Axes, data: UnsplicedData, *, title: str | None = None)
         range(len(data.names)),
         100 * data.fractions,
         height=0.65,
-        color=[THEME.second if good else THEME.third for good in usual],
+        color=[THEME.induction if good else THEME.repression for good in usual],
     )
     axes.bar_label(
         bars, [f"{100 * share:.0f} %" for share in data.fractions], padding=2, color=THEME.muted

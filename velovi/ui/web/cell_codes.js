@@ -1,5 +1,5 @@
 // How a map's message says where cells are and which colour they have
-// (velovi/plotting/map_message.py).
+// (velovi/plotting/cell_codes.py).
 // Part of veloVI Explorer, BSD-3-Clause.
 
 export const MISSING = 255; // code of a cell without a value

@@ -188,14 +188,14 @@ class Chart {
     const { stamp, gene } = this.header;
     if (this.root.dataset.drawn === stamp) return;
     this.root.dataset.drawn = stamp;
-    window.dispatchEvent(new CustomEvent("velovi-charted", { detail: gene }));
+    window.dispatchEvent(new CustomEvent("velovi-shown", { detail: gene }));
   }
   drawAxes(to) {
     const { ink, at } = this,
       { x, y, font, theme } = this.header;
     ink.lineWidth = 1;
     ink.font = `${LETTERS}px ${font}`;
-    ink.fillStyle = theme.quiet;
+    ink.fillStyle = theme.muted;
     ink.strokeStyle = theme.grid;
     ink.beginPath();
     ink.textAlign = "center";
@@ -250,7 +250,7 @@ class Chart {
     ink.closePath();
     ink.fillStyle = color;
     ink.fill();
-    ink.strokeStyle = this.header.theme.ground;
+    ink.strokeStyle = this.header.theme.paper;
     ink.lineWidth = 0.8;
     ink.stroke();
   }

@@ -18,7 +18,7 @@ export function drawField(ink, { starts, path, heads }, field, theme, at) {
     for (let k = starts[l]; k < starts[l + 1]; k++)
       ink[k === starts[l] ? "moveTo" : "lineTo"](...at(path[2 * k], path[2 * k + 1]));
   ink.stroke();
-  ink.fillStyle = theme.head;
+  ink.fillStyle = theme.stream_head;
   ink.beginPath();
   const long = field.head,
     [half, wide] = [HALF_ARROW * long, WIDE_ARROW * long];

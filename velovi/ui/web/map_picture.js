@@ -66,7 +66,7 @@ export function savePicture(scatter) {
   const sheet = new OffscreenCanvas(Math.round(width * fine), Math.round(height * fine));
   const ink = sheet.getContext("2d");
   ink.scale(fine, fine);
-  ink.fillStyle = theme.ground;
+  ink.fillStyle = theme.paper;
   ink.fillRect(0, 0, width, height);
   ink.translate(MARGIN - frame.left, MARGIN - frame.top);
   scatter.drawFine(fine);

@@ -6,7 +6,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const state = parentElement.velovi;
   state.table = data?.table ?? state.table;
   // what is shown now, also where no chart can say so
-  if (data?.row) window.dispatchEvent(new CustomEvent("velovi-charted", { detail: data.row }));
+  if (data?.row) window.dispatchEvent(new CustomEvent("velovi-shown", { detail: data.row }));
   state.send = (row) => setTriggerValue("row", row);
   if (!state.heard) {
     state.heard = ({ detail }) => {

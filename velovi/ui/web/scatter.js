@@ -183,7 +183,7 @@ class Scatter {
   }
   dress() {
     const { theme, height, tall } = this.header;
-    for (const name of ["ground", "ink", "quiet", "line", "accent"])
+    for (const name of ["paper", "ink", "muted", "line", "accent"])
       this.root.style.setProperty(`--${name}`, theme[name]);
     this.root.style.setProperty("--height", `max(${height}px, ${tall}vh)`);
     this.root.style.setProperty("--columns", this.header.columns);

@@ -40,11 +40,11 @@ class Table {
     this.charted = (event) => {
       if (event.detail === this.asked) this.answered();
     };
-    window.addEventListener("velovi-charted", this.charted);
+    window.addEventListener("velovi-shown", this.charted);
   }
   free() {
     this.resized.disconnect();
-    window.removeEventListener("velovi-charted", this.charted);
+    window.removeEventListener("velovi-shown", this.charted);
     clearTimeout(this.patience);
   }
 

@@ -50,7 +50,7 @@ class QuantizedEmbedding:
         return ((given - self.centre) / self.half).astype(np.float32)
 
 
-def places(positions: ArrayLike) -> QuantizedEmbedding:
+def quantize_embedding(positions: ArrayLike) -> QuantizedEmbedding:
     """Round an embedding (cells, 2) to 65,535 steps along its longer side."""
     given = np.asarray(positions, dtype=np.float32).reshape(-1, 2)
     known = np.isfinite(given).all(axis=1)
@@ -194,7 +194,7 @@ def value_colors(
         title=title,
         kind="values",
         codes=codes.astype(np.uint8),
-        palette=steps(getattr(theme, scale)),
+        palette=palette_of(getattr(theme, scale)),
         note=note,
         low=low,
         high=high,
@@ -208,7 +208,7 @@ def plain_colors(title: str, n_cells: int, theme: FigureTheme, *, note: str = ""
     return CellColors(title, "plain", codes, (theme.missing,), note)
 
 
-def steps(scale: Scale, number: int = LEVELS + 1) -> tuple[str, ...]:
+def palette_of(scale: Scale, number: int = LEVELS + 1) -> tuple[str, ...]:
     """Evenly spaced hex colours of a scale."""
     stops = np.array([at for at, _ in scale])
     colors = np.array([[int(hexa[i : i + 2], 16) for i in (1, 3, 5)] for _, hexa in scale])

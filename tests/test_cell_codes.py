@@ -9,8 +9,7 @@ import pytest
 from velovi.errors import OptionError
 from velovi.keys import UNLABELLED
 from velovi.plotting.arrows import grid_arrows
-from velovi.plotting.embedding import StreamlineSet
-from velovi.plotting.map_message import (
+from velovi.plotting.cell_codes import (
     COORD_MAX,
     LEVELS,
     MISSING,
@@ -18,11 +17,12 @@ from velovi.plotting.map_message import (
     field_parts,
     label_colors,
     name_places,
-    places,
+    palette_of,
     plain_colors,
-    steps,
+    quantize_embedding,
     value_colors,
 )
+from velovi.plotting.embedding import StreamlineSet
 from velovi.plotting.message import pack, unpack
 from velovi.plotting.theme import DARK, LIGHT
 
@@ -31,7 +31,7 @@ RNG = np.random.default_rng(0)
 
 def test_places_keep_proportions_and_can_be_taken_back():
     positions = RNG.normal(size=(500, 2)) * [30, 4] + [100, -7]
-    where = places(positions)
+    where = quantize_embedding(positions)
     back = where.points / COORD_MAX * where.half + where.centre
     np.testing.assert_allclose(back, positions, atol=where.half / COORD_MAX)
     assert where.extent[0] == 1.0
@@ -42,14 +42,14 @@ def test_places_keep_proportions_and_can_be_taken_back():
 
 @pytest.mark.parametrize("positions", [np.zeros((3, 2)), np.full((3, 2), np.nan), np.empty((0, 2))])
 def test_places_of_odd_embeddings(positions):
-    where = places(positions)
+    where = quantize_embedding(positions)
     assert where.half > 0
     assert min(where.extent) > 0
     assert (where.points == MISSING_COORDINATE).all() == bool(np.isnan(positions).all())
 
 
 def test_a_cell_without_a_place_is_marked():
-    where = places(np.array([[0, 0], [np.nan, 1], [1, 1]]))
+    where = quantize_embedding(np.array([[0, 0], [np.nan, 1], [1, 1]]))
     assert (where.points[1] == MISSING_COORDINATE).all()
     assert (where.points[[0, 2]] != MISSING_COORDINATE).all()
 
@@ -95,14 +95,14 @@ def test_values_of_nobody_are_no_scale():
 
 
 def test_steps_are_those_of_the_scale():
-    palette = steps(LIGHT.diverging, 7)
+    palette = palette_of(LIGHT.diverging, 7)
     assert palette == tuple(color for _, color in LIGHT.diverging)
 
 
 def test_names_stand_on_a_cell_of_their_group():
     positions = np.concatenate([RNG.normal(size=(200, 2)), RNG.normal(size=(100, 2)) + 20])
     labels = pd.Series(["a"] * 200 + ["b"] * 100, dtype="category")
-    where, colors = places(positions), label_colors("x", labels, LIGHT)
+    where, colors = quantize_embedding(positions), label_colors("x", labels, LIGHT)
     for code, x, y in name_places(where, colors):
         mine = where.points[colors.codes == code] / COORD_MAX
         away = np.hypot(*(mine - [x, y]).T)
@@ -125,7 +125,7 @@ def test_a_message_holds_what_went_in():
 
 
 def test_lines_arrive_in_the_maps_coordinates():
-    where = places(np.array([[0.0, 0.0], [10.0, 4.0]]))
+    where = quantize_embedding(np.array([[0.0, 0.0], [10.0, 4.0]]))
     lines = (np.array([[0.0, 0.0], [5.0, 2.0], [10.0, 4.0]]), np.array([[5.0, 2.0], [5.0, 3.0]]))
     streams = StreamlineSet(lines, np.array([[10.0, 4.0]]), np.array([[0.6, 0.8]]))
     parts = field_parts(where, streams)

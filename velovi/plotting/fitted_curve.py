@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from velovi.errors import OptionError
+from velovi.keys import TIME_AXIS
 from velovi.kinetics import splicing_solution
-
-TIME_AXIS = 20.0
 
 
 @dataclass(frozen=True)
