@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: run test lint lock demo clean help
+.PHONY: run test check lint lock demo clean help
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -12,16 +12,19 @@ help:  ## Say what there is
 run: $(VENV)/.runtime  ## Install what is needed and start the app
 	$(BIN)/python -m velovi serve --port $(PORT)
 
-test: $(VENV)/.development  ## Install the test tools too, check style and types, run the tests
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/python -m pytest
+test: lint  ## Check style and types, run all tests and the examples, say what they cover
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest --doctest-modules velovi
 
-lint: $(VENV)/.development  ## Check style and types
+check: lint  ## The same in under a minute: style, types, layers and the quick tests
+	$(BIN)/python -m pytest -n 2 --quick -m "not slow"
+
+lint: $(VENV)/.development  ## Check style and types; JavaScript's too when npm is here
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if command -v npm >/dev/null; then npm ci --silent && npm run --silent lint; else \
+	  echo "npm is not here, so the style of the JavaScript was not checked"; fi
 
 demo: $(VENV)/.runtime  ## Simulate and train the demo run that comes with the app
 	$(BIN)/python -m velovi demo

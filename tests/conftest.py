@@ -14,7 +14,26 @@ for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+# modules that train, start processes or draw many pages; `make check` leaves them out
+SLOW_MODULES = {
+    *("test_api", "test_config", "test_confidence", "test_custom_root_time", "test_damage"),
+    *("test_diagnostics", "test_dirichlet_sampler", "test_drawing", "test_earlier_workspace"),
+    *("test_genes_page", "test_inspect", "test_journeys", "test_map_page", "test_matrix"),
+    *("test_odd_files", "test_pages", "test_picture", "test_pl", "test_preprocessing"),
+    *("test_read", "test_reference", "test_reference_defects", "test_run_damage", "test_runs"),
+    *("test_runs_page", "test_saving", "test_scores", "test_summary", "test_time_page"),
+    "test_wheel",
+}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    # not even imported, which takes as long as the quick tests
+    quick = config.getoption("--quick")
+    return True if quick and collection_path.stem in SLOW_MODULES else None
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave slow modules out")
     parser.addoption("--device", default="cpu", help="where model tests run: cpu, cuda or mps")
 
 

@@ -133,7 +133,7 @@ def preprocess(
     New cells for a model that was trained on others:
 
     >>> from velovi import preprocess, simulate
-    >>> new_cells = simulate(60, 30, seed=1)
+    >>> new_cells = simulate(60, 40, seed=1)
     >>> prepared = preprocess(new_cells, scale_of=model)
     >>> list(prepared.adata.var_names) == list(model.get_var_names())
     True
