@@ -256,6 +256,22 @@ def test_a_narrow_figure_has_its_key_below():
         assert (legend.x0 > axes.x1) == (loc == "beside")
 
 
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("width", [89, 183])
+def test_no_key_lies_over_words_of_the_axes(name, width):
+    data, how, _, _ = EXAMPLES[name]
+    with paper_style(font_size=7):
+        figure = Figure(figsize=(width / 25.4, 90 / 25.4), layout="constrained", dpi=100)
+        paper.draw(figure, data(), **how)
+        figure.draw_without_rendering()
+        keys = [axes.get_legend() for axes in figure.axes if axes.get_legend()] + figure.legends
+        inside = [text for key in keys for text in key.get_texts()]
+        words = [text for text in _written(figure) if text not in inside]
+        for item in inside:
+            for text in words:
+                assert not item.get_window_extent().overlaps(text.get_window_extent()), text
+
+
 def test_genes_stand_in_italics():
     for name, label in (("portrait", "Actb"), ("time", "Actb"), ("grid", "Gene3")):
         data, how, _, _ = EXAMPLES[name]

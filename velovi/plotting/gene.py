@@ -249,7 +249,7 @@ def course_chart(data: GeneData, theme: FigureTheme, *, what: str, height: int =
         top = max(top, min(_end(band.high), 1.5 * top))
     return Chart(
         x=ChartAxis("latent time of the gene", -0.02 * last, 1.02 * last),
-        y=ChartAxis(what, -0.04 * top, 1.06 * top),
+        y=ChartAxis(f"{what} (scaled)", -0.04 * top, 1.06 * top),
         height=height,
         points=_cell_points(data, theme, time, values),
         areas=tuple(areas),

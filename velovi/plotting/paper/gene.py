@@ -169,8 +169,10 @@ def draw_gene_grid(
         share = f"  {panel.explained:.2f}" if np.isfinite(panel.explained) else ""
         axes.set_title(panel.gene, loc="left", fontstyle="italic")
         axes.set_title(share, loc="right", fontsize=style.font_size(axes))
-    figure.supxlabel("spliced", fontsize=style.font_size(grid[0, 0]))
-    figure.supylabel("unspliced", fontsize=style.font_size(grid[0, 0]))
+    # of the figure as a whole, they would lie under the key
+    corner = grid[-1, 0]
+    corner.set_xlabel("spliced")
+    corner.set_ylabel("unspliced")
     _grid_legend(figure, grid[0, 0], data, legend_loc)
 
 
