@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -153,19 +153,8 @@ def pack_maps(
     """What the browser needs to draw the maps."""
     where = embedding_places(view, embedding)
     places_key = f"{view.run_id}|{view.changed}|{embedding}|{look.only_name}"
-    parts: dict[str, np.ndarray] = {}
-    if _is_new(places_key, _PLACES_KEPT):
-        parts["places"] = where.points
-        if look.only is not None:
-            parts["places"] = np.where(
-                look.only[:, None], where.points, np.int16(MISSING_COORDINATE)
-            )
     stamps = [f"{len(color.codes)}-{zlib.crc32(color.codes.data):x}" for color in colors]
-    for i, (item, stamp) in enumerate(zip(colors, stamps, strict=True)):
-        if _is_new(stamp, _CODES_KEPT):
-            parts[f"codes{i}"] = item.codes
-    if look.streams.arrowheads.size or look.streams.lines:
-        parts |= field_parts(where, look.streams)
+    parts = _arrays(where, places_key, dict(zip(stamps, colors, strict=True)), stamps, look)
     mask = selected(view)
     if mask is not None:
         parts["selected"] = np.packbits(mask, bitorder="little")
@@ -196,6 +185,28 @@ def pack_maps(
     lines = parts.get("path", np.empty(0))
     header["look"] = f"{zlib.crc32(drawn.encode()):x}-{zlib.crc32(lines.data):x}"
     return pack(header, parts)
+
+
+def _arrays(
+    where: QuantizedEmbedding,
+    places_key: str,
+    colors: Mapping[str, CellColors],
+    stamps: Sequence[str],
+    look: MapLook,
+) -> dict[str, np.ndarray]:
+    """Places and codes that the browser does not have yet, and the velocity field's lines."""
+    parts: dict[str, np.ndarray] = {}
+    if _is_new(places_key, _PLACES_KEPT):
+        parts["places"] = where.points
+        if look.only is not None:
+            shown = look.only[:, None]
+            parts["places"] = np.where(shown, where.points, np.int16(MISSING_COORDINATE))
+    for i, stamp in enumerate(stamps):
+        if _is_new(stamp, _CODES_KEPT):
+            parts[f"codes{i}"] = colors[stamp].codes
+    if look.streams.arrowheads.size or look.streams.lines:
+        parts |= field_parts(where, look.streams)
+    return parts
 
 
 def _is_new(stamp: str, kept: int) -> bool:

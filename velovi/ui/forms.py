@@ -262,17 +262,8 @@ def option_widget(
         )
     if isinstance(default, bool):
         return st.toggle(label, value=value, **common)
-    if isinstance(default, int):
-        low = None if info.low is None else int(info.low)
-        high = None if info.high is None else int(info.high)
-        typed = st.number_input(label, low, high, int(value), **common)
-        return int(value if typed is None else typed)
-    if isinstance(default, float):
-        step = _step(default)
-        typed = st.number_input(
-            label, info.low, info.high, float(value), step, format="%g", **common
-        )
-        return float(value if typed is None else typed)
+    if isinstance(default, int | float):
+        return _number(label, info, default, value, common)
     if isinstance(default, tuple):
         picked = st.multiselect(
             label,
@@ -284,6 +275,19 @@ def option_widget(
         )
         return tuple(picked)
     return st.text_input(label, value or "", **common)
+
+
+def _number(
+    label: str, info: OptionInfo, default: float, value: float, common: dict[str, Any]
+) -> float:
+    """A number of the default's kind; an emptied field keeps the value that it began with."""
+    if isinstance(default, int):
+        low, high = (None if end is None else int(end) for end in (info.low, info.high))
+        typed: float | None = st.number_input(label, low, high, int(value), **common)
+        return int(value if typed is None else typed)
+    step = _step(default)
+    typed = st.number_input(label, info.low, info.high, float(value), step, format="%g", **common)
+    return float(value if typed is None else typed)
 
 
 def _choice(label: str, info: OptionInfo, value: Any, common: dict[str, Any]) -> Any:
