@@ -13,7 +13,7 @@ run: $(VENV)/.runtime  ## Install what is needed and start the app
 	$(BIN)/python -m velovi serve --port $(PORT)
 
 test: lint  ## Check style and types, run all tests and the examples, say what they cover
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 	$(BIN)/python -m pytest --doctest-modules velovi
 
 check: lint  ## The same in under a minute: style, types, layers and the quick tests
