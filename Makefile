@@ -23,8 +23,8 @@ lint: $(VENV)/.development  ## Check style and types; JavaScript's too when npm 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	@if command -v npm >/dev/null; then npm ci --silent && npm run --silent lint; else \
-	  echo "npm is not here, so the style of the JavaScript was not checked"; fi
+	@if command -v npm >/dev/null && npm ci --silent; then npm run --silent lint; else \
+	  echo "npm or its registry is not here, so the style of the JavaScript was not checked"; fi
 
 demo: $(VENV)/.runtime  ## Simulate and train the demo run that comes with the app
 	$(BIN)/python -m velovi demo
