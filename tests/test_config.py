@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 from modelling import QUIET, made_model, scaled_data
 
 from velovi import fast_schedule
-from velovi.config import TrainOptions
+from velovi.config import PreprocessOptions, TrainOptions
+from velovi.errors import OptionError
 from velovi.runs.folder import RunSpec
 from velovi.schedule import FAST_LR
 
@@ -83,3 +87,13 @@ def test_old_specifications_keep_their_schedule():
     }
     assert RunSpec.from_dict(values).options.train.preset == "reference"
     assert RunSpec.from_dict(values).options.train.max_epochs == 7
+
+
+def test_numbers_of_numpy_and_whole_floats_become_plain_ones():
+    options = PreprocessOptions(n_top_genes=np.int64(30), n_pcs=5.0)
+    assert json.loads(json.dumps(options.to_dict()))["n_top_genes"] == 30
+    assert type(options.n_pcs) is int
+    assert type(TrainOptions(lr=np.float32(0.5)).lr) is float
+    for bad in (10**400, float("nan"), "5", True, 2.5):
+        with pytest.raises(OptionError, match="n_pcs"):
+            PreprocessOptions(n_pcs=bad)

@@ -464,9 +464,13 @@ def test_new_cells_take_genes_and_scale_of_a_model(simulated):
 def test_a_scale_that_nobody_knows_is_told(simulated):
     whole = preprocess(simulated, QUICK).adata
     unknown = pd.DataFrame(np.nan, index=whole.var_names[:4], columns=list(SCALERS))
-    found = preprocess(simulated, QUICK, scale_of=unknown)
-    assert "does not say how its data was scaled" in found.report.notes[-1]
-    np.testing.assert_array_equal(found.adata.layers["Mu"], whole.layers["Mu"][:, :4])
+    for scale in (unknown, unknown.fillna(-np.inf)):
+        found = preprocess(simulated, QUICK, scale_of=scale)
+        assert "does not say how its data was scaled" in found.report.notes[-1]
+        np.testing.assert_array_equal(found.adata.layers["Mu"], whole.layers["Mu"][:, :4])
+    for bad in (unknown[["ms_min"]], pd.concat([unknown, unknown])):
+        with pytest.raises(DataError, match="no training scale"):
+            preprocess(simulated, QUICK, scale_of=bad)
     with pytest.raises(DataError, match="genes of the trained model are not in this file"):
         preprocess(simulated, QUICK, scale_of=unknown.rename(index=str.swapcase))
 

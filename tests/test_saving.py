@@ -75,6 +75,22 @@ def test_the_scale_that_earlier_versions_wrote_beside_the_model_is_read(tmp_path
     pd.testing.assert_frame_equal(loaded.training_scale, table, check_names=False)
 
 
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "\x00\xff", "gene,ms_min\nx,y\n"])
+def test_a_strange_file_of_the_scale_does_no_harm(content, tmp_path):
+    trained_model(scaled_data(), Reference, epochs=1).save(str(tmp_path / "model"))
+    (tmp_path / "model" / "scalers.csv").write_text(content)
+    loaded = VELOVI.load_untrusted(str(tmp_path / "model"), adata=False, **CPU)
+    assert loaded.training_scale.isna().all(axis=None)
+
+
+def test_training_on_other_data_forgets_the_scale():
+    model = trained_model(scaled_training_data(), epochs=1)
+    assert model.training_scale.notna().all(axis=None)
+    model.adata = scaled_data()
+    model.train(max_epochs=1, enable_progress_bar=False, enable_model_summary=False, **CPU)
+    assert model.training_scale.isna().all(axis=None)
+
+
 def numbers(model) -> list[np.ndarray]:
     settings.seed = 5
     found = [

@@ -85,6 +85,9 @@ class Options:
                 value = tuple(value)
                 object.__setattr__(self, item.name, value)
             _check(item, value)
+            kind: Any = type(item.default)
+            if kind in (int, float):  # 3.0 for a whole number, or a number of NumPy's
+                object.__setattr__(self, item.name, kind(value))
 
     @classmethod
     def info(cls) -> dict[str, OptionInfo]:

@@ -137,7 +137,10 @@ def check_range(
     share: the value is out of range. Expected a number from 0 to 1. Found 2.
     """
     if isinstance(value, Real) and not isinstance(value, bool):
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number of hundreds of digits
+            number = math.inf
         fine = math.isfinite(number) and not (whole and number != int(number))
         fine = fine and (low is None or number > low or (number == low and not above_low))
         if fine and (high is None or number <= high):

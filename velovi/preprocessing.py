@@ -38,6 +38,7 @@ from velovi.scaling import (
     match_training_scale,
     min_max,
     require_genes,
+    require_scale,
     steady_state_line,
 )
 
@@ -109,7 +110,8 @@ def preprocess(
         :class:`velovi.numerics.out_of_core.MatrixAllocator`.
     scale_of
         A trained model to which these cells will be given, or its
-        :attr:`~velovi.VELOVI.training_scale`: exactly the genes of that model are kept, whatever
+        :attr:`~velovi.VELOVI.training_scale`: exactly the genes of that model are kept, in the
+        order of the data, whatever
         the filters say and even without any counts, and scaled as its training data was, which is
         what makes times and velocities of these cells comparable with those of the others.
 
@@ -145,6 +147,7 @@ def preprocess(
         else (scale_of.training_scale)
     )
     if scale is not None:
+        require_scale(scale)
         require_genes(adata, scale.index)
         options = replace(options, genes_to_keep=tuple(scale.index))
     if adata.isbacked:

@@ -42,6 +42,20 @@ class TrainedModel(Protocol):
         """:data:`~velovi.keys.SCALERS` of each gene, NaN where nobody knows."""
 
 
+def require_scale(scale: pd.DataFrame) -> None:
+    """Raise DataError unless a table is :attr:`TrainedModel.training_scale`."""
+    missing = [name for name in SCALERS if name not in scale.columns]
+    if missing or not scale.index.is_unique:
+        raise DataError(
+            "this is no training scale",
+            where="scale_of",
+            expected="a trained model, or a table with a row for each gene and the columns "
+            + ", ".join(SCALERS),
+            found=f"no {', '.join(missing)}" if missing else "genes that occur more than once",
+            remedy="Give the model, or model.training_scale",
+        )
+
+
 def require_genes(adata: AnnData, genes: Sequence[str] | pd.Index) -> None:
     """Raise DataError when genes of a trained model are not in the data."""
     there = unique_names(adata.var_names)
@@ -73,7 +87,8 @@ def match_training_scale(prepared: Preprocessed, scale: pd.DataFrame) -> Preproc
         :attr:`TrainedModel.training_scale`.
     """
     chosen = _subset_genes(prepared, scale.index)
-    if scale.notna().all(axis=None):
+    values = scale[list(SCALERS)].to_numpy(dtype=float)
+    if np.isfinite(values).all() and (values[:, [1, 3]] >= values[:, [0, 2]]).all():
         rescale_like(chosen.adata, scale)
         return chosen
     note = (

@@ -262,7 +262,12 @@ class VELOVI(
             **arguments,
         )
         runner()
-        if set(SCALERS) <= set(adata.var):
-            self.training_scale_ = {
-                name: adata.var[name].to_numpy(dtype=np.float32) for name in SCALERS
-            }
+        self.training_scale_ = _scale_of(adata) if self._layers == ("Ms", "Mu") else None
+
+
+def _scale_of(adata: AnnData) -> dict[str, np.ndarray] | None:
+    """What :func:`velovi.preprocess` noted of the scale of its layers; None when it did not."""
+    table = adata.var.reindex(columns=list(SCALERS)).apply(pd.to_numeric, errors="coerce")
+    if table.isna().all(axis=None):
+        return None
+    return {name: table[name].to_numpy(dtype=np.float32) for name in SCALERS}

@@ -229,10 +229,8 @@ def read_saved(
 
 def _complete(model: SavedModel, folder: Path) -> None:
     """Look at every part, which fails when one is missing, and add what old files lack."""
-    beside = folder / _SCALE_BESIDE
-    if SCALE_ATTRIBUTE not in model.attributes and beside.is_file():
-        table = pd.read_csv(beside, index_col=0).loc[model.genes]
-        model.attributes[SCALE_ATTRIBUTE] = {name: table[name].to_numpy() for name in SCALERS}
+    if SCALE_ATTRIBUTE not in model.attributes:
+        model.attributes[SCALE_ATTRIBUTE] = _scale_beside(folder, model.genes)
     _ = model.training_scale
     dict(model.state)
     dict(model.arguments)
@@ -250,6 +248,17 @@ def _complete(model: SavedModel, folder: Path) -> None:
         raise ValueError(f"setup with {arguments}")
     for field in model.registry[_FIELD_REGISTRIES_KEY].values():
         field[_STATE_REGISTRY_KEY].setdefault("column_names", model.genes.astype(object))
+
+
+def _scale_beside(folder: Path, genes: np.ndarray) -> dict[str, np.ndarray] | None:
+    """The scale that an earlier version wrote beside a run's model; None when nobody knows."""
+    try:
+        # genes may be called by numbers, or "nan"
+        texts = pd.read_csv(folder / _SCALE_BESIDE, dtype=str, keep_default_na=False)
+        table = texts.set_index(texts.columns[0]).loc[list(genes), list(SCALERS)]
+        return {name: table[name].to_numpy(dtype=np.float32) for name in SCALERS}
+    except (OSError, ValueError, KeyError, IndexError):
+        return None
 
 
 def _fetch(url: str, path: Path) -> None:

@@ -125,11 +125,11 @@ def request_time(result_path: Path, times_folder: Path, name: str, root: ArrayLi
         write_json(beside / "request.json", request)
         beside.rename(folder)
         RootTimeFolder(folder).start()
-    except StoreError:
+    except (StoreError, OSError) as error:
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
-        raise
-    except OSError as error:
+        if isinstance(error, StoreError):
+            raise
         raise StoreError(
             "the time cannot be kept here",
             where=str(times_folder),

@@ -35,7 +35,10 @@ REMOTE_HEARTBEAT_LIMIT = 120.0
 
 SCRATCH_NAME = "scratch"  # matrices in files while a run works
 MODEL_PART = ".model.part"
-_BAD_SPEC = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+_BAD_SPEC = (
+    *(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError),
+    ArithmeticError,
+)
 
 
 class RunState(StrEnum):

@@ -216,6 +216,9 @@ class JobFolder:
                 raise StoreError("another process works here", where=self.path.name)
             time.sleep(_LOCK_PAUSE)
         try:
+            # who started this process may not have been able to note it
+            with suppress(StoreError):
+                self.write_owner(WorkerProcess.of_process(os.getpid()))
             yield
         finally:
             lock.release()

@@ -66,12 +66,13 @@ def _button(
         "Save", icon=":material/download:", key=f"{key}_download", on_change="rerun"
     )
     if not opened.open:
+        st.session_state.pop(f"{key}_known_part", None)  # the browser is asked anew next time
         return
     with opened, show_errors():
         options = _options(key)
         part = _visible_part(key, drawn_as)
         if part != VisiblePart():
-            st.caption("The zoomed part and the groups that are shown now.")
+            st.caption("As it is on the page now: zoomed, and without the groups that are hidden.")
         with st.container(horizontal=True):
             st.download_button(
                 f"Picture ({options.kind.upper()})",
@@ -93,7 +94,8 @@ def _button(
                 on_click="ignore",
                 icon=":material/table:",
                 key=f"{key}_download_data",
-                help="The numbers that the figure shows. Names that a spreadsheet would take for a "
+                help="The numbers that the figure shows; those of a chart are of the whole chart. "
+                "Names that a spreadsheet would take for a "
                 "formula have an apostrophe in front.",
             )
         if key in trouble:

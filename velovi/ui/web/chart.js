@@ -94,6 +94,7 @@ class Chart {
     this.root.style.setProperty("--height", `${header.height}px`);
     this.stage.setAttribute("aria-label", header.alt);
     this.card.hidden = true;
+    this.near = null;
     this.fillBar();
     this.draw();
   }

@@ -69,15 +69,18 @@ export function savePicture(scatter) {
   ink.fillStyle = theme.paper;
   ink.fillRect(0, 0, width, height);
   ink.translate(MARGIN - frame.left, MARGIN - frame.top);
-  scatter.drawFine(fine);
-  for (const panel of panels) {
-    const at = panel.stage.getBoundingClientRect();
-    ink.drawImage(panel.above, at.left, at.top, at.width, at.height);
-    copyWords(ink, panel.box.querySelectorAll(WORDS));
-    copyKey(ink, panel);
+  try {
+    scatter.drawFine(fine);
+    for (const panel of panels) {
+      const at = panel.stage.getBoundingClientRect();
+      ink.drawImage(panel.above, at.left, at.top, at.width, at.height);
+      copyWords(ink, panel.box.querySelectorAll(WORDS));
+      copyKey(ink, panel);
+    }
+  } finally {
+    root.classList.remove("whole");
+    scatter.layOut();
   }
-  root.classList.remove("whole");
-  scatter.layOut();
   sheet.convertToBlob().then((blob) => {
     const link = make("a", {
       href: URL.createObjectURL(blob),

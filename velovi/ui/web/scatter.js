@@ -35,8 +35,8 @@ import { unpack } from "./message.js";
 import { cellsInside, outlineBounds } from "./outline.js";
 import { Points } from "./points.js";
 
-window.__veloviScatter ??= { places: new Map(), codes: new Map(), views: new Map() };
-const kept = window.__veloviScatter;
+window.__veloviMaps ??= { places: new Map(), codes: new Map(), views: new Map() };
+const kept = window.__veloviMaps;
 // of these the server may send a name only; it counts on fewer being kept than there are
 const MOST = { places: 4, codes: 12 };
 const PREVIEW = 150_000; // points drawn while something changes
