@@ -100,11 +100,6 @@ class Options:
             for name, info in infos.items()
         }
 
-    def matters(self, name: str) -> bool:
-        """Whether an option has an effect beside the others as they are."""
-        needed = self.info()[name].only_with
-        return needed is None or getattr(self, needed[0]) == needed[1]
-
     @classmethod
     def default(cls, name: str) -> Any:
         """The default value of one option."""

@@ -111,9 +111,9 @@ def preprocess(
     scale_of
         A trained model to which these cells will be given, or its
         :attr:`~velovi.VELOVI.training_scale`: exactly the genes of that model are kept, in the
-        order of the data, whatever
-        the filters say and even without any counts, and scaled as its training data was, which is
-        what makes times and velocities of these cells comparable with those of the others.
+        order of the data, whatever the filters say and even without any counts, and scaled as its
+        training data was, which is what makes times and velocities of these cells comparable with
+        those of the others.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def preprocess(
     scale = (
         scale_of
         if scale_of is None or isinstance(scale_of, pd.DataFrame)
-        else (scale_of.training_scale)
+        else scale_of.training_scale
     )
     if scale is not None:
         require_scale(scale)

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -154,7 +154,7 @@ def pack_maps(
     where = embedding_places(view, embedding)
     places_key = f"{view.run_id}|{view.changed}|{embedding}|{look.only_name}"
     stamps = [f"{len(color.codes)}-{zlib.crc32(color.codes.data):x}" for color in colors]
-    parts = _arrays(where, places_key, dict(zip(stamps, colors, strict=True)), stamps, look)
+    parts = _arrays(where, places_key, colors, stamps, look)
     mask = selected(view)
     if mask is not None:
         parts["selected"] = np.packbits(mask, bitorder="little")
@@ -190,7 +190,7 @@ def pack_maps(
 def _arrays(
     where: QuantizedEmbedding,
     places_key: str,
-    colors: Mapping[str, CellColors],
+    colors: Sequence[CellColors],
     stamps: Sequence[str],
     look: MapLook,
 ) -> dict[str, np.ndarray]:
@@ -201,9 +201,9 @@ def _arrays(
         if look.only is not None:
             shown = look.only[:, None]
             parts["places"] = np.where(shown, where.points, np.int16(MISSING_COORDINATE))
-    for i, stamp in enumerate(stamps):
+    for i, (item, stamp) in enumerate(zip(colors, stamps, strict=True)):
         if _is_new(stamp, _CODES_KEPT):
-            parts[f"codes{i}"] = colors[stamp].codes
+            parts[f"codes{i}"] = item.codes
     if look.streams.arrowheads.size or look.streams.lines:
         parts |= field_parts(where, look.streams)
     return parts

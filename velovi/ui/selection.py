@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import streamlit as st
 
 from velovi.ui.cached_result import ResultView
+from velovi.ui.messages import CombineHow
 from velovi.ui.url_state import last_choice, set_url_param
 
 _KEY = "selected_cells"
-HOW = ("replace", "add", "subtract")
+HOW = get_args(CombineHow)
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Outline:
 
     x: np.ndarray
     y: np.ndarray
-    how: Literal["replace", "add", "subtract"] = "replace"
+    how: CombineHow = "replace"
 
 
 def selected(view: ResultView) -> np.ndarray | None:
