@@ -347,7 +347,7 @@ def test_a_picture_of_a_map_shows_what_the_reader_sees(opened, tmp_path):
     # the same part goes into what is saved for paper, with its numbers
     name = entry.locator("span").inner_text()
     page.get_by_role("button", name="Save", exact=True).first.click()
-    page.get_by_text("The zoomed part").wait_for()
+    page.get_by_text("As it is on the page now").wait_for()
     cells = pd.read_csv(_download(page, re.compile("Data"), tmp_path))
     drawn = int(
         page.locator(".stage").first.get_attribute("aria-label").split()[0].replace(",", "")
