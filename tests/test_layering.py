@@ -23,8 +23,9 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
     "config": ({"errors", "schedule"}, HEAVY | {"streamlit", "plotly", "anndata"}),
     "data": ({"errors", "keys", "config", "kinetics", "data"}, HEAVY | {"streamlit", "plotly"}),
     "scaling": ({"errors", "keys", "data", "numerics"}, HEAVY | {"streamlit", "plotly"}),
+    "neighbors": (set(), {"torch", "scvi", "scanpy", "umap", "streamlit", "plotly", "anndata"}),
     "preprocessing": (
-        {"errors", "config", "data", "numerics", "scaling"},
+        {"errors", "config", "data", "neighbors", "numerics", "scaling"},
         {"torch", "scvi", "streamlit", "plotly"},
     ),
     "kinetics": (set(), HEAVY | {"streamlit", "plotly", "anndata"}),

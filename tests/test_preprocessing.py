@@ -8,13 +8,16 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 import scipy.sparse as sp
+from scipy.optimize import brentq
 
 from velovi.config import PreprocessOptions
 from velovi.data.read import read
 from velovi.data.simulate import simulate
 from velovi.errors import DataError, UnknownNameError
 from velovi.keys import SCALERS
+from velovi.neighbors import _memberships, neighbor_graph
 from velovi.preprocessing import (
     moment_weights,
     preprocess,
@@ -209,6 +212,43 @@ def test_steady_state_line_of_nothing_is_finite():
         gamma, r2 = steady_state_line(s, u)
         assert np.isfinite(gamma).all()
         np.testing.assert_array_equal(r2, 0)
+
+
+def places_of_cells(n_cells, *, seed=0):
+    spread = np.linspace(5, 0.5, 30)
+    return (np.random.default_rng(seed).normal(size=(n_cells, 30)) * spread).astype(np.float32)
+
+
+@pytest.mark.parametrize(("n_cells", "n_neighbors"), [(5, 3), (300, 30), (1200, 15)])
+def test_neighbours_are_those_of_scanpy(n_cells, n_neighbors):
+    cells = anndata.AnnData(places_of_cells(n_cells))
+    sc.pp.neighbors(cells, n_neighbors=n_neighbors, use_rep="X")
+    distances, connectivities = neighbor_graph(cells.X, n_neighbors)
+    assert distances.nnz == cells.obsp["distances"].nnz
+    assert abs(distances - cells.obsp["distances"]).max() < 1e-5
+    assert ((connectivities > 0) != (cells.obsp["connectivities"] > 0)).nnz == 0
+    assert abs(connectivities - cells.obsp["connectivities"]).max() < 1e-5
+
+
+@pytest.mark.parametrize("search", ["exact", "approximate"])
+def test_twins_are_each_others_neighbours(search):
+    places = places_of_cells(200)
+    places[:30], places[30:33] = places[0], places[33]
+    distances, connectivities = neighbor_graph(places, 10, search=search)
+    assert (np.diff(distances.indptr) == 9).all()
+    assert distances.diagonal().max() == 0
+    assert connectivities.diagonal().max() == 0
+    assert np.isfinite(connectivities.data).all()
+    assert connectivities[30, [31, 32, 33]].toarray() == pytest.approx(1)
+
+
+def test_widths_are_what_a_root_finder_finds():
+    away = np.sort(np.random.default_rng(0).gamma(4, size=(50, 14)), axis=1)
+    found = _memberships(away)
+    for row, distances in zip(found, away, strict=True):
+        beyond = distances - distances[0]
+        width = brentq(lambda w, b=beyond: np.exp(-b / w).sum() - np.log2(15), 1e-3, 1e3)
+        np.testing.assert_allclose(row, np.exp(-beyond / width), atol=1e-4)
 
 
 @pytest.mark.parametrize(("search", "least"), [("exact", 1.0), ("auto", 1.0), ("approximate", 0.9)])

@@ -219,8 +219,8 @@ class PreprocessOptions(Options):
     neighbor_search: str = option(
         "auto",
         "Search for neighbours",
-        "exact compares all pairs of cells, which takes long beyond some ten thousand; approximate "
-        "(pynndescent) may miss a few of them; auto is exact up to about 4,000 cells.",
+        "exact compares all pairs of cells, which takes long beyond a hundred thousand; "
+        "approximate (pynndescent) may miss a few of them; auto is exact up to 50,000 cells.",
         choices={"auto": "Automatic", "exact": "Exact", "approximate": "Approximate"},
         advanced=True,
     )

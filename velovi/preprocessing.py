@@ -30,6 +30,7 @@ from velovi.data.read import READING
 from velovi.data.storable import storable_name
 from velovi.data.validate import has_integer_values, require_cells, validate
 from velovi.errors import DataError, first_named
+from velovi.neighbors import neighbor_graph
 from velovi.numerics.out_of_core import Allocator, gene_blocks, in_memory, release_pages
 from velovi.scaling import (
     MIN_GAMMA,
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 Progress = Callable[[str, float], None]
-# scanpy's names; None decides by the number of cells
-_SEARCHES = {"auto": None, "exact": "sklearn", "approximate": "pynndescent"}
 COMPUTED_UMAP = "X_umap_computed"
 """Name of a UMAP of ours beside one that the file brought."""
 _ALIKE = 1e-5  # of log1p of normalised counts
@@ -338,14 +337,21 @@ def _neighbours(logged: sp.csr_matrix, options: PreprocessOptions) -> AnnData:
     n_neighbors = min(options.n_neighbors, graph.n_obs - 1)
     with warnings.catch_warnings(action="ignore"):
         sc.pp.pca(graph, n_comps=n_pcs, random_state=options.seed)
-        seed = options.seed
-        sc.pp.neighbors(
-            graph,
-            n_neighbors=n_neighbors,
-            n_pcs=n_pcs,
-            random_state=seed,
-            transformer=_SEARCHES[options.neighbor_search],
-        )
+    graph.obsp["distances"], graph.obsp["connectivities"] = neighbor_graph(
+        graph.obsm["X_pca"], n_neighbors, search=options.neighbor_search, seed=options.seed
+    )
+    # read by scanpy.tl.umap and whoever opens the result with scanpy
+    graph.uns["neighbors"] = {
+        "connectivities_key": "connectivities",
+        "distances_key": "distances",
+        "params": {
+            "n_neighbors": n_neighbors,
+            "method": "umap",
+            "random_state": options.seed,
+            "metric": "euclidean",
+            "n_pcs": n_pcs,
+        },
+    }
     return graph
 
 
