@@ -445,10 +445,10 @@ def test_umap_and_seed(simulated):
     np.testing.assert_array_equal(result.adata.obsm["X_umap"], again.adata.obsm["X_umap"])
 
 
-@pytest.mark.slow
-def test_more_cells_than_exact_neighbours_are_searched_for():
-    result = preprocess(simulate(4200, 50, keep_truth=False), QUICK)
-    assert result.adata.n_obs == 4200
+def test_more_cells_than_exact_neighbours_are_searched_for(monkeypatch):
+    monkeypatch.setattr("velovi.neighbors.EXACT_CELLS", 250)
+    monkeypatch.setattr("velovi.neighbors._exact", None)
+    result = preprocess(simulate(300, 50, keep_truth=False), QUICK)
     assert (np.diff(result.adata.obsp["distances"].indptr) == 29).all()
 
 

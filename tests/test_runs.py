@@ -197,6 +197,7 @@ def test_the_saved_model_gives_the_results_rates(finished):
 def test_a_trained_model_is_applied_to_other_cells(finished, tmp_path):
     model = anndata.read_zarr(finished.result_path)
     others = simulate(90, 20, seed=1)[:, ::-1].copy()
+    others.obsm["X_umap"] = np.random.default_rng(0).normal(size=(90, 2)).astype(np.float32)
     others.write_h5ad(tmp_path / "others.h5ad")
     out = tmp_path / "applied"
     relative = os.path.relpath(finished.model_path)
