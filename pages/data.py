@@ -10,6 +10,7 @@ from velovi.ui.data_panel import (
     pick_dataset,
     show_check,
     show_ready,
+    show_signal,
     trainable,
     unreadable_files,
 )
@@ -48,6 +49,7 @@ def body() -> None:
         ready = trainable(summary)
         show_ready(summary)
         show_check(summary)
+        show_signal(dataset, summary)
     train = train_here.button(
         "Train on this file",
         type="primary",

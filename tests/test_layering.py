@@ -35,6 +35,13 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "numerics", "dynamics"},
         {"torch", "scvi", "scanpy", "anndata", "streamlit"},
     ),
+    "evidence": (
+        {
+            *("errors", "config", "keys", "data", "neighbors", "numerics", "preprocessing"),
+            *("dynamics", "evidence"),
+        },
+        {"torch", "scvi", "scanpy", "umap", "streamlit", "plotly"},
+    ),
     "model": (
         {"errors", "keys", "config", "data", "numerics", "dynamics", "model"},
         {"scanpy", "umap", "streamlit", "plotly"},
@@ -60,7 +67,7 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
                 "numerics",
                 "model",
             ),
-            *("dynamics", "runs"),
+            *("dynamics", "evidence", "runs"),
         },
         {"streamlit", "plotly"},
     ),
@@ -75,6 +82,7 @@ WEB_RUNS = (
     "hardware",
     "export",
     "custom_root_time",
+    "velocity_signal",
     "cell_sets",
     "gene_sets",
     "estimate",

@@ -28,6 +28,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.delenv("VELOVI_DATA", raising=False)
     monkeypatch.setattr("velovi.runs.workspace.DEMO_FOLDER", tmp_path / "no_demo")
     monkeypatch.setattr("velovi.ui.data_panel.DEMO_FOLDER", tmp_path / "no_demo")
+    # a page that looks for velocity in a file would start a process for every test
+    monkeypatch.setattr("velovi.runs.velocity_signal.SignalFolder.start", lambda folder: 0)
     monkeypatch.chdir(ROOT)
     return Workspace()
 

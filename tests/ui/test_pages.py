@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from fakes import write_velocity_file
 
 from velovi.errors import DataError
+from velovi.runs.files import write_json
 from velovi.runs.folder import RunState
 from velovi.ui import services
 from velovi.ui.data_panel import take_upload
@@ -178,3 +180,66 @@ def test_the_web_process_loads_nothing_heavy(run_in, workspace, tmp_path):
         [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=False
     )
     assert done.stdout.strip().endswith("light"), done.stderr[-2000:]
+
+
+FOUND = {
+    "strength": "none",
+    "sentence": "4 % of 100 genes repeat themselves: no more than chance would give.",
+    "share_above_null": 0.04,
+    "share_above_null_overall": None,
+    "n_cells": 400,
+    "n_cells_within": 390,
+    "n_genes": 100,
+    "reliability_within": [0.1, 0.2, 0.3],
+    "null_within": [-0.1, 0.0, 0.1],
+}
+
+
+def looked_into(workspace, tmp_path, **files):
+    """A file, and what a look for velocity in it has left."""
+    dataset = workspace.add_dataset(write_velocity_file(tmp_path / "a.h5ad"), "Mine")
+    folder = dataset.path / "velocity_signal"
+    folder.mkdir()
+    write_json(folder / "request.json", {"created": 0})
+    for name, content in files.items():
+        write_json(folder / f"{name}.json", content)
+    return dataset
+
+
+def test_velocity_is_looked_for_as_soon_as_a_file_is_there(open_page, workspace, tmp_path):
+    dataset = workspace.add_dataset(write_velocity_file(tmp_path / "a.h5ad"), "Mine")
+    app = open_page("data", dataset=dataset.dataset_id)
+    assert "Is there velocity in these counts?" in texts(app)
+    assert "Comparing unspliced counts between cells" in texts(app)
+    request = json.loads((dataset.path / "velocity_signal" / "request.json").read_text())
+    assert request["layers"] == ["spliced", "unspliced"]
+    app.button(key="cancel_signal").click().run()
+    assert any("was stopped" in item.value for item in app.error)
+
+
+def test_no_velocity_in_the_counts_takes_no_green_tick(open_page, workspace, tmp_path):
+    dataset = looked_into(workspace, tmp_path, signal=FOUND)
+    app = open_page("data", dataset=dataset.dataset_id)
+    assert any("no more than chance" in item.value for item in app.warning)
+    shown = {item.label: (item.value, item.delta) for item in app.metric}
+    assert shown["Genes above chance, inside groups"] == ("4 %", "5 % without velocity")
+    assert shown["… over all cells"][0] == "–"
+
+
+def test_a_look_that_failed_says_why_and_can_be_repeated(open_page, workspace, tmp_path):
+    dataset = looked_into(workspace, tmp_path, error={"what": "the disk went away"})
+    app = open_page("data", dataset=dataset.dataset_id)
+    assert any("disk went away" in item.value for item in app.error)
+    app.button(key="signal_again").click().run()
+    assert "Comparing unspliced counts between cells" in texts(app)
+
+
+def test_files_of_very_many_cells_are_looked_into_when_asked(
+    open_page, workspace, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("velovi.ui.data_panel.MOST_CELLS_UNASKED", 10)
+    dataset = workspace.add_dataset(write_velocity_file(tmp_path / "a.h5ad"), "Mine")
+    app = open_page("data", dataset=dataset.dataset_id)
+    assert not (dataset.path / "velocity_signal").exists()
+    app.button(key="look_signal").click().run()
+    assert (dataset.path / "velocity_signal" / "request.json").exists()

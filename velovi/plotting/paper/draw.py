@@ -11,6 +11,7 @@ from velovi.plotting.embedding import EmbeddingData
 from velovi.plotting.gene import GeneData
 from velovi.plotting.gene_grid import GeneGridData
 from velovi.plotting.group_quantiles import GroupQuantiles
+from velovi.plotting.null_comparison import NullComparison
 from velovi.plotting.paper import cells, gene, numbers
 from velovi.plotting.quantity_maps import QuantityMaps
 from velovi.plotting.rates import RatePair, StateShares
@@ -36,6 +37,7 @@ _ON_AXES: dict[type, Callable[..., None]] = {
     TimeHeatmap: numbers.draw_time_heatmap,
     GeneTimeBand: numbers.draw_gene_time,
     TrainingData: numbers.draw_training,
+    NullComparison: numbers.draw_null_comparison,
     UnsplicedData: numbers.draw_unspliced,
 }
 _ON_FIGURE: dict[type, Callable[..., None]] = {

@@ -15,6 +15,7 @@ from matplotlib.ticker import (
 
 from velovi.keys import STATE_TITLES
 from velovi.plotting.dataset import USUAL
+from velovi.plotting.null_comparison import DATA, NULL
 from velovi.plotting.paper import style
 from velovi.plotting.paper.style import THEME
 from velovi.plotting.states import state_colors
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from velovi.plotting.dataset import UnsplicedData
     from velovi.plotting.density2d import Density2D
     from velovi.plotting.group_quantiles import GroupQuantiles
+    from velovi.plotting.null_comparison import NullComparison
     from velovi.plotting.rates import RatePair, StateShares
     from velovi.plotting.time_heatmap import GeneTimeBand, TimeHeatmap
     from velovi.plotting.training import TrainingData
@@ -239,6 +241,19 @@ def draw_training(axes: Axes, data: TrainingData, *, title: str | None = None) -
     axes.set_xlim(left=0)
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss (negative ELBO)")
+    style.line_legend(axes, "best")
+    if title:
+        axes.set_title(title, loc="left")
+
+
+def draw_null_comparison(axes: Axes, data: NullComparison, *, title: str | None = None) -> None:
+    """Shares of genes over a number, as steps; the null is filled."""
+    edges, found, null = data.shares()
+    axes.stairs(null, edges, color=THEME.muted, alpha=0.4, fill=True, label=NULL)
+    axes.stairs(found, edges, color=THEME.accent, linewidth=1.4, label=DATA)
+    axes.axvline(data.limit, color=THEME.muted, linewidth=0.8, linestyle=":")
+    axes.set_xlabel(data.title)
+    axes.set_ylabel("genes (%)")
     style.line_legend(axes, "best")
     if title:
         axes.set_title(title, loc="left")

@@ -1,0 +1,1 @@
+"""Measurements behind `docs/evidence.md`; slow, and so no tests."""

@@ -1,0 +1,102 @@
+"""Do two halves of the genes, each by itself, send a cell the same way?"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from velovi.dynamics import project, transition_matrix, velocity_graph
+from velovi.errors import DataError, check_range
+
+
+def gene_half_agreement(
+    velocity: np.ndarray,
+    expression: np.ndarray,
+    neighbors: sp.spmatrix,
+    embedding: np.ndarray,
+    *,
+    n_splits: int = 8,
+    max_neighbors: int = 100,
+    seed: int = 0,
+    threads: int = 0,
+) -> np.ndarray:
+    """Cosine between the arrows that two random halves of the genes give a cell, mean of splits.
+
+    Genes are noisy each in its own way, so that arrows of noise part where arrows of a common
+    direction stay together. Biases that all genes share, as that of smoothing over the same
+    neighbours, stay: compare with the same number of data without velocity.
+
+    Parameters
+    ----------
+    velocity, expression
+        ds/dt and smoothed spliced expression, (cells, genes).
+    neighbors
+        (cells, cells); every stored entry is a neighbour.
+    embedding
+        Places on the map, (cells, 2 or more).
+    n_splits
+        Random divisions of the genes.
+    max_neighbors
+        Cells that each cell is compared with, drawn among neighbours and their neighbours.
+    seed
+        Of the divisions.
+    threads
+        0 takes ``NUMBA_NUM_THREADS``.
+
+    Returns
+    -------
+    (cells,) from -1 to 1; NaN for cells without an arrow.
+
+    Raises
+    ------
+    DataError
+        Fewer than four genes, or shapes disagree.
+    OptionError
+        A number is out of range.
+
+    Examples
+    --------
+    >>> from velovi.evidence import gene_half_agreement
+    >>> velocity, expression = adata.layers["velocity"], adata.layers["Ms"]
+    >>> places = expression[:, :2]
+    >>> agreement = gene_half_agreement(velocity, expression, adata.obsp["distances"], places)
+    >>> agreement.shape == (adata.n_obs,)
+    True
+    """
+    check_range("n_splits", n_splits, 1)
+    n_genes = velocity.shape[1]
+    if n_genes < 4:
+        raise DataError(
+            "too few genes to divide",
+            where="velocity",
+            expected="at least 4 genes",
+            found=str(n_genes),
+            remedy="Keep more genes when preparing the data",
+        )
+    rng = np.random.default_rng(seed)
+    total, count = np.zeros((2, velocity.shape[0]))
+    for _ in range(n_splits):
+        order = rng.permutation(n_genes)
+        arrows = []
+        for half in (order[: n_genes // 2], order[n_genes // 2 :]):
+            graph = velocity_graph(
+                np.ascontiguousarray(velocity[:, half]),
+                np.ascontiguousarray(expression[:, half]),
+                neighbors,
+                max_neighbors=max_neighbors,
+                seed=seed,
+                threads=threads,
+            )
+            arrows.append(project(transition_matrix(graph), embedding, threads=threads))
+        cosine = cosines(*arrows)
+        known = np.isfinite(cosine)
+        total[known] += cosine[known]
+        count += known
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Cosine between two arrows of each cell, (cells,); NaN where one has no length."""
+    length = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
+    known = length > 0
+    return np.where(known, (first * second).sum(axis=1) / np.where(known, length, 1), np.nan)
