@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["VELOVI_TEST_DEVICE"] = str(config.getoption("--device"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _untraced_compiling() -> Iterator[None]:
+    """Compile without coverage's tracer, which makes compiling half as slow again.
+
+    It is a tracer of every line of Python, and numba's compiler has very many of them.
+    """
+    tracer = sys.gettrace()
+    if tracer is None:
+        yield
+        return
+    from numba.core import event
+
+    class Untraced(event.Listener):
+        depth = 0
+
+        def on_start(self, event: event.Event) -> None:
+            self.depth += 1
+            sys.settrace(None)
+
+        def on_end(self, event: event.Event) -> None:
+            self.depth -= 1
+            if self.depth == 0:
+                sys.settrace(tracer)
+
+    with event.install_listener("numba:compile", Untraced()):
+        yield
 
 
 def real_data(name: str) -> Path:

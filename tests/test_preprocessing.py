@@ -242,6 +242,17 @@ def test_twins_are_each_others_neighbours(search):
     assert connectivities[30, [31, 32, 33]].toarray() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("n_genes", [30, 80])
+def test_the_graph_of_a_preparation_is_that_of_scanpy(n_genes):
+    out = preprocess(simulate(200, n_genes, seed=1), options(filter_on_r2=False)).adata
+    cells = anndata.AnnData(out.X.copy())
+    cells.obsm["X_pca"] = out.obsm["X_pca"]
+    sc.pp.neighbors(cells, n_neighbors=30, n_pcs=out.obsm["X_pca"].shape[1])
+    for name in ("distances", "connectivities"):
+        assert abs(out.obsp[name] - cells.obsp[name]).max() < 1e-4
+    assert out.uns["neighbors"]["params"].items() >= {"method": "umap", "n_neighbors": 30}.items()
+
+
 def test_widths_are_what_a_root_finder_finds():
     away = np.sort(np.random.default_rng(0).gamma(4, size=(50, 14)), axis=1)
     found = _memberships(away)
@@ -254,6 +265,7 @@ def test_widths_are_what_a_root_finder_finds():
 @pytest.mark.parametrize(("search", "least"), [("exact", 1.0), ("auto", 1.0), ("approximate", 0.9)])
 def test_neighbours_are_the_nearest_cells(search, least):
     out = preprocess(simulate(300, 100, seed=0), options(neighbor_search=search)).adata
+    assert out.n_vars > 50
     places, distances = out.obsm["X_pca"], out.obsp["distances"].toarray()
     found = []
     for cell, row in enumerate(distances):

@@ -50,6 +50,7 @@ Progress = Callable[[str, float], None]
 COMPUTED_UMAP = "X_umap_computed"
 """Name of a UMAP of ours beside one that the file brought."""
 _ALIKE = 1e-5  # of log1p of normalised counts
+_FEW_GENES = 50  # neighbours of so few are found by the genes themselves, not by their components
 _UMAP_CELLS_A_MINUTE = 50_000  # on one core of 2026; umap-learn uses one when it has a seed
 
 
@@ -337,8 +338,10 @@ def _neighbours(logged: sp.csr_matrix, options: PreprocessOptions) -> AnnData:
     n_neighbors = min(options.n_neighbors, graph.n_obs - 1)
     with warnings.catch_warnings(action="ignore"):
         sc.pp.pca(graph, n_comps=n_pcs, random_state=options.seed)
+    # as scanpy does, by whose rule earlier models were trained
+    places = graph.obsm["X_pca"] if graph.n_vars > _FEW_GENES else logged.toarray()
     graph.obsp["distances"], graph.obsp["connectivities"] = neighbor_graph(
-        graph.obsm["X_pca"], n_neighbors, search=options.neighbor_search, seed=options.seed
+        places, n_neighbors, search=options.neighbor_search, seed=options.seed
     )
     # read by scanpy.tl.umap and whoever opens the result with scanpy
     graph.uns["neighbors"] = {
@@ -418,7 +421,7 @@ def _assemble(
     logged, obsp = state.scaled("x").log1p(), dict(graph.obsp)
     out = AnnData(logged, obs=obs, var=var, layers=layers, obsp=obsp)
     _add_embeddings(adata, out, state.notes)
-    out.obsm["X_pca"] = graph.obsm["X_pca"]  # the space in which the neighbours were found
+    out.obsm["X_pca"] = graph.obsm["X_pca"]
     out.uns["neighbors"] = dict(graph.uns["neighbors"])
     colors, notes = label_colors(adata, obs)
     out.uns.update(colors)
