@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from velovi.runs.velocity_signal import signal_state
 from velovi.ui.data_panel import (
     NEEDS,
     REFUSED,
@@ -47,7 +48,7 @@ def body() -> None:
         with st.spinner("Looking into the file …"):
             summary = dataset.summary()
         ready = trainable(summary)
-        show_ready(summary)
+        show_ready(summary, signal_state(dataset.path)[1])
         show_check(summary)
         show_signal(dataset, summary)
     train = train_here.button(

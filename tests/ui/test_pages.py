@@ -221,9 +221,11 @@ def test_no_velocity_in_the_counts_takes_no_green_tick(open_page, workspace, tmp
     dataset = looked_into(workspace, tmp_path, signal=FOUND)
     app = open_page("data", dataset=dataset.dataset_id)
     assert any("no more than chance" in item.value for item in app.warning)
+    assert any("do not show velocity" in item.value for item in app.warning)
+    assert not app.success
     shown = {item.label: (item.value, item.delta) for item in app.metric}
-    assert shown["Genes above chance, inside groups"] == ("4 %", "5 % without velocity")
-    assert shown["… over all cells"][0] == "–"
+    assert shown["Above chance, in groups"] == ("4 %", "5 % without velocity")
+    assert shown["… in all cells"][0] == "–"
 
 
 def test_a_look_that_failed_says_why_and_can_be_repeated(open_page, workspace, tmp_path):

@@ -220,11 +220,17 @@ def show_check(summary: DatasetSummary) -> None:
             st.markdown(NEEDS)
 
 
-def show_ready(summary: DatasetSummary) -> None:
+def show_ready(summary: DatasetSummary, signal: SignalSummary | None = None) -> None:
     """Whether a run can start, without a green tick when something should be read first."""
     if not summary.ready:
         return
-    if any(problem.level == "warning" for problem in summary.problems):
+    if signal is not None and signal.strength in ("none", "cannot tell"):
+        st.warning(
+            "A run can start on this file, but its counts do not show velocity: read what is said "
+            "below of it first.",
+            icon=":material/flag:",
+        )
+    elif any(problem.level == "warning" for problem in summary.problems):
         st.warning(
             "This file is ready to train on, but read the warnings below first: they stay with "
             "every result.",
@@ -340,13 +346,13 @@ def _signal(found: SignalSummary) -> None:
     with numbers:
         for title, share, meaning in (
             (
-                "Genes above chance, inside groups",
+                "Above chance, in groups",
                 found.share_above_null,
                 "Genes whose unspliced surplus repeats itself between neighbouring cells of one "
                 "group more than in 95 % of the genes of the same cells without velocity.",
             ),
             (
-                "… over all cells",
+                "… in all cells",
                 found.share_above_null_overall,
                 "The same over all cells. Groups that merely differ in their unspliced share count "
                 "here as well, which is no velocity.",
