@@ -6,6 +6,7 @@ from velovi.ui.cell_sets import linked_selection, selection_panel
 from velovi.ui.explore import demo_banner, need_result
 from velovi.ui.panels import chosen_cells
 from velovi.ui.router import page
+from velovi.ui.signal_panel import signal_of_result
 from velovi.ui.uncertainty_panel import (
     MEANING,
     beside,
@@ -24,6 +25,7 @@ def body() -> None:
     view = need_result()
     if view is None:
         return
+    signal_of_result(view)
     names = measures(view)
     if not names:
         st.info(

@@ -26,10 +26,12 @@ from velovi.config import (
 from velovi.data.simulate import simulate
 from velovi.errors import DataError, OptionError, StoreError, UnknownNameError
 from velovi.runs import launch, results
+from velovi.runs.evidence import look_for_velocity
 from velovi.runs.export import cell_table, export_h5ad, gene_table
 from velovi.runs.folder import FolderFacts, RunFolder, RunSpec, RunState, run_state
 from velovi.runs.jobs import WorkerProcess, reap
 from velovi.runs.results import ResultStore, genes_per_chunk
+from velovi.runs.velocity_signal import SignalSummary
 from velovi.runs.worker import work
 from velovi.runs.workspace import Workspace
 
@@ -149,6 +151,24 @@ def test_the_result_opens_as_an_anndata_with_the_promised_keys(finished):
         assert np.isfinite(adata.layers[name]).all(), name
     np.testing.assert_allclose(adata.layers["fit_t"].max(axis=0), 20, rtol=1e-5)
     assert json.loads(adata.uns["velovi"]["spec"])["options"]["train"]["max_epochs"] == 3
+
+
+def test_a_run_keeps_what_its_counts_say_of_velocity(finished):
+    store = ResultStore(finished.result_path)
+    found = SignalSummary.from_dict(json.loads(store.details["velocity_signal"]))
+    assert found.n_cells == 150
+    assert found.strength == "cannot tell"  # of 150 cells and 20 genes
+    assert found.sentence in store.warnings
+    genes = store.var
+    assert genes["reliability_within"].notna().all()
+    assert genes["reliability_percentile"].between(0, 100).all()
+
+
+def test_counts_that_cannot_be_looked_into_do_not_end_a_run():
+    few = simulate(12, 20, seed=0)
+    found, notes = look_for_velocity(few, quick_options().preprocess, "clusters")
+    assert found is None
+    assert "could not be looked for" in notes[0]
 
 
 def test_a_gene_is_read_without_reading_the_others(tmp_path, monkeypatch):

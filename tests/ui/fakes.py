@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
@@ -22,6 +23,19 @@ from velovi.runs.workspace import Workspace
 
 STATES = ("induction", "induction_steady", "repression", "repression_steady")
 T_MAX = 20.0
+
+SIGNAL = {
+    "strength": "none",
+    "sentence": "4 % of 100 genes repeat themselves: no more than chance would give.",
+    "share_above_null": 0.04,
+    "share_above_null_overall": None,
+    "n_cells": 400,
+    "n_cells_within": 390,
+    "n_genes": 100,
+    "reliability_within": [0.1, 0.2, 0.3],
+    "null_within": [-0.1, 0.0, 0.1],
+}
+"""What a look for velocity in the counts has found."""
 
 
 def _paths(n_cells: int, n_groups: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
@@ -152,6 +166,7 @@ def fake_result(
                 "genes": genes,
                 "grids": {"X_umap": _grid(positions, velocity)},
                 "notes": ["a note"],
+                "velocity_signal": json.dumps(SIGNAL),
             }
         },
     )

@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from fakes import write_velocity_file
+from fakes import SIGNAL, add_run, fake_result, write_velocity_file
 
 from velovi.errors import DataError
 from velovi.runs.files import write_json
 from velovi.runs.folder import RunState
+from velovi.runs.results import write_result
 from velovi.ui import services
 from velovi.ui.data_panel import take_upload
 
@@ -182,19 +183,6 @@ def test_the_web_process_loads_nothing_heavy(run_in, workspace, tmp_path):
     assert done.stdout.strip().endswith("light"), done.stderr[-2000:]
 
 
-FOUND = {
-    "strength": "none",
-    "sentence": "4 % of 100 genes repeat themselves: no more than chance would give.",
-    "share_above_null": 0.04,
-    "share_above_null_overall": None,
-    "n_cells": 400,
-    "n_cells_within": 390,
-    "n_genes": 100,
-    "reliability_within": [0.1, 0.2, 0.3],
-    "null_within": [-0.1, 0.0, 0.1],
-}
-
-
 def looked_into(workspace, tmp_path, **files):
     """A file, and what a look for velocity in it has left."""
     dataset = workspace.add_dataset(write_velocity_file(tmp_path / "a.h5ad"), "Mine")
@@ -218,7 +206,7 @@ def test_velocity_is_looked_for_as_soon_as_a_file_is_there(open_page, workspace,
 
 
 def test_no_velocity_in_the_counts_takes_no_green_tick(open_page, workspace, tmp_path):
-    dataset = looked_into(workspace, tmp_path, signal=FOUND)
+    dataset = looked_into(workspace, tmp_path, signal=SIGNAL)
     app = open_page("data", dataset=dataset.dataset_id)
     assert any("no more than chance" in item.value for item in app.warning)
     assert any("do not show velocity" in item.value for item in app.warning)
@@ -245,3 +233,25 @@ def test_files_of_very_many_cells_are_looked_into_when_asked(
     assert not (dataset.path / "velocity_signal").exists()
     app.button(key="look_signal").click().run()
     assert (dataset.path / "velocity_signal" / "request.json").exists()
+
+
+def test_a_result_shows_what_its_counts_say_beside_the_null(open_page, run_in):
+    app = open_page("uncertainty", run=run_in(RunState.DONE).run_id)
+    assert any("no more than chance" in item.value for item in app.warning)
+    assert {item.label: item.delta for item in app.metric}["Above chance, in groups"] == (
+        "5 % without velocity"
+    )
+
+
+@pytest.mark.parametrize("kept", [None, "{", '{"strength": "clear"}'])
+def test_a_result_of_before_says_that_nobody_looked(open_page, workspace, kept):
+    run = add_run(workspace, RunState.DONE)
+    result = fake_result(60, 4)
+    details = result.uns["velovi"]
+    del details["velocity_signal"]
+    if kept:
+        details["velocity_signal"] = kept
+    write_result(result, run.result_path)
+    app = open_page("uncertainty", run=run.run_id)
+    assert "did not look for velocity" in texts(app)
+    assert app.title[0].value == "How sure the directions are"

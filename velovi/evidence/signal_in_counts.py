@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -105,6 +105,25 @@ class VelocitySignal:
             f"be compared inside groups; with fewer than {ENOUGH_CELLS} cells or {ENOUGH_GENES} "
             "genes a signal cannot be told from chance.",
         }[self.strength]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a page shows of it, as JSON can hold it: see `velovi.runs.velocity_signal`."""
+        shares = {
+            "share_above_null": self.share_above_null,
+            "share_above_null_overall": self.share_above_null_overall,
+        }
+        return {
+            "strength": self.strength,
+            "sentence": self.sentence,
+            **{name: share if np.isfinite(share) else None for name, share in shares.items()},
+            "n_cells": self.n_cells,
+            "n_cells_within": self.n_cells_within,
+            "n_genes": self.n_genes,
+            **{
+                name: np.sort(self.genes[name].dropna().to_numpy()).round(4).tolist()
+                for name in ("reliability_within", "null_within")
+            },
+        }
 
 
 def velocity_signal(

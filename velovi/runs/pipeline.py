@@ -24,7 +24,7 @@ from velovi.config import (
     RunOptions,
     TrainOptions,
 )
-from velovi.data import MOST_GROUPS, Preprocessed
+from velovi.data import MOST_GROUPS, DatasetSummary, Preprocessed
 from velovi.data.clean import unique_names
 from velovi.data.embeddings import has_place, is_map
 from velovi.data.inspect import inspect_file
@@ -34,6 +34,7 @@ from velovi.keys import SCALERS
 from velovi.numerics.out_of_core import MatrixAllocator, release_pages
 from velovi.preprocessing import preprocess
 from velovi.runs.diagnostics import add_extrinsic, add_permutation_scores
+from velovi.runs.evidence import add_signal, look_for_velocity
 from velovi.runs.files import remove, told_as_store_error
 from velovi.runs.folder import MODEL_PART, SCRATCH_NAME, RunFolder, RunSpec
 from velovi.runs.progress import Reporter
@@ -46,6 +47,7 @@ from velovi.scaling import require_genes
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from velovi.evidence import VelocitySignal
     from velovi.model.api import VELOVI
     from velovi.model.summary import PosteriorSummary
 
@@ -74,7 +76,7 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
     """
     spec = folder.spec()
     with MatrixAllocator(folder.path / SCRATCH_NAME, spec.options.train.memory_gb) as matrices:
-        prepared = prepare(spec, folder, reporter, matrices)
+        prepared, signal = prepare(spec, folder, reporter, matrices)
         model = fit(prepared, spec, folder, reporter)
         summary = summarise(model, prepared.adata, spec, reporter, matrices)
         result = assemble(prepared, summary, model, spec, folder.history(), matrices)
@@ -84,6 +86,7 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
         reporter.step(0, message="Which genes need their cells' order")
         add_permutation_scores(result, model, spec.options)
         add_dynamics(result, spec, reporter)
+        add_signal(result, signal)
         reporter.stage("write")
         add_notes(result, reporter.notes)
         write_result(result, folder.result_path)
@@ -91,12 +94,16 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
 
 def prepare(
     spec: RunSpec, folder: RunFolder, reporter: Reporter, matrices: MatrixAllocator
-) -> Preprocessed:
-    """The prepared cells of a run, once it is known that all the rest can be done with them."""
+) -> tuple[Preprocessed, VelocitySignal | None]:
+    """The prepared cells of a run, once it is known that all the rest can be done with them.
+
+    Beside them stands what the counts say of velocity before any model has seen them.
+    """
     options = spec.options
     reporter.stage("read")
     _check_hardware(options)
-    reporter.notes += check_warnings(Path(spec.source))
+    checked = check(Path(spec.source))
+    reporter.notes += check_warnings(checked)
     wanted = options.preprocess
     scale = _training_scale(options.train.saved_model)
     layers = (wanted.spliced_layer, wanted.unspliced_layer)
@@ -104,7 +111,9 @@ def prepare(
     keep_user_columns(counts)
     if scale is not None:
         require_genes(counts, scale.index)
-    reporter.stage("preprocess", of=100)
+    reporter.stage("preprocess", of=100, message="Looking for velocity in the counts")
+    signal, notes = look_for_velocity(counts, wanted, checked.label_column)
+    reporter.notes += notes
     prepared = preprocess(
         counts,
         wanted,
@@ -116,11 +125,11 @@ def prepare(
     gc.collect()  # AnnData objects refer to themselves, so their matrices wait for this
     _quiet()
     reporter.notes += check_storable(prepared.adata, folder.path)
-    return prepared
+    return prepared, signal
 
 
-def check_warnings(source: Path) -> list[str]:
-    """What the check of a file warns of, as notes that stay with its results.
+def check(source: Path) -> DatasetSummary:
+    """What the check of a file says: as it is kept, or anew.
 
     Raises
     ------
@@ -132,10 +141,14 @@ def check_warnings(source: Path) -> list[str]:
     if summary.errors and not summary.n_cells and not summary.given_up:
         problem = summary.errors[0]
         raise DataError(problem.what.rstrip("."), where=source.name, remedy=problem.remedy)
-    problems = summary.problems
+    return summary
+
+
+def check_warnings(summary: DatasetSummary) -> list[str]:
+    """What the check of a file warns of, as notes that stay with its results."""
     return [
         f"{WARNING}{problem.what} {problem.remedy}".strip()
-        for problem in problems
+        for problem in summary.problems
         if problem.level == "warning"
     ]
 

@@ -10,6 +10,7 @@ import numpy as np
 from velovi.data.read import READING
 from velovi.data.storable import storable_name
 from velovi.keys import ANGLE_COLUMNS, SCALERS
+from velovi.runs import evidence
 from velovi.runs.diagnostics import EXTRINSIC_COLUMNS
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ GENE_COLUMNS = frozenset(
         "shared_counts",
         "permutation_score",
         "time_scaling",
+        *evidence.GENE_COLUMNS,
         *(
             f"fit_{name}"
             for name in ("alpha", "beta", "gamma", "t_", "scaling", "likelihood", "explained")

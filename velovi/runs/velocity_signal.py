@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -73,6 +73,27 @@ class SignalSummary:
     n_genes: int
     reliability_within: np.ndarray
     null_within: np.ndarray
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
+        """From :meth:`velovi.evidence.VelocitySignal.to_dict`.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            It is damaged.
+        """
+        return cls(
+            strength=text(kept["strength"]),
+            sentence=text(kept["sentence"]),
+            share_above_null=_share(kept["share_above_null"]),
+            share_above_null_overall=_share(kept["share_above_null_overall"]),
+            n_cells=int(number(kept["n_cells"])),
+            n_cells_within=int(number(kept["n_cells_within"])),
+            n_genes=int(number(kept["n_genes"])),
+            reliability_within=np.asarray(kept["reliability_within"], dtype=float),
+            null_within=np.asarray(kept["null_within"], dtype=float),
+        )
 
 
 def folder_of(dataset: Path) -> SignalFolder:
@@ -149,23 +170,9 @@ def signal_state(dataset: Path) -> tuple[State, SignalSummary | None, Mapping[st
 
 def _summary(folder: Path) -> SignalSummary | None:
     try:
-        kept = read_json_object(folder / "signal.json")
-        genes = [
-            np.asarray(kept[name], dtype=float) for name in ("reliability_within", "null_within")
-        ]
+        return SignalSummary.from_dict(read_json_object(folder / "signal.json"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return SignalSummary(
-        strength=text(kept.get("strength")),
-        sentence=text(kept.get("sentence")),
-        share_above_null=_share(kept.get("share_above_null")),
-        share_above_null_overall=_share(kept.get("share_above_null_overall")),
-        n_cells=int(number(kept.get("n_cells"))),
-        n_cells_within=int(number(kept.get("n_cells_within"))),
-        n_genes=int(number(kept.get("n_genes"))),
-        reliability_within=genes[0],
-        null_within=genes[1],
-    )
 
 
 def _share(kept: object) -> float:
@@ -215,21 +222,7 @@ def _look(source: Path, request: dict[str, Any]) -> dict[str, Any]:
         PreprocessOptions(spliced_layer=spliced, unspliced_layer=unspliced),
         label_column=column if column in adata.obs else None,
     )
-    shares = {
-        name: getattr(found, name) for name in ("share_above_null", "share_above_null_overall")
-    }
-    return {
-        "strength": found.strength,
-        "sentence": found.sentence,
-        **{name: share if np.isfinite(share) else None for name, share in shares.items()},
-        "n_cells": found.n_cells,
-        "n_cells_within": found.n_cells_within,
-        "n_genes": found.n_genes,
-        **{
-            name: np.sort(found.genes[name].dropna().to_numpy()).round(4).tolist()
-            for name in ("reliability_within", "null_within")
-        },
-    }
+    return found.to_dict()
 
 
 def main() -> int:

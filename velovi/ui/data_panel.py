@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -13,7 +12,6 @@ import streamlit as st
 
 from velovi.errors import DataError
 from velovi.plotting.dataset import unspliced_data, unspliced_figure
-from velovi.plotting.null_comparison import NullComparison, null_comparison_figure
 from velovi.runs.velocity_signal import (
     MOST_CELLS_UNASKED,
     SignalSummary,
@@ -28,6 +26,7 @@ from velovi.ui.formatting import distinct_labels, format_time
 from velovi.ui.labels import embedding_name
 from velovi.ui.panels import figure_panel
 from velovi.ui.services import server_file, server_files, server_folders
+from velovi.ui.signal_panel import signal_panel
 
 if TYPE_CHECKING:
     from velovi.data import DatasetSummary
@@ -309,7 +308,7 @@ def show_signal(dataset: Dataset, summary: DatasetSummary) -> None:
         if state == "working":
             _signal_is_coming(dataset)
         elif found is not None:
-            _signal(found)
+            signal_panel(found)
         elif error is not None:
             show_error(error)
             if st.button("Try again", icon=":material/refresh:", key="signal_again"):
@@ -329,55 +328,6 @@ def _signal_is_coming(dataset: Dataset) -> None:
         if st.button("Cancel", key="cancel_signal"):
             stop_signal(dataset.path)
             st.rerun(scope="app")
-
-
-_SIGNAL = {
-    "clear": (st.success, ":material/check_circle:"),
-    "some": (st.info, ":material/info:"),
-    "none": (st.warning, ":material/flag:"),
-    "cannot tell": (st.warning, ":material/help:"),
-}
-
-
-def _signal(found: SignalSummary) -> None:
-    show, icon = _SIGNAL.get(found.strength, _SIGNAL["cannot tell"])
-    show(escape_markdown(found.sentence), icon=icon)
-    numbers, picture = st.columns([1, 2.4], gap="large")
-    with numbers:
-        for title, share, meaning in (
-            (
-                "Above chance, in groups",
-                found.share_above_null,
-                "Genes whose unspliced surplus repeats itself between neighbouring cells of one "
-                "group more than in 95 % of the genes of the same cells without velocity.",
-            ),
-            (
-                "… in all cells",
-                found.share_above_null_overall,
-                "The same over all cells. Groups that merely differ in their unspliced share count "
-                "here as well, which is no velocity.",
-            ),
-        ):
-            value = f"{100 * share:.0f} %" if math.isfinite(share) else "–"
-            st.metric(title, value, "5 % without velocity", "off", delta_arrow="off", help=meaning)
-    if not len(found.reliability_within) or not len(found.null_within):
-        return
-    data = NullComparison(
-        "agreement of neighbouring cells inside groups (correlation)",
-        found.reliability_within,
-        found.null_within,
-    )
-    with picture:
-        figure_panel(
-            "Unspliced surplus of each gene",
-            "Cells are divided in two halves at random. What the unspliced counts have beyond "
-            "their steady-state line, around a cell in one half, is compared with the other half. "
-            "Grey: spliced counts of the same cells split at random in two, which have no velocity "
-            "by construction. Right of the dotted line lie 5 % of its genes.",
-            lambda theme: null_comparison_figure(data, theme),
-            data,
-            key="velocity_signal",
-        )
 
 
 def delete_file(workspace: Workspace, dataset: Dataset) -> None:

@@ -59,6 +59,15 @@ _COLUMNS = (
         "%.2f",
     ),
     Column(
+        "reliability_percentile",
+        "Above null (%)",
+        "Share of genes without velocity (spliced counts of the same cells, split at random) whose "
+        "unspliced surplus repeats itself less between neighbouring cells than this gene's: 50 is "
+        "chance, above 95 is more than chance.",
+        86,
+        "%.0f",
+    ),
+    Column(
         "fit_alpha", "Transcription", "Transcription rate, per unit of scaled time.", 98, "%.3f"
     ),
     Column("fit_beta", "Splicing", "Splicing rate, per unit of scaled time.", 74, "%.3f"),
@@ -88,7 +97,10 @@ _LEFT_OUT_COLUMNS = (
     Column("R²", "R²", COLUMNS["velocity_r2"].note, 56, "%.2f"),
 )
 # what the table can be narrowed by
-QUALITIES = ("fit_explained", "fit_likelihood", "velocity_r2", "permutation_score")
+QUALITIES = (
+    *("fit_explained", "fit_likelihood", "velocity_r2", "permutation_score"),
+    "reliability_percentile",
+)
 
 
 @dataclass(frozen=True)
