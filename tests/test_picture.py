@@ -23,6 +23,7 @@ from velovi.plotting.fitted_curve import fitted_curve
 from velovi.plotting.gene import gene_data
 from velovi.plotting.gene_grid import gene_grid_data
 from velovi.plotting.group_quantiles import group_quantiles
+from velovi.plotting.null_comparison import NullComparison
 from velovi.plotting.paper import draw as paper
 from velovi.plotting.paper.style import FONTS as FAMILIES
 from velovi.plotting.paper.style import paper_style
@@ -147,6 +148,12 @@ EXAMPLES = {
     ),
     "gene_time": (lambda: gene_time("Actb", ALONG, 20 * ALONG), {}, ["Actb", "median"], None),
     "training": (history, {}, ["training cells", "held-out cells", "epoch"], None),
+    "null_comparison": (
+        lambda: NullComparison("correlation", ALONG, ALONG - 0.5),
+        {},
+        ["these cells", "without velocity", "genes (%)"],
+        None,
+    ),
     "unspliced": (
         lambda: unspliced_data("cluster", {"Ductal cells": 0.3, "Beta": 0.1}),
         {},
@@ -270,6 +277,33 @@ def test_no_key_lies_over_words_of_the_axes(name, width):
         for item in inside:
             for text in words:
                 assert not item.get_window_extent().overlaps(text.get_window_extent()), text
+
+
+@pytest.mark.parametrize("width", [89, 183])
+@pytest.mark.parametrize("n_maps", [2, 3, 4])
+def test_titles_of_maps_beside_each_other_stay_apart(n_maps, width):
+    values = np.linspace(0, 1, N)
+    places = np.random.default_rng(0).normal(size=(N, 2))
+    titles = [f"Probability: {state}" for state in STATE_TITLES.values()][:n_maps]
+    data = QuantityMaps(
+        "Actb",
+        tuple(embedding_data(places, range(N), title=name, values=values) for name in titles),
+    )
+    with paper_style(font_size=7):
+        figure = Figure(figsize=(width / 25.4, 90 / 25.4), layout="constrained", dpi=100)
+        paper.draw(figure, data)
+        figure.draw_without_rendering()
+        shown = [
+            text.get_window_extent()
+            for text in _written(figure)
+            if text.get_text().startswith("Probability")
+        ]
+    assert len(shown) == n_maps
+    for number, box in enumerate(shown):
+        assert box.x1 <= figure.bbox.x1 + 1
+        assert not any(box.overlaps(other) for other in shown[:number])
+    maps = [axes.get_window_extent() for axes in figure.axes if axes.get_title(loc="left")]
+    assert min(min(box.width, box.height) for box in maps) > 75  # of 100 dots an inch
 
 
 def test_genes_stand_in_italics():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _HEAD = 0.8  # length of an arrowhead in font sizes, so that it is seen on a narrow figure
 _STREAM_WIDTH = 0.8
 _ABOVE_POINTS, _MARGIN = 5.0, 0.03
+_LETTER = 0.55  # width of a letter of a title in font sizes
+_KEY_SHARE = 0.2  # of the width, for the colour keys of maps beside each other
 _SPREAD = (0.1, 0.9)  # quantiles that bound the part of a group that its name should not hide
 
 
@@ -68,10 +71,31 @@ def draw_embedding(
 
 
 def draw_quantity_maps(figure: Figure, data: QuantityMaps, *, size: float | None = None) -> None:
-    """Maps of the same cells in one row, each with its own colour key."""
-    panels = np.atleast_1d(figure.subplots(1, max(1, len(data.maps)), squeeze=False)[0])
+    """Maps of the same cells, each with its own colour key, in as many rows as suit the paper."""
+    n_maps = max(1, len(data.maps))
+    columns = map_columns(n_maps, *figure.get_size_inches())
+    panels = figure.subplots(-(-n_maps // columns), columns, squeeze=False).ravel()
+    letters = 72 * figure.get_figwidth() / columns / (_LETTER * style.font_size(panels[0]))
     for axes, one_map in zip(panels, data.maps, strict=False):
         draw_embedding(axes, one_map, size=size, legend_loc="none")
+        axes.set_title(textwrap.fill(axes.get_title(loc="left"), max(8, int(letters))), loc="left")
+    for axes in panels[len(data.maps) :]:
+        axes.set_axis_off()
+
+
+def map_columns(n_maps: int, width: float, height: float) -> int:
+    """Columns of a grid of square maps that become largest on paper of this width and height.
+
+    Examples
+    --------
+    >>> map_columns(4, 3.5, 3.0), map_columns(2, 7.2, 3.0)
+    (2, 2)
+    """
+
+    def side(columns: int) -> float:
+        return min((1 - _KEY_SHARE) * width / columns, height / -(-n_maps // columns))
+
+    return max(range(1, n_maps + 1), key=side)
 
 
 def draw_streams(axes: Axes, streams: StreamlineSet) -> None:
