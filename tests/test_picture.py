@@ -284,14 +284,13 @@ def test_no_key_lies_over_words_of_the_axes(name, width):
 def test_titles_of_maps_beside_each_other_stay_apart(n_maps, width):
     values = np.linspace(0, 1, N)
     places = np.random.default_rng(0).normal(size=(N, 2))
-    titles = [f"Probability: {state}" for state in STATE_TITLES.values()][:n_maps]
-    data = QuantityMaps(
-        "Actb",
-        tuple(embedding_data(places, range(N), title=name, values=values) for name in titles),
-    )
+    titles = [f"Probability of {name}, sample to mean (degrees)" for name in STATE_TITLES.values()]
+    maps = [
+        embedding_data(places, range(N), title=title, values=values) for title in titles[:n_maps]
+    ]
     with paper_style(font_size=7):
         figure = Figure(figsize=(width / 25.4, 90 / 25.4), layout="constrained", dpi=100)
-        paper.draw(figure, data)
+        paper.draw(figure, QuantityMaps("Actb", tuple(maps)))
         figure.draw_without_rendering()
         shown = [
             text.get_window_extent()
@@ -302,8 +301,8 @@ def test_titles_of_maps_beside_each_other_stay_apart(n_maps, width):
     for number, box in enumerate(shown):
         assert box.x1 <= figure.bbox.x1 + 1
         assert not any(box.overlaps(other) for other in shown[:number])
-    maps = [axes.get_window_extent() for axes in figure.axes if axes.get_title(loc="left")]
-    assert min(min(box.width, box.height) for box in maps) > 75  # of 100 dots an inch
+    panels = [axes.get_window_extent() for axes in figure.axes if axes.get_title(loc="left")]
+    assert min(min(box.width, box.height) for box in panels) > 75  # of 100 dots an inch
 
 
 def test_genes_stand_in_italics():

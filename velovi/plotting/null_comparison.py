@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from velovi.plotting.theme import FigureTheme, axis, base_layout
 
 DATA, NULL = "these cells", "the same cells without velocity"
-_BINS = 40
+_MOST_BINS, _FEWEST_BINS, _GENES_A_BIN = 40, 8, 8
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class NullComparison:
         """Edges (bins + 1,), and percent of the genes of the data and the null in each bin."""
         both = np.concatenate([self.found, self.null])
         low, high = np.percentile(both, [0.2, 99.8]) if len(both) else (0.0, 1.0)
-        edges = np.linspace(low, max(high, low + 1e-6), _BINS + 1)
+        bins = int(np.clip(len(self.found) // _GENES_A_BIN, _FEWEST_BINS, _MOST_BINS))
+        edges = np.linspace(low, max(high, low + 1e-6), bins + 1)
         counts = [
             np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / max(len(values), 1)
             for values in (self.found, self.null)

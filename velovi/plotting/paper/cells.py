@@ -73,9 +73,12 @@ def draw_embedding(
 def draw_quantity_maps(figure: Figure, data: QuantityMaps, *, size: float | None = None) -> None:
     """Maps of the same cells, each with its own colour key, in as many rows as suit the paper."""
     n_maps = max(1, len(data.maps))
-    columns = map_columns(n_maps, *figure.get_size_inches())
-    panels = figure.subplots(-(-n_maps // columns), columns, squeeze=False).ravel()
-    letters = 72 * figure.get_figwidth() / columns / (_LETTER * style.font_size(panels[0]))
+    width, height = figure.get_size_inches()
+    columns = map_columns(n_maps, width, height)
+    rows = -(-n_maps // columns)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    side = min(width / columns, height / rows)  # a map is about square, whatever room it has
+    letters = 72 * (1 - _KEY_SHARE) * side / (_LETTER * style.font_size(panels[0]))
     for axes, one_map in zip(panels, data.maps, strict=False):
         draw_embedding(axes, one_map, size=size, legend_loc="none")
         axes.set_title(textwrap.fill(axes.get_title(loc="left"), max(8, int(letters))), loc="left")
