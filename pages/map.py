@@ -33,7 +33,7 @@ def body() -> None:
             look = look_controls(view)
         shown = [first] if second is None else [first, second]
         with maps:
-            height, tall = (520, 64) if second is None else (380, 46)
+            height, tall = (480, 60) if second is None else (380, 46)
             cell_map(view, shown, key="map", height=height, tall=tall, look=look)
             st.caption(reading(look))
             with st.container(horizontal=True):

@@ -47,6 +47,7 @@ def workspace(tmp_path: Path) -> Workspace:
     result = anndata.read_zarr(DEMO_FOLDER / "result.zarr")
     adata = simulate(result.n_obs, 30, seed=0)
     adata.obs_names = result.obs_names
+    adata.obsm["X_umap"] = result.obsm["X_umap"]  # a run would spend half a minute on one
     adata.write_h5ad(source)
     dataset = made.add_dataset(source, "Demo cells")
     run = RunFolder(made.runs_path / RUN)

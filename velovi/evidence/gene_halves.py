@@ -57,10 +57,10 @@ def gene_half_agreement(
     Examples
     --------
     >>> from velovi.evidence import gene_half_agreement
-    >>> velocity, expression = adata.layers["velocity"], adata.layers["Ms"]
-    >>> places = expression[:, :2]
-    >>> agreement = gene_half_agreement(velocity, expression, adata.obsp["distances"], places)
-    >>> agreement.shape == (adata.n_obs,)
+    >>> velocity, expression = result.layers["velocity"], result.layers["Ms"]
+    >>> near, places = result.obsp["distances"], result.obsm["X_umap"]
+    >>> agreement = gene_half_agreement(velocity, expression, near, places)
+    >>> agreement.shape == (result.n_obs,)
     True
     """
     check_range("n_splits", n_splits, 1)

@@ -11,6 +11,7 @@ from velovi.errors import DataError
 from velovi.numerics.out_of_core import gene_blocks
 
 _FEWEST = 30  # cells over which anything is correlated
+_ROUNDING = 1e-6  # of a sum of float32 products
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,10 @@ class Reliability:
     within: np.ndarray
     """The same inside the groups, with neighbours of the same group only and what the groups'
     means explain taken away, (genes,); NaN where fewer than 30 cells have such neighbours."""
-    n_cells: int
-    """Cells that had neighbours of both halves inside their group."""
+    by_group: np.ndarray
+    """The same for each group by itself, with a line of its own, (groups, genes)."""
+    n_cells: np.ndarray
+    """Cells of each group that had neighbours of both halves inside it, (groups,)."""
 
 
 def residual_reliability(
@@ -98,16 +101,16 @@ def residual_reliability(
     pattern.data[:] = 1
     halves = np.random.default_rng(seed).random((n_halvings, n_cells)) < 0.5
     everyone = np.zeros(n_cells, dtype=np.int64)
-    overall, _ = _of_halves(spliced, unspliced, pattern, everyone, halves)
+    overall, alone, n_compared = _of_halves(spliced, unspliced, pattern, everyone, halves)
     if labels is None:
-        return Reliability(overall, overall.copy(), n_cells)
+        return Reliability(overall, overall.copy(), alone, n_compared)
     codes = np.asarray(labels)
     # cells at the border of a group have neighbours in the next one, whose mean is another
     at = pattern.tocoo()
     same = (codes[at.row] == codes[at.col]) & (codes[at.row] >= 0)
     inside = sp.csr_matrix((at.data[same], (at.row[same], at.col[same])), shape=at.shape)
-    within, n_inside = _of_halves(spliced, unspliced, inside, codes, halves)
-    return Reliability(overall, within, n_inside)
+    within, by_group, n_inside = _of_halves(spliced, unspliced, inside, codes, halves)
+    return Reliability(overall, within, by_group, n_inside)
 
 
 def _of_halves(
@@ -116,46 +119,74 @@ def _of_halves(
     pattern: sp.csr_matrix,
     codes: np.ndarray,
     halves: np.ndarray,
-) -> tuple[np.ndarray, int]:
-    """Mean correlation of each gene, (genes,), over the halvings; and the cells that took part."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean correlations over the halvings: (genes,) and (groups, genes); cells compared (groups,).
+
+    Groups are the codes from 0 on.
+    """
     n_cells, n_genes = spliced.shape
-    found = np.zeros(n_genes)
-    least = n_cells
+    n_groups = max(int(codes.max(initial=-1)) + 1, 1)
+    all_near = np.diff(pattern.indptr).astype(np.float32)
+    sides = []
     for half in halves:
-        weights = [_averaging(pattern, chosen) for chosen in (half, ~half)]
-        usable = np.logical_and(*(np.diff(w.indptr) > 0 for w in weights))
-        least = min(least, int(usable.sum()))
-        if least < _FEWEST:
-            return np.full(n_genes, np.nan), least
-        weights = [w[usable] for w in weights]
-        for block in gene_blocks(n_cells, n_genes):
-            s, u = (layer[:, block].toarray().astype(np.float32) for layer in (spliced, unspliced))
-            s, u = ([w @ values for w in weights] for values in (s, u))
-            found[block] += _correlation(s, u, codes[usable]) / len(halves)
-    return found, least
+        part = sp.csr_matrix(pattern @ sp.diags(half.astype(np.float32)))
+        part.eliminate_zeros()
+        near = np.diff(part.indptr).astype(np.float32)
+        usable = np.flatnonzero((near > 0) & (near < all_near) & (codes >= 0))
+        member = sp.csr_matrix(
+            (np.ones(len(usable), np.float32), (codes[usable], np.arange(len(usable)))),
+            shape=(n_groups, len(usable)),
+        )
+        sides.append((part[usable], usable, near[usable, None], member))
+    n_compared = np.min([side[3].getnnz(axis=1) for side in sides], axis=0)
+    pooled, by_group = np.zeros(n_genes), np.zeros((n_groups, n_genes))
+    for block in gene_blocks(n_cells, n_genes):
+        layers = [layer[:, block].toarray().astype(np.float32) for layer in (spliced, unspliced)]
+        totals = [pattern @ values for values in layers]
+        for part, usable, near, member in sides:
+            rest = all_near[usable, None] - near
+            means = []
+            for values, total in zip(layers, totals, strict=True):
+                first = part @ values
+                means += [first / near, (total[usable] - first) / rest]
+            sums = _products([_centered(values, member) for values in means], member)
+            pooled[block] += _correlation(sums.sum(axis=2, keepdims=True))[0] / len(sides)
+            by_group[:, block] += _correlation(sums) / len(sides)
+    pooled[:] = np.where(n_compared.sum() < _FEWEST, np.nan, pooled)
+    by_group[n_compared < _FEWEST] = np.nan
+    return pooled, by_group, n_compared
 
 
-def _averaging(pattern: sp.csr_matrix, chosen: np.ndarray) -> sp.csr_matrix:
-    """Weights (cells, cells) that average over each cell's neighbours among ``chosen``."""
-    part = (pattern @ sp.diags(chosen.astype(np.float32))).tocsr()
-    part.eliminate_zeros()
-    return (sp.diags(1 / np.maximum(part.sum(axis=1).A1, 1)) @ part).tocsr()
+def _centered(values: np.ndarray, member: sp.csr_matrix) -> np.ndarray:
+    """Values (cells, genes) without the mean of each group; ``member`` is (groups, cells)."""
+    sizes = np.maximum(member.getnnz(axis=1), 1)[:, None].astype(np.float32)
+    return values - member.T @ ((member @ values) / sizes)
 
 
-def _correlation(s: list[np.ndarray], u: list[np.ndarray], codes: np.ndarray) -> np.ndarray:
-    """Correlation (genes,) of the halves' residuals of one line a gene, group means taken away."""
-    s, u = ([_centered(values, codes) for values in pair] for pair in (s, u))
-    s_both, u_both = s[0] + s[1], u[0] + u[1]
-    spread = (s_both**2).sum(axis=0)
-    slope = (s_both * u_both).sum(axis=0) / np.where(spread > 0, spread, 1)
-    first, second = (u_half - slope * s_half for s_half, u_half in zip(s, u, strict=True))
-    scale = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
-    some = (scale > 0) & (spread > 0)
-    return np.where(some, (first * second).sum(axis=0) / np.where(some, scale, 1), np.nan)
+def _products(halves: list[np.ndarray], member: sp.csr_matrix) -> np.ndarray:
+    """Sums of products over the cells of each group, (4, 4, groups, genes).
+
+    ``halves`` holds s and u of the first and second half: s1, s2, u1, u2.
+    """
+    n_genes = halves[0].shape[1]
+    sums = np.empty((4, 4, member.shape[0], n_genes))
+    for i in range(4):
+        for j in range(i, 4):
+            sums[i, j] = sums[j, i] = member @ (halves[i] * halves[j])
+    return sums
 
 
-def _centered(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    groups = np.unique(codes, return_inverse=True)[1]
-    member = sp.csr_matrix((np.ones(len(codes), np.float32), (groups, np.arange(len(codes)))))
-    means = (member @ values) / np.bincount(groups)[:, None].astype(np.float32)
-    return values - means[groups]
+def _correlation(sums: np.ndarray) -> np.ndarray:
+    """Correlation (groups, genes) of the halves' residuals u - b s of one line a gene."""
+    s_both = sums[0, 0] + 2 * sums[0, 1] + sums[1, 1]
+    su_both = sums[0, 2] + sums[0, 3] + sums[1, 2] + sums[1, 3]
+    slope = su_both / np.where(s_both > 0, s_both, 1)
+
+    def residuals(first: int, second: int) -> np.ndarray:
+        crossed = sums[first, second + 2] + sums[first + 2, second]
+        return sums[first + 2, second + 2] - slope * crossed + slope**2 * sums[first, second]
+
+    squared = residuals(0, 0) * residuals(1, 1)
+    # what is left where one follows the other exactly is rounding
+    some = (s_both > 0) & (squared > (_ROUNDING * sums[2, 2]) * (_ROUNDING * sums[3, 3]))
+    return np.where(some, residuals(0, 1) / np.sqrt(np.where(some, squared, 1)), np.nan)

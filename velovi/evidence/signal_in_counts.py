@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 MOST_CELLS = 10_000
 """More cells are sampled: what is asked does not depend on their number."""
 NULL_PERCENTILE = 95.0
-CLEAR, SOME = 0.35, 0.12
+CLEAR, SOME = 0.35, 0.10
 """Shares of genes above the null's 95th percentile, .05 by chance; see `docs/evidence.md`."""
+_MANY_CELLS = 5_000
+FEWEST_IN_GROUP = 60
+"""Smaller groups are not looked at by themselves."""
 ENOUGH_CELLS, ENOUGH_GENES = 300, 30
 """With fewer, too little can be told from chance to call its absence a finding."""
 
@@ -40,6 +43,9 @@ class VelocitySignal:
         ``reliability_within`` groups (correlations), ``null`` and ``null_within`` (the same of the
         count-split null), ``null_percentile`` (share of genes of the null, 0 to 100, that lie
         below it inside groups).
+    groups
+        Row for each group of at least `FEWEST_IN_GROUP` cells, by itself: ``n_cells`` that were
+        compared, ``share_above_null`` (0 to 1) and ``strength``; empty without groups.
     n_cells
         Cells that were looked at, at most `MOST_CELLS`.
     n_cells_within
@@ -51,6 +57,7 @@ class VelocitySignal:
     """
 
     genes: pd.DataFrame
+    groups: pd.DataFrame
     n_cells: int
     n_cells_within: int
     unspliced_share: pd.Series
@@ -59,28 +66,17 @@ class VelocitySignal:
     @property
     def share_above_null(self) -> float:
         """Share of genes above the null's 95th percentile inside groups; 0.05 by chance."""
-        return self._share("reliability_within", "null_within")
+        return _share_above(self.genes["reliability_within"], self.genes["null_within"])
 
     @property
     def share_above_null_overall(self) -> float:
         """The same over all cells, where what groups differ in counts as well."""
-        return self._share("reliability", "null")
-
-    def _share(self, column: str, null: str) -> float:
-        found, chance = (self.genes[name].dropna().to_numpy() for name in (column, null))
-        if not len(found) or not len(chance):
-            return float("nan")
-        return float((found > np.percentile(chance, NULL_PERCENTILE)).mean())
+        return _share_above(self.genes["reliability"], self.genes["null"])
 
     @property
     def strength(self) -> Strength:
         """How clearly the unspliced counts hold more than the spliced ones say."""
-        share = self.share_above_null
-        if np.isfinite(share) and share >= CLEAR:
-            return "clear"
-        if self.n_cells_within < ENOUGH_CELLS or self.n_genes < ENOUGH_GENES:
-            return "cannot tell"
-        return "some" if share >= SOME else "none"
+        return strength_of(self.share_above_null, self.n_cells_within, self.n_genes)
 
     @property
     def n_genes(self) -> int:
@@ -96,9 +92,10 @@ class VelocitySignal:
             "velocity (5 % by chance)"
         )
         return {
-            "clear": f"{found}: the unspliced counts hold what velocity needs.",
-            "some": f"{found}: there is some of what velocity needs, in some genes; expect weak "
-            "directions.",
+            "clear": f"{found}: the unspliced counts hold what velocity needs. Which way the "
+            "arrows should point this does not say.",
+            "some": f"{found}: some genes hold what velocity needs. Expect weak directions; which "
+            "way they should point this does not say.",
             "none": f"{found}: no more than chance would give. Arrows drawn from these counts "
             "would be made by the method.",
             "cannot tell": f"Only {self.n_cells_within:,} cells and {self.n_genes:,} genes could "
@@ -119,6 +116,15 @@ class VelocitySignal:
             "n_cells": self.n_cells,
             "n_cells_within": self.n_cells_within,
             "n_genes": self.n_genes,
+            "groups": [
+                {
+                    "group": str(name),
+                    "n_cells": int(row["n_cells"]),
+                    "share_above_null": round(float(row["share_above_null"]), 4),
+                    "strength": str(row["strength"]),
+                }
+                for name, row in self.groups.iterrows()
+            ],
             **{
                 name: np.sort(self.genes[name].dropna().to_numpy()).round(4).tolist()
                 for name in ("reliability_within", "null_within")
@@ -131,7 +137,7 @@ def velocity_signal(
     options: PreprocessOptions | None = None,
     *,
     label_column: str | None = None,
-    n_halvings: int = 2,
+    n_halvings: int = 0,
     seed: int = 0,
 ) -> VelocitySignal:
     """Look for velocity in counts, without a model, beside the file's own count-split null.
@@ -145,7 +151,8 @@ def velocity_signal(
     label_column
         Groups of cells in obs; without, all cells are one group.
     n_halvings
-        See :func:`residual_reliability`.
+        See :func:`residual_reliability`; 0 takes two, and one of many cells, whose number makes
+        up for it.
     seed
         Of the sample of cells, the null and the halves.
 
@@ -179,39 +186,82 @@ def velocity_signal(
     kept = [prepared.layers[name] for name in ("spliced", "unspliced")]
     codes = _codes(prepared, label_column)
 
-    def reliability(layers: Sequence[sp.csr_matrix], sizes: Sequence[np.ndarray]) -> Reliability:
-        spliced, unspliced = (sp.diags(f) @ layer for f, layer in zip(sizes, layers, strict=True))
-        return residual_reliability(
-            spliced,
-            unspliced,
-            prepared.obsp["connectivities"],
-            labels=codes,
-            n_halvings=n_halvings,
-            seed=seed,
-        )
+    neighbors = prepared.obsp["connectivities"]
+    data = _normalised(kept, [size_factors(layer) for layer in counts])
+    null = _normalised(count_split(*kept, seed=seed), [size_factors(counts[0])] * 2)
 
-    found = reliability(kept, [size_factors(layer) for layer in counts])
-    split = count_split(*kept, seed=seed)
-    null = reliability(split, [size_factors(counts[0])] * 2)
-    chance = np.sort(null.within[np.isfinite(null.within)])
-    below = np.searchsorted(chance, found.within) / max(len(chance), 1)
+    halvings = n_halvings or (2 if prepared.n_obs <= _MANY_CELLS else 1)
+    found, chance = (
+        residual_reliability(*layers, neighbors, labels=codes, n_halvings=halvings, seed=seed)
+        for layers in (data, null)
+    )
+    sorted_null = np.sort(chance.within[np.isfinite(chance.within)])
+    below = np.searchsorted(sorted_null, found.within) / max(len(sorted_null), 1)
     genes = pd.DataFrame(
         {
             "reliability": found.overall,
             "reliability_within": found.within,
-            "null": null.overall,
-            "null_within": null.within,
+            "null": chance.overall,
+            "null_within": chance.within,
             "null_percentile": np.where(np.isfinite(found.within), 100 * below, np.nan),
         },
         index=prepared.var_names,
     )
     return VelocitySignal(
         genes,
+        _groups(prepared, label_column, found, chance),
         prepared.n_obs,
-        found.n_cells,
+        int(found.n_cells.sum()),
         _shares(counts, codes, prepared, label_column),
         label_column,
     )
+
+
+def _groups(
+    adata: AnnData, label_column: str | None, found: Reliability, null: Reliability
+) -> pd.DataFrame:
+    rows: dict[str, tuple[int, float, Strength]] = {}
+    names = () if label_column is None else pd.Categorical(adata.obs[label_column]).categories
+    for name, n_cells, own, chance in zip(
+        names, found.n_cells, found.by_group, null.by_group, strict=False
+    ):
+        if n_cells >= FEWEST_IN_GROUP:
+            share, n_genes = _share_above(own, chance), int(np.isfinite(own).sum())
+            rows[str(name)] = (int(n_cells), share, strength_of(share, int(n_cells), n_genes))
+    columns = ["n_cells", "share_above_null", "strength"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def strength_of(share_above_null: float, n_cells: int, n_genes: int) -> Strength:
+    """What a share of genes above the null says, 0 to 1, when so many cells were compared.
+
+    Examples
+    --------
+    >>> strength_of(0.5, 100, 500), strength_of(0.2, 1000, 500), strength_of(0.06, 100, 500)
+    ('clear', 'some', 'cannot tell')
+    """
+    if np.isfinite(share_above_null) and share_above_null >= CLEAR and n_genes >= ENOUGH_GENES:
+        return "clear"
+    if n_cells < ENOUGH_CELLS or n_genes < ENOUGH_GENES or not np.isfinite(share_above_null):
+        return "cannot tell"
+    return "some" if share_above_null >= SOME else "none"
+
+
+def _share_above(found: np.ndarray | pd.Series, null: np.ndarray | pd.Series) -> float:
+    known, chance = (np.asarray(x, dtype=float) for x in (found, null))
+    known, chance = known[np.isfinite(known)], chance[np.isfinite(chance)]
+    if not len(known) or not len(chance):
+        return float("nan")
+    return float((known > np.percentile(chance, NULL_PERCENTILE)).mean())
+
+
+def _normalised(
+    layers: Sequence[sp.csr_matrix], sizes: Sequence[np.ndarray]
+) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    spliced, unspliced = (
+        sp.csr_matrix(sp.diags(f) @ layer) for f, layer in zip(sizes, layers, strict=True)
+    )
+    return spliced, unspliced
 
 
 def _codes(adata: AnnData, label_column: str | None) -> np.ndarray | None:
