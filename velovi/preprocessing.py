@@ -150,20 +150,8 @@ def preprocess(
         require_scale(scale)
         require_genes(adata, scale.index)
         options = replace(options, genes_to_keep=tuple(scale.index))
-    if adata.isbacked:
-        adata = adata.to_memory()
     tell: Progress = progress or (lambda message, fraction: None)
-    tell("Checking the counts", 0.0)
-    validate(adata, options.spliced_layer, options.unspliced_layer)
-    require_cells(adata.n_obs)
-    state = _start(adata, unique_names(adata.var_names), options)
-    tell("Filtering genes by counts", 0.05)
-    _filter_counts(state, options.min_shared_counts, keep_empty=scale is not None)
-    _check_genes_left(state)
-    tell("Choosing variable genes", 0.15)
-    logged = _filter_variable(state, options.n_top_genes)
-    tell("Finding neighbouring cells", 0.25)
-    graph = _neighbours(logged, options)
+    adata, state, graph = _genes_and_graph(adata, options, tell, keep_empty=scale is not None)
     tell("Averaging over neighbours", 0.5)
     weights = moment_weights(graph.obsp["connectivities"])
     fallback = _filter_r2(state, weights, apply=options.filter_on_r2)
@@ -177,6 +165,61 @@ def preprocess(
     tell("Preprocessing is done", 1.0)
     prepared = Preprocessed(out, _report(adata, state, options, fallback))
     return prepared if scale is None else match_training_scale(prepared, scale)
+
+
+def choose_genes(adata: AnnData, options: PreprocessOptions | None = None) -> AnnData:
+    """The first half of :func:`preprocess`: genes with enough counts, and neighbours of cells.
+
+    Parameters
+    ----------
+    adata
+        Spliced and unspliced counts in two layers, (cells, genes). It is not changed.
+    options
+        See :class:`velovi.config.PreprocessOptions`; nothing is filtered by the steady-state line.
+
+    Returns
+    -------
+    AnnData of the genes kept: X (log1p of normalised counts), layers ``spliced`` and ``unspliced``
+    (counts as given), ``distances`` and ``connectivities`` in obsp, and the input's obs.
+
+    Raises
+    ------
+    DataError, UnknownNameError
+        As :func:`preprocess`.
+
+    Examples
+    --------
+    >>> from velovi import simulate
+    >>> from velovi.preprocessing import choose_genes
+    >>> chosen = choose_genes(simulate(60, 40, seed=1))
+    >>> chosen.obsp["connectivities"].shape
+    (60, 60)
+    """
+    options = options or PreprocessOptions()
+    adata, state, graph = _genes_and_graph(adata, options, lambda message, fraction: None)
+    graph.obs = without_missing_labels(adata.obs)
+    graph.var_names = list(state.table.index[state.columns])
+    graph.layers["spliced"], graph.layers["unspliced"] = state.spliced, state.unspliced
+    return graph
+
+
+def _genes_and_graph(
+    adata: AnnData, options: PreprocessOptions, tell: Progress, *, keep_empty: bool = False
+) -> tuple[AnnData, _State, AnnData]:
+    """The data in memory, the genes in play, and the neighbours of cells."""
+    if adata.isbacked:
+        adata = adata.to_memory()
+    tell("Checking the counts", 0.0)
+    validate(adata, options.spliced_layer, options.unspliced_layer)
+    require_cells(adata.n_obs)
+    state = _start(adata, unique_names(adata.var_names), options)
+    tell("Filtering genes by counts", 0.05)
+    _filter_counts(state, options.min_shared_counts, keep_empty=keep_empty)
+    _check_genes_left(state)
+    tell("Choosing variable genes", 0.15)
+    logged = _filter_variable(state, options.n_top_genes)
+    tell("Finding neighbouring cells", 0.25)
+    return adata, state, _neighbours(logged, options)
 
 
 def shared_counts(spliced: sp.csr_matrix, unspliced: sp.csr_matrix) -> np.ndarray:

@@ -13,17 +13,17 @@ import scipy.sparse as sp
 from velovi.config import PreprocessOptions
 from velovi.evidence.nulls import count_split
 from velovi.evidence.reliability import Reliability, residual_reliability
-from velovi.preprocessing import preprocess, size_factors
+from velovi.preprocessing import choose_genes, size_factors
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-MOST_CELLS = 10_000
+MOST_CELLS = 5_000
 """More cells are sampled: what is asked does not depend on their number."""
 NULL_PERCENTILE = 95.0
 CLEAR, SOME = 0.35, 0.10
 """Shares of genes above the null's 95th percentile, .05 by chance; see `docs/evidence.md`."""
-_MANY_CELLS = 5_000
+_MANY_CELLS = 3_000
 FEWEST_IN_GROUP = 60
 """Smaller groups are not looked at by themselves."""
 ENOUGH_CELLS, ENOUGH_GENES = 300, 30
@@ -174,15 +174,13 @@ def velocity_signal(
     'clear'
     """
     options = options or PreprocessOptions()
-    options = replace(
-        options, filter_on_r2=False, compute_umap=False, neighbor_search="exact", seed=seed
-    )
+    options = replace(options, neighbor_search="exact", seed=seed)
     if adata.n_obs > MOST_CELLS:
         chosen = np.random.default_rng(seed).choice(adata.n_obs, MOST_CELLS, replace=False)
         adata = adata[np.sort(chosen)]
     layers = (options.spliced_layer, options.unspliced_layer)
     counts = [sp.csr_matrix(adata.layers[name]) for name in layers]
-    prepared = preprocess(adata, options).adata
+    prepared = choose_genes(adata, options)
     kept = [prepared.layers[name] for name in ("spliced", "unspliced")]
     codes = _codes(prepared, label_column)
 
