@@ -34,6 +34,10 @@ SIGNAL = {
     "n_genes": 100,
     "reliability_within": [0.1, 0.2, 0.3],
     "null_within": [-0.1, 0.0, 0.1],
+    "groups": [
+        {"group": "A*b*", "n_cells": 90, "share_above_null": 0.02, "strength": "cannot tell"},
+        {"group": "Stem", "n_cells": 300, "share_above_null": 0.05, "strength": "none"},
+    ],
 }
 """What a look for velocity in the counts has found."""
 

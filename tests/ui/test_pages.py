@@ -214,6 +214,9 @@ def test_no_velocity_in_the_counts_takes_no_green_tick(open_page, workspace, tmp
     shown = {item.label: (item.value, item.delta) for item in app.metric}
     assert shown["Above chance, in groups"] == ("4 %", "5 % without velocity")
     assert shown["… in all cells"][0] == "–"
+    table = app.dataframe[0].value
+    assert list(table["Group"]) == ["Stem", "A*b*"]
+    assert list(table["Signal"]) == ["none beyond chance", "too few cells to tell"]
 
 
 def test_a_look_that_failed_says_why_and_can_be_repeated(open_page, workspace, tmp_path):

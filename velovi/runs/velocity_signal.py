@@ -49,6 +49,16 @@ class SignalFolder(JobFolder):
 
 
 @dataclass(frozen=True)
+class GroupSignal:
+    """The same for one group of cells by itself: its name, and what was found in it."""
+
+    group: str
+    n_cells: int
+    share_above_null: float
+    strength: str
+
+
+@dataclass(frozen=True)
 class SignalSummary:
     """What :func:`velovi.evidence.velocity_signal` found, as far as a page shows it.
 
@@ -62,6 +72,8 @@ class SignalSummary:
         What was compared.
     reliability_within, null_within
         Correlations of genes, each ascending, (genes,).
+    groups
+        Groups of enough cells to be looked at by themselves.
     """
 
     strength: str
@@ -73,6 +85,7 @@ class SignalSummary:
     n_genes: int
     reliability_within: np.ndarray
     null_within: np.ndarray
+    groups: tuple[GroupSignal, ...] = ()
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> Self:
@@ -93,6 +106,15 @@ class SignalSummary:
             n_genes=int(number(kept["n_genes"])),
             reliability_within=np.asarray(kept["reliability_within"], dtype=float),
             null_within=np.asarray(kept["null_within"], dtype=float),
+            groups=tuple(
+                GroupSignal(
+                    text(group["group"]),
+                    int(number(group["n_cells"])),
+                    _share(group["share_above_null"]),
+                    text(group["strength"]),
+                )
+                for group in kept.get("groups", ())
+            ),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import pandas as pd
 import streamlit as st
 
 from velovi.plotting.null_comparison import NullComparison, null_comparison_figure
@@ -13,6 +14,12 @@ from velovi.ui.cached_result import ResultView
 from velovi.ui.errors import escape_markdown
 from velovi.ui.panels import figure_panel
 
+_WORDS = {
+    "clear": "clear",
+    "some": "some",
+    "none": "none beyond chance",
+    "cannot tell": "too few cells to tell",
+}
 _SIGNAL = {
     "clear": (st.success, ":material/check_circle:"),
     "some": (st.info, ":material/info:"),
@@ -61,6 +68,38 @@ def signal_panel(found: SignalSummary) -> None:
             data,
             key="velocity_signal",
         )
+    _groups(found)
+
+
+def _groups(found: SignalSummary) -> None:
+    """The groups by themselves, the clearest first."""
+    if not found.groups:
+        return
+    rows = sorted(found.groups, key=lambda row: -row.share_above_null)
+    table = pd.DataFrame(
+        {
+            "Group": [row.group for row in rows],
+            "Cells compared": [row.n_cells for row in rows],
+            "Genes above chance": [100 * row.share_above_null for row in rows],
+            "Signal": [_WORDS.get(row.strength, row.strength) for row in rows],
+        }
+    )
+    st.markdown(
+        "**Group by group**",
+        help="Each group of enough cells by itself, with a null of its own. Arrows inside a group "
+        "without signal rest on the groups around it, or on nothing.",
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        key="signal_groups",
+        column_config={
+            "Genes above chance": st.column_config.NumberColumn(
+                format="%.0f %%", help="5 % without velocity."
+            )
+        },
+    )
 
 
 def signal_of_result(view: ResultView) -> None:
