@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from tests.benchmarks.broken import broken, source
 from velovi.data.simulate import simulate
 from velovi.dynamics import project, transition_matrix, velocity_graph
-from velovi.errors import DataError, OptionError
+from velovi.errors import DataError, OptionError, UnknownNameError
 from velovi.evidence import (
     count_split,
     gene_half_agreement,
@@ -165,6 +165,57 @@ def test_unspliced_share_by_group_is_that_of_the_counts(cells):
 def test_many_cells_are_sampled(cells, monkeypatch):
     monkeypatch.setattr("velovi.evidence.signal_in_counts.MOST_CELLS", 400)
     assert strength(cells).n_cells == 400
+
+
+def test_averaged_values_cannot_tell(cells):
+    smooth = broken(cells, "split")
+    weights = neighbor_graph(smooth.X.toarray(), 30)[1]
+    for name in ("spliced", "unspliced"):
+        smooth.layers[name] = sp.csr_matrix(weights @ smooth.layers[name])
+    found = strength(smooth)
+    assert found.strength == "cannot tell"
+    assert "no whole numbers" in found.sentence
+
+
+def test_some_fractions_are_counts(cells):
+    fractions = cells.copy()
+    fractions.layers["unspliced"].data[::5] += 0.25
+    assert strength(fractions).strength == "clear"
+
+
+@pytest.mark.parametrize("labels", ["one", "each", "none", "half", "numbers"])
+def test_groups_of_any_kind(cells, labels):
+    made, n = cells.copy(), cells.n_obs
+    half = cells.obs["clusters"].where(np.arange(n) % 2 == 0)
+    made.obs["clusters"] = {
+        "one": pd.Categorical(["x"] * n),
+        "each": pd.Categorical([str(i) for i in range(n)]),
+        "none": pd.Categorical([None] * n, categories=["x"]),
+        "half": half,
+        "numbers": np.arange(n) % 3,
+    }[labels]
+    found = strength(made)
+    assert found.strength == ("cannot tell" if labels == "each" else "clear")
+    expected = {"one": 1, "each": 0, "none": 1, "numbers": 3}.get(labels)
+    assert expected is None or len(found.groups) == expected
+
+
+def test_groups_with_and_without_signal_are_told_apart():
+    cells = source("simulated", n_cells=2000)
+    permuted = broken(cells, "uperm")
+    mixed, here = cells.copy(), (cells.obs["clusters"] == cells.obs["clusters"].iloc[0]).to_numpy()
+    unspliced = mixed.layers["unspliced"].tolil()
+    unspliced[here] = permuted.layers["unspliced"][here]
+    mixed.layers["unspliced"] = unspliced.tocsr()
+    found = strength(mixed).groups["share_above_null"]
+    broken_group = str(cells.obs["clusters"].iloc[0])
+    assert found[broken_group] < 0.1
+    assert found.drop(broken_group).min() > 0.15
+
+
+def test_a_column_that_is_not_there_is_named(cells):
+    with pytest.raises(UnknownNameError, match="no annotation 'cluster'"):
+        velocity_signal(cells, label_column="cluster")
 
 
 # --- halves of the genes ------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from velovi.config import PreprocessOptions
+from velovi.errors import UnknownNameError
 from velovi.evidence.nulls import count_split
 from velovi.evidence.reliability import Reliability, residual_reliability
 from velovi.preprocessing import choose_genes, size_factors
@@ -23,7 +24,7 @@ MOST_CELLS = 5_000
 NULL_PERCENTILE = 95.0
 CLEAR, SOME = 0.35, 0.10
 """Shares of genes above the null's 95th percentile, .05 by chance; see `docs/evidence.md`."""
-_MANY_CELLS = 3_000
+_MANY_CELLS, _MOSTLY_WHOLE = 3_000, 0.5
 FEWEST_IN_GROUP = 60
 """Smaller groups are not looked at by themselves."""
 ENOUGH_CELLS, ENOUGH_GENES = 300, 30
@@ -50,6 +51,9 @@ class VelocitySignal:
         Cells that were looked at, at most `MOST_CELLS`.
     n_cells_within
         Those of them with neighbours of both halves in their own group.
+    whole_numbers
+        Share of the stored values that are whole, 0 to 1: averaged values repeat themselves
+        between neighbours whatever they are of.
     unspliced_share
         Share of unspliced counts in all counts by group, 0 to 1; of all cells without groups.
     label_column
@@ -60,6 +64,7 @@ class VelocitySignal:
     groups: pd.DataFrame
     n_cells: int
     n_cells_within: int
+    whole_numbers: float
     unspliced_share: pd.Series
     label_column: str | None
 
@@ -76,7 +81,14 @@ class VelocitySignal:
     @property
     def strength(self) -> Strength:
         """How clearly the unspliced counts hold more than the spliced ones say."""
+        if not self.counted:
+            return "cannot tell"
         return strength_of(self.share_above_null, self.n_cells_within, self.n_genes)
+
+    @property
+    def counted(self) -> bool:
+        """Whether most values are whole, as counts are; some counters leave fractions."""
+        return self.whole_numbers >= _MOSTLY_WHOLE
 
     @property
     def n_genes(self) -> int:
@@ -86,6 +98,12 @@ class VelocitySignal:
     @property
     def sentence(self) -> str:
         """What it means, for a reader who knows cells and not statistics."""
+        if not self.counted:
+            return (
+                "Most values of the two layers are no whole numbers. Averaged or corrected values "
+                "repeat themselves between neighbouring cells, with velocity or without: give the "
+                "counts to have them looked into."
+            )
         found = (
             f"{100 * self.share_above_null:.0f} % of {self.n_genes:,} genes repeat their unspliced "
             "surplus from cell to cell more than 95 % of genes do in the same cells without "
@@ -164,6 +182,8 @@ def velocity_signal(
     ------
     DataError
         The counts cannot be used; see :func:`velovi.preprocess`.
+    UnknownNameError
+        There is no such column.
 
     Examples
     --------
@@ -173,6 +193,12 @@ def velocity_signal(
     >>> found.strength
     'clear'
     """
+    if label_column is not None and label_column not in adata.obs:
+        raise UnknownNameError(
+            f"there is no annotation {label_column!r} of the cells",
+            where="label_column",
+            expected=", ".join(map(str, adata.obs.columns[:10])) or "none, which is one group",
+        )
     options = options or PreprocessOptions()
     options = replace(options, neighbor_search="exact", seed=seed)
     if adata.n_obs > MOST_CELLS:
@@ -210,6 +236,7 @@ def velocity_signal(
         _groups(prepared, label_column, found, chance),
         prepared.n_obs,
         int(found.n_cells.sum()),
+        _whole_numbers(counts),
         _shares(counts, codes, prepared, label_column),
         label_column,
     )
@@ -260,6 +287,11 @@ def _normalised(
         sp.csr_matrix(sp.diags(f) @ layer) for f, layer in zip(sizes, layers, strict=True)
     )
     return spliced, unspliced
+
+
+def _whole_numbers(layers: Sequence[sp.csr_matrix]) -> float:
+    whole = [int((layer.data == np.rint(layer.data)).sum()) for layer in layers]
+    return sum(whole) / max(sum(layer.data.size for layer in layers), 1)
 
 
 def _codes(adata: AnnData, label_column: str | None) -> np.ndarray | None:
