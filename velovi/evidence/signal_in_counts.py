@@ -204,6 +204,8 @@ def velocity_signal(
     if adata.n_obs > MOST_CELLS:
         chosen = np.random.default_rng(seed).choice(adata.n_obs, MOST_CELLS, replace=False)
         adata = adata[np.sort(chosen)]
+    if adata.isbacked:
+        adata = adata.to_memory()
     layers = (options.spliced_layer, options.unspliced_layer)
     counts = [sp.csr_matrix(adata.layers[name]) for name in layers]
     prepared = choose_genes(adata, options)

@@ -20,7 +20,6 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,17 +29,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from velovi.errors import OptionError, StoreError, VeloviError
+from velovi.errors import OptionError, StoreError
 from velovi.runs.files import number, read_json_object, text, write_file, write_json
-from velovi.runs.jobs import STARTING_LIMIT, JobFolder, failure, reap
+from velovi.runs.jobs import STARTING_LIMIT, JobFolder, reap
 from velovi.runs.naming import validate_name
 from velovi.runs.workspace import DEMO_FOLDER, checked_id, new_id
 
 # a process on another machine cannot be looked up; after so many seconds it is given up
 REMOTE_LIMIT = 3600.0
 MOST_AT_ONCE = 2
-
-_ERROR_PARTS = tuple(VeloviError("").to_dict())
 
 State = Literal["working", "done", "failed", "lost"]
 
@@ -269,18 +266,9 @@ def _look(folder: Path) -> CustomRootTime | None:
     state: State = "working" if working else "lost"
     if (folder / "time.npy").exists():
         state = "done"
-    elif (folder / "error.json").exists():
-        state, error = "failed", _error(folder)
+    elif (error := RootTimeFolder(folder).error()) is not None:
+        state = "failed"
     return CustomRootTime(folder.name, str(name), n_root, state, error)
-
-
-def _error(folder: Path) -> dict[str, str | None]:
-    try:
-        parts = read_json_object(folder / "error.json")
-    except (OSError, ValueError):
-        parts = {}
-    told: dict[str, str | None] = {name: text(parts.get(name)) or None for name in _ERROR_PARTS}
-    return told if told["what"] else {**told, "what": "it failed without saying why"}
 
 
 def _works(folder: Path, age: float) -> bool:
@@ -298,21 +286,17 @@ def work(folder: Path) -> bool:
     StoreError
         Another process works on it.
     """
-    with RootTimeFolder(folder).sole_worker():
-        try:
-            request = read_json_object(folder / "request.json")
-            root = np.asarray(request["root"], dtype=np.int64)
-            time_of_cells = time_from_root(Path(request["result"]), root)
-            write_file(
-                folder / "time.npy",
-                lambda stream: np.save(stream, time_of_cells, allow_pickle=False),
-            )
-        except Exception as error:  # noqa: BLE001 - the last line of defence, told in full
-            if not isinstance(error, VeloviError):
-                traceback.print_exc()
-            write_json(folder / "error.json", failure(error, folder).to_dict())
-            return False
-    return True
+
+    def work_out() -> None:
+        request = read_json_object(folder / "request.json")
+        root = np.asarray(request["root"], dtype=np.int64)
+        time_of_cells = time_from_root(Path(request["result"]), root)
+        write_file(
+            folder / "time.npy",
+            lambda stream: np.save(stream, time_of_cells, allow_pickle=False),
+        )
+
+    return RootTimeFolder(folder).attempt(work_out)
 
 
 def time_from_root(result_path: Path, root: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -14,7 +14,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ STARTING_LIMIT = 30.0
 
 _LOCK_SECONDS, _LOCK_PAUSE = 3.0, 0.05
 _OWNER_NAME = "launched.json"
+_ERROR_PARTS = tuple(VeloviError("").to_dict())
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 # only so that ended children are collected; what works is known from the folders
 _children: list[subprocess.Popen[bytes]] = []
@@ -193,6 +195,49 @@ class JobFolder:
         with suppress(StoreError):
             self.write_owner(process)
         return process.pid
+
+    def attempt(self, work: Callable[[], None]) -> bool:
+        """Do the folder's work as its only worker; a failure is told in ``error.json``.
+
+        Parameters
+        ----------
+        work
+            Reads the request and leaves the result.
+
+        Returns
+        -------
+        Whether it went well.
+
+        Raises
+        ------
+        StoreError
+            Another process works in this folder.
+        """
+        with self.sole_worker():
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - the last line of defence, told in full
+                if not isinstance(error, VeloviError):
+                    traceback.print_exc()
+                write_json(self.error_path, failure(error, self.path).to_dict())
+                return False
+        return True
+
+    @property
+    def error_path(self) -> Path:
+        """The parts of the error that ended the work."""
+        return self.path / "error.json"
+
+    def error(self) -> dict[str, str | None] | None:
+        """The parts of the error as :meth:`VeloviError.to_dict` gives them; None without one."""
+        if not self.error_path.exists():
+            return None
+        try:
+            parts = read_json_object(self.error_path)
+        except (OSError, ValueError):
+            parts = {}
+        told: dict[str, str | None] = {name: text(parts.get(name)) or None for name in _ERROR_PARTS}
+        return told if told["what"] else {**told, "what": "it failed without saying why"}
 
     def kill(self) -> None:
         """End the process at once, if there is one."""

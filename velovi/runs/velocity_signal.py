@@ -16,7 +16,6 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from velovi.errors import VeloviError
 from velovi.runs.files import (
     number,
     read_json_object,
@@ -33,11 +31,10 @@ from velovi.runs.files import (
     told_as_store_error,
     write_json,
 )
-from velovi.runs.jobs import STARTING_LIMIT, JobFolder, failure, reap
+from velovi.runs.jobs import STARTING_LIMIT, JobFolder, reap
 
 MOST_CELLS_UNASKED = 100_000
 """Files of more cells, which take long to read, are looked into only when the reader asks."""
-_PARTS = tuple(VeloviError("").to_dict())
 
 State = Literal["none", "working", "done", "failed"]
 
@@ -145,7 +142,7 @@ def request_signal(
     folder = folder_of(dataset)
     with told_as_store_error(folder.path):
         folder.path.mkdir(exist_ok=True)
-    remove(folder.path / "error.json")
+    remove(folder.error_path)
     request = {"layers": list(layers), "label_column": label_column, "created": time.time()}
     write_json(folder.path / "request.json", request)
     folder.start()
@@ -165,7 +162,7 @@ def stop_signal(dataset: Path) -> None:
     folder = folder_of(dataset)
     folder.kill()
     stopped = {"what": "looking for velocity in this file was stopped"}
-    write_json(folder.path / "error.json", stopped)
+    write_json(folder.error_path, stopped)
     reap()
 
 
@@ -183,8 +180,9 @@ def signal_state(dataset: Path) -> tuple[State, SignalSummary | None, Mapping[st
     found = _summary(folder.path)
     if found is not None:
         return "done", found, None
-    if (folder.path / "error.json").exists():
-        return "failed", None, _error(folder.path)
+    error = folder.error()
+    if error is not None:
+        return "failed", None, error
     if working:
         return "working", None, None
     return "failed", None, {"what": "looking for velocity in this file ended without a word"}
@@ -201,15 +199,6 @@ def _share(kept: object) -> float:
     return float(kept) if isinstance(kept, (int, float)) else float("nan")
 
 
-def _error(folder: Path) -> dict[str, str | None]:
-    try:
-        parts = read_json_object(folder / "error.json")
-    except (OSError, ValueError):
-        parts = {}
-    told: dict[str, str | None] = {name: text(parts.get(name)) or None for name in _PARTS}
-    return told if told["what"] else {**told, "what": "it failed without saying why"}
-
-
 def work(folder: Path) -> bool:
     """Look into the file of one folder; whether it went well. A failure is told in the folder.
 
@@ -218,17 +207,12 @@ def work(folder: Path) -> bool:
     StoreError
         Another process works on it.
     """
-    job = SignalFolder(folder)
-    with job.sole_worker():
-        try:
-            request = read_json_object(folder / "request.json")
-            write_json(folder / "signal.json", _look(folder.parent / "source.h5ad", request))
-        except Exception as error:  # noqa: BLE001 - the last line of defence, told in full
-            if not isinstance(error, VeloviError):
-                traceback.print_exc()
-            write_json(folder / "error.json", failure(error, folder).to_dict())
-            return False
-    return True
+
+    def look() -> None:
+        request = read_json_object(folder / "request.json")
+        write_json(folder / "signal.json", _look(folder.parent / "source.h5ad", request))
+
+    return SignalFolder(folder).attempt(look)
 
 
 def _look(source: Path, request: dict[str, Any]) -> dict[str, Any]:
