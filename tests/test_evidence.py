@@ -213,6 +213,21 @@ def test_groups_with_and_without_signal_are_told_apart():
     assert found.drop(broken_group).min() > 0.15
 
 
+def test_layers_that_are_not_there_are_named(cells):
+    bare = cells.copy()
+    del bare.layers["unspliced"]
+    with pytest.raises(DataError, match="unspliced"):
+        velocity_signal(bare)
+
+
+def test_nothing_to_compare_is_no_number():
+    empty = simulate(80, 20, seed=0)
+    empty.layers["unspliced"] = empty.layers["spliced"].copy()
+    found = velocity_signal(empty)
+    assert found.strength == "cannot tell"
+    assert found.to_dict()["share_above_null"] is None
+
+
 def test_a_column_that_is_not_there_is_named(cells):
     with pytest.raises(UnknownNameError, match="no annotation 'cluster'"):
         velocity_signal(cells, label_column="cluster")

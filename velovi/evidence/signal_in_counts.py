@@ -123,14 +123,15 @@ class VelocitySignal:
 
     def to_dict(self) -> dict[str, Any]:
         """What a page shows of it, as JSON can hold it: see `velovi.runs.velocity_signal`."""
-        shares = {
-            "share_above_null": self.share_above_null,
-            "share_above_null_overall": self.share_above_null_overall,
-        }
+
+        def known(share: float) -> float | None:
+            return round(share, 4) if np.isfinite(share) else None
+
         return {
             "strength": self.strength,
             "sentence": self.sentence,
-            **{name: share if np.isfinite(share) else None for name, share in shares.items()},
+            "share_above_null": known(self.share_above_null),
+            "share_above_null_overall": known(self.share_above_null_overall),
             "n_cells": self.n_cells,
             "n_cells_within": self.n_cells_within,
             "n_genes": self.n_genes,
@@ -138,7 +139,7 @@ class VelocitySignal:
                 {
                     "group": str(name),
                     "n_cells": int(row["n_cells"]),
-                    "share_above_null": round(float(row["share_above_null"]), 4),
+                    "share_above_null": known(float(row["share_above_null"])),
                     "strength": str(row["strength"]),
                 }
                 for name, row in self.groups.iterrows()
@@ -206,9 +207,9 @@ def velocity_signal(
         adata = adata[np.sort(chosen)]
     if adata.isbacked:
         adata = adata.to_memory()
+    prepared = choose_genes(adata, options)
     layers = (options.spliced_layer, options.unspliced_layer)
     counts = [sp.csr_matrix(adata.layers[name]) for name in layers]
-    prepared = choose_genes(adata, options)
     kept = [prepared.layers[name] for name in ("spliced", "unspliced")]
     codes = _codes(prepared, label_column)
 
