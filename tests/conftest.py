@@ -34,6 +34,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if quick and collection_path.stem in SLOW_MODULES else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # short modules come last, so that no worker is left alone with a long one
+    items.sort(key=lambda item: item.path.stem not in SLOW_MODULES)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="leave slow modules out")
     parser.addoption("--device", default="cpu", help="where model tests run: cpu, cuda or mps")
