@@ -48,9 +48,10 @@ def body() -> None:
         with st.spinner("Looking into the file …"):
             summary = dataset.summary()
         ready = trainable(summary)
-        show_ready(summary, signal_state(dataset.path)[1])
+        signal = signal_state(dataset.path)
+        show_ready(summary, signal[1])
         show_check(summary)
-        show_signal(dataset, summary)
+        show_signal(dataset, summary, signal)
     train = train_here.button(
         "Train on this file",
         type="primary",

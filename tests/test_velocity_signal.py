@@ -66,6 +66,9 @@ def test_it_can_be_stopped_and_asked_again(dataset):
     error = wait(dataset, "failed")[2]
     assert "stopped" in error["what"]
     process, _ = folder_of(dataset).owner()
+    end = time.monotonic() + 10
+    while process.alive() and time.monotonic() < end:  # it takes a moment to die
+        time.sleep(0.05)
     assert not process.alive()
 
 

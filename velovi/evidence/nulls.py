@@ -28,12 +28,12 @@ def count_split(
     Returns
     -------
     spliced, unspliced
-        csr (cells, genes), float32; they add up to the spliced counts given.
+        csr (cells, genes), float32; they add up to the spliced counts given, rounded.
 
     Raises
     ------
     DataError
-        A count is negative or not finite, or there are none.
+        A count is negative or not finite.
 
     Examples
     --------

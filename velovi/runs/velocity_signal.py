@@ -115,6 +115,10 @@ class SignalSummary:
         )
 
 
+SignalState = tuple[State, SignalSummary | None, Mapping[str, Any] | None]
+"""How far a look has come, what it found, and the parts of its error."""
+
+
 def folder_of(dataset: Path) -> SignalFolder:
     """The folder of a dataset's look, which may not be there yet."""
     return SignalFolder(Path(dataset) / "velocity_signal")
@@ -166,7 +170,7 @@ def stop_signal(dataset: Path) -> None:
     reap()
 
 
-def signal_state(dataset: Path) -> tuple[State, SignalSummary | None, Mapping[str, Any] | None]:
+def signal_state(dataset: Path) -> SignalState:
     """How far the look into a file has come, what it found, and the parts of its error."""
     reap()
     folder = folder_of(dataset)

@@ -14,6 +14,7 @@ from velovi.errors import DataError
 from velovi.plotting.dataset import unspliced_data, unspliced_figure
 from velovi.runs.velocity_signal import (
     MOST_CELLS_UNASKED,
+    SignalState,
     SignalSummary,
     forget_signal,
     request_signal,
@@ -290,13 +291,16 @@ def _roles(summary: DatasetSummary) -> None:
     st.markdown("\n".join(["| In the file | |", "|---|---|", *lines]))
 
 
-def show_signal(dataset: Dataset, summary: DatasetSummary) -> None:
-    """Whether the counts hold velocity at all, beside the same cells without any."""
+def show_signal(dataset: Dataset, summary: DatasetSummary, signal: SignalState) -> None:
+    """Whether the counts hold velocity at all, beside the same cells without any.
+
+    ``signal`` is what :func:`velovi.runs.velocity_signal.signal_state` says of the file.
+    """
     if summary.spliced_layer is None or summary.unspliced_layer is None or not summary.ready:
         return
     st.markdown("**Is there velocity in these counts?**")
     with show_errors():
-        state, found, error = signal_state(dataset.path)
+        state, found, error = signal
         if state == "none" and summary.n_cells > MOST_CELLS_UNASKED:
             st.caption("Looking reads the whole file, which takes a while with so many cells.")
             if not st.button("Look for velocity", icon=":material/search:", key="look_signal"):
