@@ -14,6 +14,7 @@ from velovi.errors import DataError, OptionError, UnknownNameError
 from velovi.evidence import (
     count_split,
     gene_half_agreement,
+    gene_half_arrows,
     residual_reliability,
     velocity_signal,
 )
@@ -249,20 +250,21 @@ def moving_cells(n_genes=40):
 
 def test_genes_that_agree_send_cells_the_same_way():
     velocity, expression, graph, embedding = moving_cells()
-    along = gene_half_agreement(velocity, expression, graph, embedding)
+    along = gene_half_agreement(gene_half_arrows(velocity, expression, graph, embedding))
     assert along.shape == (300,)
     assert np.median(along) > 0.9
     noise = np.random.default_rng(1).normal(size=velocity.shape)
-    lost = gene_half_agreement(noise, expression, graph, embedding)
+    lost = gene_half_agreement(gene_half_arrows(noise, expression, graph, embedding))
     assert np.median(lost) < 0.5
 
 
 def test_the_agreement_is_that_of_arrows_made_by_hand():
     velocity, expression, graph, embedding = moving_cells(12)
     velocity = velocity + np.random.default_rng(2).normal(size=velocity.shape)
-    found = gene_half_agreement(
+    halves = gene_half_arrows(
         velocity, expression, graph, embedding, n_splits=1, max_neighbors=0, seed=7
     )
+    found = gene_half_agreement(halves)
     order = np.random.default_rng(7).permutation(12)
     arrows = [
         project(
@@ -279,7 +281,7 @@ def test_the_agreement_is_that_of_arrows_made_by_hand():
 def test_cells_that_stand_still_have_no_agreement():
     velocity, expression, graph, embedding = moving_cells()
     velocity[:5] = 0
-    found = gene_half_agreement(velocity, expression, graph, embedding)
+    found = gene_half_agreement(gene_half_arrows(velocity, expression, graph, embedding))
     assert np.isnan(found[:5]).all()
     assert np.isfinite(found[5:]).all()
 
@@ -287,6 +289,6 @@ def test_cells_that_stand_still_have_no_agreement():
 def test_genes_and_splits_are_needed():
     velocity, expression, graph, embedding = moving_cells(3)
     with pytest.raises(DataError, match="too few genes"):
-        gene_half_agreement(velocity, expression, graph, embedding)
+        gene_half_arrows(velocity, expression, graph, embedding)
     with pytest.raises(OptionError, match="n_splits"):
-        gene_half_agreement(*moving_cells(), n_splits=0)
+        gene_half_arrows(*moving_cells(), n_splits=0)

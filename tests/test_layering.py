@@ -30,7 +30,7 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "kinetics": (set(), HEAVY | {"streamlit", "plotly", "anndata"}),
     "keys": (set(), HEAVY | {"streamlit", "plotly", "anndata", "numpy"}),
-    "numerics": ({"numerics"}, HEAVY - {"numba"} | {"streamlit", "plotly", "anndata"}),
+    "numerics": ({"errors", "numerics"}, HEAVY - {"numba"} | {"streamlit", "plotly", "anndata"}),
     "dynamics": (
         {"errors", "numerics", "dynamics"},
         {"torch", "scvi", "scanpy", "anndata", "streamlit"},
@@ -38,7 +38,7 @@ WALLS: dict[str, tuple[set[str], set[str]]] = {
     "evidence": (
         {
             *("errors", "config", "keys", "data", "neighbors", "numerics", "preprocessing"),
-            *("dynamics", "evidence"),
+            *("dynamics", "evidence", "scaling"),
         },
         {"torch", "scvi", "scanpy", "umap", "streamlit", "plotly"},
     ),

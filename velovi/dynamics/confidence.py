@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from velovi.dynamics._inputs import as_matrix, as_square
 from velovi.dynamics.graph import NOISE, centred
+from velovi.numerics.inputs import as_matrix, as_square
 from velovi.numerics.numba_utils import cached_njit
 from velovi.numerics.out_of_core import row_blocks
 from velovi.numerics.parallel import over_rows

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from velovi.dynamics._inputs import as_matrix, as_square
 from velovi.dynamics.graph import NOISE, centred, self_transition, steps
 from velovi.dynamics.transitions import SCALE, signed_kernel
 from velovi.errors import check_range
+from velovi.numerics.inputs import as_matrix, as_square
 from velovi.numerics.parallel import over_rows
 
 

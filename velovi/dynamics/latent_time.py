@@ -17,8 +17,8 @@ from scipy.sparse import csgraph
 from scipy.sparse import linalg as sparse_linalg
 from scipy.stats import rankdata
 
-from velovi.dynamics._inputs import as_matrix, as_square
 from velovi.errors import DataError, OptionError
+from velovi.numerics.inputs import as_matrix, as_square
 from velovi.numerics.numba_utils import cached_njit
 
 Vector = NDArray[np.float64]

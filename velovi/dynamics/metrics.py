@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from velovi.dynamics._inputs import as_labels, as_matrix, as_square
 from velovi.dynamics.confidence import mean_cosine, unit_rows
 from velovi.errors import DataError, UnknownNameError
+from velovi.numerics.inputs import as_labels, as_matrix, as_square
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from velovi.dynamics import project, transition_matrix, velocity_graph
 from velovi.errors import DataError, check_range
 
 
-def gene_half_agreement(
+def gene_half_arrows(
     velocity: np.ndarray,
     expression: np.ndarray,
     neighbors: sp.spmatrix,
@@ -20,11 +20,7 @@ def gene_half_agreement(
     seed: int = 0,
     threads: int = 0,
 ) -> np.ndarray:
-    """Cosine between the arrows that two random halves of the genes give a cell, mean of splits.
-
-    Genes are noisy each in its own way, so that arrows of noise part where arrows of a common
-    direction stay together. Biases that all genes share, as that of smoothing over the same
-    neighbours, stay: compare with the same number of data without velocity.
+    """Arrows of the cells by random halves of the genes.
 
     Parameters
     ----------
@@ -45,7 +41,7 @@ def gene_half_agreement(
 
     Returns
     -------
-    (cells,) from -1 to 1; NaN for cells without an arrow.
+    (2 splits, cells, dimensions); the two halves of a division follow each other.
 
     Raises
     ------
@@ -56,12 +52,11 @@ def gene_half_agreement(
 
     Examples
     --------
-    >>> from velovi.evidence import gene_half_agreement
+    >>> from velovi.evidence import gene_half_arrows
     >>> velocity, expression = result.layers["velocity"], result.layers["Ms"]
     >>> near, places = result.obsp["distances"], result.obsm["X_umap"]
-    >>> agreement = gene_half_agreement(velocity, expression, near, places)
-    >>> agreement.shape == (result.n_obs,)
-    True
+    >>> gene_half_arrows(velocity, expression, near, places, n_splits=2).shape[0]
+    4
     """
     check_range("n_splits", n_splits, 1)
     n_genes = velocity.shape[1]
@@ -74,10 +69,9 @@ def gene_half_agreement(
             remedy="Keep more genes when preparing the data",
         )
     rng = np.random.default_rng(seed)
-    total, count = np.zeros((2, velocity.shape[0]))
+    arrows = []
     for _ in range(n_splits):
         order = rng.permutation(n_genes)
-        arrows = []
         for half in (order[: n_genes // 2], order[n_genes // 2 :]):
             graph = velocity_graph(
                 np.ascontiguousarray(velocity[:, half]),
@@ -88,10 +82,35 @@ def gene_half_agreement(
                 threads=threads,
             )
             arrows.append(project(transition_matrix(graph), embedding, threads=threads))
-        cosine = cosines(*arrows)
-        known = np.isfinite(cosine)
-        total[known] += cosine[known]
-        count += known
+    return np.stack(arrows)
+
+
+def gene_half_agreement(arrows: np.ndarray) -> np.ndarray:
+    """Cosine between the arrows that two random halves of the genes give a cell, mean of splits.
+
+    Genes are noisy each in its own way, so that arrows of noise part where arrows of a common
+    direction stay together. Biases that all genes share, as that of smoothing over the same
+    neighbours, stay: compare with the same number of data without velocity.
+
+    Parameters
+    ----------
+    arrows
+        From :func:`gene_half_arrows`, (2 splits, cells, dimensions).
+
+    Returns
+    -------
+    (cells,) from -1 to 1; NaN for cells without an arrow.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from velovi.evidence import gene_half_agreement
+    >>> gene_half_agreement(np.array([[[1.0, 0.0]], [[2.0, 0.0]]]))
+    array([1.])
+    """
+    found = np.stack([cosines(*pair) for pair in zip(arrows[::2], arrows[1::2], strict=True)])
+    known = np.isfinite(found)
+    total, count = np.where(known, found, 0).sum(axis=0), known.sum(axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 

@@ -1,4 +1,4 @@
-"""Checks of arguments that every module of this package shares."""
+"""Checks of arrays and matrices of cells that callers give."""
 
 from __future__ import annotations
 

@@ -1,0 +1,235 @@
+"""All evidence about the velocities of a result, worked out from the result itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from scipy.spatial import KDTree
+
+from velovi import dynamics
+from velovi.errors import DataError
+from velovi.evidence.flow import GroupFlow, group_flow
+from velovi.evidence.gene_halves import cosines, gene_half_agreement, gene_half_arrows
+from velovi.evidence.signal_in_counts import VelocitySignal
+from velovi.evidence.steady_state import steady_state_velocity
+from velovi.evidence.verdict import Verdict, verdict
+from velovi.keys import SCALERS
+from velovi.neighbors import neighbor_graph
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+MOST_CELLS = 20_000
+"""Arrows of halves of the genes are worked out for so many cells; the others take the values of
+the nearest of them."""
+STEADY_STATE = {
+    "deterministic": "steady_state_gamma",
+    "stochastic": "steady_state_gamma_stochastic",
+}
+"""Modes of the steady-state model, and the columns of ``var`` with the slopes of each."""
+_NEIGHBORS = 30
+_FEWEST_GENES = 4
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What :func:`assess` found.
+
+    Attributes
+    ----------
+    cells
+        Row for each cell: ``gene_half_agreement``, ``agreement_deterministic`` and
+        ``agreement_stochastic`` (cosines, NaN where unknown) and ``velocity_support``.
+    arrows
+        Arrows of the steady-state model by mode, (cells, dimensions), on the embedding.
+    embedding
+        Name in ``obsm`` of the places on which all arrows were compared.
+    flow
+        Between groups; None without groups.
+    verdict
+        For the run and each group.
+    """
+
+    cells: pd.DataFrame
+    arrows: dict[str, np.ndarray]
+    embedding: str
+    flow: GroupFlow | None
+    verdict: Verdict
+
+
+def assess(
+    adata: AnnData,
+    signal: VelocitySignal | None = None,
+    *,
+    label_column: str | None = None,
+    embedding: str = "X_pca",
+    known_directions: Sequence[tuple[str, str]] = (),
+    seed: int = 0,
+) -> Evidence:
+    """Gather all evidence about a result's velocities and judge them.
+
+    Parameters
+    ----------
+    adata
+        A result, as a run writes it and :meth:`velovi.VELOVI.to_scvelo` gives it: layers
+        ``velocity``, ``Ms`` and ``Mu``, ``distances`` and ``connectivities`` in obsp, and the
+        columns of var that :func:`velovi.preprocess` writes; those of :data:`STEADY_STATE` for the
+        consensus.
+    signal
+        From :func:`velocity_signal` of the counts; without, nothing can be told.
+    label_column
+        Groups of the cells.
+    embedding
+        Places in obsm on which arrows are compared; cells without a place are left out.
+    known_directions
+        Pairs of groups whose direction is known from elsewhere.
+    seed
+        Of halves and samples.
+
+    Returns
+    -------
+    Evidence
+
+    Raises
+    ------
+    DataError
+        No cell has a place.
+
+    Examples
+    --------
+    >>> from velovi.evidence import assess
+    >>> found = assess(result, label_column="clusters", embedding="X_umap")
+    >>> found.verdict.support
+    'cannot tell'
+    """
+    chosen = _chosen(adata, embedding, seed)
+    part = _Part.of(adata, embedding, chosen)
+    labels = None if label_column is None else adata.obs[label_column].to_numpy()
+    transition = part.transition(part.velocity)
+    arrows = dynamics.project(transition, part.places)
+    halves = agreement = None
+    if part.velocity.shape[1] >= _FEWEST_GENES:
+        halves = gene_half_arrows(
+            part.velocity, part.expression, part.neighbors, part.places, seed=seed
+        )
+        agreement = gene_half_agreement(halves)
+    others = {
+        mode: dynamics.project(part.transition(part.steady_state(adata, column)), part.places)
+        for mode, column in STEADY_STATE.items()
+        if column in adata.var
+    }
+    flow = None
+    if labels is not None:
+        flow = group_flow(
+            part.places,
+            arrows,
+            part.neighbors,
+            labels[chosen],
+            transition=transition,
+            half_arrows=halves,
+            other_arrows=others.get("stochastic"),
+        )
+    spread = _Spread(adata, chosen)
+    unknown = np.full(len(chosen), np.nan)
+    cells = pd.DataFrame(
+        {
+            "gene_half_agreement": spread(unknown if agreement is None else agreement),
+            **{
+                f"agreement_{mode}": spread(
+                    cosines(arrows, others[mode]) if mode in others else unknown
+                )
+                for mode in STEADY_STATE
+            },
+        },
+        index=adata.obs_names,
+    )
+    judged = verdict(
+        signal,
+        gene_halves=cells["gene_half_agreement"].to_numpy(),
+        steady_state=cells["agreement_stochastic"].to_numpy(),
+        flow=flow,
+        labels=labels,
+        known_directions=known_directions,
+    )
+    everyone = np.zeros(adata.n_obs) if labels is None else labels
+    cells["velocity_support"] = judged.of_cells(everyone)
+    return Evidence(
+        cells, {mode: spread(item) for mode, item in others.items()}, embedding, flow, judged
+    )
+
+
+def _chosen(adata: AnnData, embedding: str, seed: int) -> np.ndarray:
+    """Positions of the cells that are looked at, rising: those with a place, or some of them."""
+    placed = np.flatnonzero(np.isfinite(np.asarray(adata.obsm[embedding])).all(axis=1))
+    if not len(placed):
+        raise DataError(
+            "no cell has a place",
+            where=embedding,
+            expected="finite numbers for some cells",
+            remedy="Choose another embedding, such as X_pca",
+        )
+    if len(placed) <= MOST_CELLS:
+        return placed
+    return np.sort(np.random.default_rng(seed).choice(placed, MOST_CELLS, replace=False))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The cells that are looked at, with neighbours among themselves."""
+
+    cells: np.ndarray
+    velocity: np.ndarray
+    expression: np.ndarray
+    neighbors: sp.csr_matrix
+    places: np.ndarray
+
+    @classmethod
+    def of(cls, adata: AnnData, embedding: str, cells: np.ndarray) -> _Part:
+        if len(cells) == adata.n_obs:
+            neighbors = sp.csr_matrix(adata.obsp["distances"])
+        else:
+            near = min(_NEIGHBORS, len(cells) - 1)
+            neighbors = neighbor_graph(np.asarray(adata.obsm["X_pca"])[cells], near)[0]
+        velocity, expression = (
+            np.ascontiguousarray(np.asarray(adata.layers[name])[cells])
+            for name in ("velocity", "Ms")
+        )
+        places = np.asarray(adata.obsm[embedding], dtype=np.float64)[cells]
+        return cls(cells, velocity, expression, neighbors, places)
+
+    def transition(self, velocity: np.ndarray) -> sp.csr_matrix:
+        graph = dynamics.velocity_graph(velocity, self.expression, self.neighbors)
+        return dynamics.transition_matrix(graph)
+
+    def steady_state(self, adata: AnnData, column: str) -> np.ndarray:
+        """Velocities of the steady-state model in the units of the result, (cells, genes)."""
+        low_s, high_s, low_u, high_u = (adata.var[name].to_numpy(dtype=float) for name in SCALERS)
+        span = np.where(high_s > low_s, high_s - low_s, 1)
+        spliced = self.expression * span + low_s
+        unspliced = np.asarray(adata.layers["Mu"])[self.cells] * (high_u - low_u) + low_u
+        gamma = adata.var[column].to_numpy(dtype=float)
+        found = steady_state_velocity(spliced, unspliced, gamma) / span
+        return np.ascontiguousarray(found, dtype=np.float32)
+
+
+class _Spread:
+    """Values of the cells that were looked at, given to all: the others take the nearest one's."""
+
+    def __init__(self, adata: AnnData, cells: np.ndarray) -> None:
+        self._n, self._cells = adata.n_obs, cells
+        self._nearest: np.ndarray | None = None
+        places = np.asarray(adata.obsm["X_pca"]) if "X_pca" in adata.obsm else None
+        if len(cells) == MOST_CELLS < adata.n_obs and places is not None:
+            self._nearest = KDTree(places[cells]).query(places)[1]
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        if self._nearest is not None:
+            return np.asarray(values)[self._nearest]
+        full: np.ndarray[Any, Any] = np.full((self._n, *values.shape[1:]), np.nan, dtype=np.float32)
+        full[self._cells] = values
+        return full
