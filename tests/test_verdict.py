@@ -11,7 +11,6 @@ from velovi.dynamics import cbdir
 from velovi.errors import DataError, OptionError, UnknownNameError
 from velovi.evidence import (
     GroupFlow,
-    VelocitySignal,
     against_time,
     at_both_ends,
     group_flow,
@@ -19,6 +18,7 @@ from velovi.evidence import (
     steady_state_velocity,
     verdict,
 )
+from velovi.evidence.strength import strength_of
 from velovi.neighbors import neighbor_graph
 from velovi.preprocessing import choose_genes, size_factors
 
@@ -299,29 +299,26 @@ def test_a_group_at_both_ends_of_time_is_told():
 # --- the verdict --------------------------------------------------------------------------------
 
 
-def signal_of(share, n_cells=1000, n_genes=200, groups=()):
-    """A signal with so many genes above the null."""
-    within = np.where(np.arange(n_genes) < round(share * n_genes), 2.0, -2.0)
-    null = np.linspace(-0.1, 0.1, n_genes)
-    genes = pd.DataFrame(
-        {
-            **dict.fromkeys(("reliability", "reliability_within"), within),
-            **dict.fromkeys(("null", "null_within"), null),
-            "null_percentile": 50.0,
-        }
-    )
-    table = pd.DataFrame(
-        [(name, n, part, strength) for name, n, part, strength in groups],
-        columns=["group", "n_cells", "share_above_null", "strength"],
-    ).set_index("group")
-    return VelocitySignal(genes, table, n_cells, n_cells, 1.0, pd.Series(dtype=float), "clusters")
+def signal_of(share, n_cells=1000, groups=()):
+    """What `VelocitySignal.to_dict` says when this share of 200 genes lies above the null."""
+    names = ("group", "n_cells", "share_above_null", "strength")
+    return {
+        "strength": strength_of(share, n_cells, 200),
+        "sentence": f"{share} of genes.",
+        "groups": [dict(zip(names, group, strict=True)) for group in groups],
+    }
 
 
-AGREE, TREE = np.full(1000, 0.9), flow_of(("s", "a"), ("s", "b"))
+TREE = flow_of(("s", "a"), ("s", "b"))
 
 
-def judge(signal, halves=AGREE, steady=AGREE, **given):
+def judge(signal, halves=0.9, steady=0.9, **given):
     return verdict(signal, gene_halves=halves, steady_state=steady, **given)
+
+
+def groups_of(*names):
+    table = {"n_cells": 250, "gene_halves": 0.9, "steady_state": 0.9}
+    return pd.DataFrame(table, index=list(names))
 
 
 def test_supported_needs_signal_agreement_and_a_direction():
@@ -329,9 +326,9 @@ def test_supported_needs_signal_agreement_and_a_direction():
     assert judge(signal_of(0.2), flow=TREE).support == "weak"
     assert judge(signal_of(0.06), flow=TREE).support == "no evidence"
     assert judge(signal_of(0.2, n_cells=200), flow=TREE).support == "cannot tell"
-    assert judge(signal_of(0.6), halves=AGREE / 3, flow=TREE).support == "weak"
-    assert judge(signal_of(0.6), steady=AGREE / 3, flow=TREE).support == "weak"
-    assert judge(signal_of(0.6), halves=-AGREE, flow=TREE).support == "no evidence"
+    assert judge(signal_of(0.6), halves=0.3, flow=TREE).support == "weak"
+    assert judge(signal_of(0.6), steady=0.3, flow=TREE).support == "weak"
+    assert judge(signal_of(0.6), halves=-0.9, flow=TREE).support == "no evidence"
     assert judge(signal_of(0.6)).support == "weak"
     assert judge(None, flow=TREE).support == "cannot tell"
 
@@ -354,26 +351,26 @@ def test_known_directions_decide():
 
 def test_groups_are_judged_by_their_own_cells_and_never_better_than_the_run():
     groups = [("s", 400, 0.6, "clear"), ("a", 400, 0.2, "some"), ("b", 400, 0.04, "none")]
-    labels = np.repeat(["s", "a", "b", "small"], 250)
-    found = judge(signal_of(0.6, groups=groups), flow=TREE, labels=labels)
+    own = groups_of("s", "a", "b", "small")
+    found = judge(signal_of(0.6, groups=groups), flow=TREE, groups=own)
     assert found.groups["support"].to_dict() == {
         "s": "supported",
         "a": "weak",
         "b": "no evidence",
         "small": "cannot tell",
     }
-    assert list(found.of_cells(labels[::250])) == [
+    assert list(found.of_cells(own.index)) == [
         "supported",
         "weak",
         "no evidence",
         "cannot tell",
     ]
-    none = judge(signal_of(0.05, groups=groups), flow=TREE, labels=labels)
+    none = judge(signal_of(0.05, groups=groups), flow=TREE, groups=own)
     assert set(none.groups["support"]) == {"no evidence"}
 
 
 def test_a_small_group_without_signal_is_no_absence():
     found = judge(
-        signal_of(0.6, groups=[("s", 100, 0.05, "cannot tell")]), flow=TREE, labels=["s"] * 1000
+        signal_of(0.6, groups=[("s", 100, 0.05, "cannot tell")]), flow=TREE, groups=groups_of("s")
     )
     assert found.groups.loc["s", "support"] == "cannot tell"

@@ -12,8 +12,8 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from velovi.errors import UnknownNameError
-from velovi.evidence.gene_halves import cosines
 from velovi.numerics.inputs import as_labels, as_matrix, as_square
+from velovi.numerics.vectors import row_cosines
 
 Branching = Literal["parts", "joins", "neither", "unknown"]
 FEWEST_AT_BORDER = 10
@@ -192,7 +192,9 @@ def group_flow(
         spread = [(crossing.scores(np.asarray(half)) - forward) ** 2 for half in half_arrows]
         errors = errors + np.mean(spread, axis=0)
     error = np.sqrt(errors)
-    agreement = None if other_arrows is None else cosines(v, np.asarray(other_arrows, dtype=float))
+    agreement = (
+        None if other_arrows is None else row_cosines(v, np.asarray(other_arrows, dtype=float))
+    )
     steps = None if transition is None else _steps(transition, code, len(names))
     rows = []
     for a in range(len(names)):

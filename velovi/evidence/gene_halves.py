@@ -7,6 +7,7 @@ import scipy.sparse as sp
 
 from velovi.dynamics import project, transition_matrix, velocity_graph
 from velovi.errors import DataError, check_range
+from velovi.numerics.vectors import row_cosines
 
 
 def gene_half_arrows(
@@ -108,14 +109,7 @@ def gene_half_agreement(arrows: np.ndarray) -> np.ndarray:
     >>> gene_half_agreement(np.array([[[1.0, 0.0]], [[2.0, 0.0]]]))
     array([1.])
     """
-    found = np.stack([cosines(*pair) for pair in zip(arrows[::2], arrows[1::2], strict=True)])
+    found = np.stack([row_cosines(*pair) for pair in zip(arrows[::2], arrows[1::2], strict=True)])
     known = np.isfinite(found)
     total, count = np.where(known, found, 0).sum(axis=0), known.sum(axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Cosine between two arrows of each cell, (cells,); NaN where one has no length."""
-    length = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
-    known = length > 0
-    return np.where(known, (first * second).sum(axis=1) / np.where(known, length, 1), np.nan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,13 @@ from velovi.config import PreprocessOptions
 from velovi.errors import UnknownNameError
 from velovi.evidence.nulls import count_split
 from velovi.evidence.reliability import Reliability, residual_reliability
+from velovi.evidence.strength import (
+    ENOUGH_CELLS,
+    ENOUGH_GENES,
+    FEWEST_IN_GROUP,
+    Strength,
+    strength_of,
+)
 from velovi.preprocessing import choose_genes, size_factors
 
 if TYPE_CHECKING:
@@ -22,15 +29,7 @@ if TYPE_CHECKING:
 MOST_CELLS = 5_000
 """More cells are sampled: what is asked does not depend on their number."""
 NULL_PERCENTILE = 95.0
-CLEAR, SOME = 0.35, 0.10
-"""Shares of genes above the null's 95th percentile, .05 by chance; see `docs/evidence.md`."""
 _MANY_CELLS, _MOSTLY_WHOLE = 3_000, 0.5
-FEWEST_IN_GROUP = 60
-"""Smaller groups are not looked at by themselves."""
-ENOUGH_CELLS, ENOUGH_GENES = 300, 30
-"""With fewer, too little can be told from chance to call its absence a finding."""
-
-Strength = Literal["clear", "some", "none", "cannot tell"]
 
 
 @dataclass(frozen=True)
@@ -258,21 +257,6 @@ def _groups(
             rows[str(name)] = (int(n_cells), share, strength_of(share, int(n_cells), n_genes))
     columns = ["n_cells", "share_above_null", "strength"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-
-
-def strength_of(share_above_null: float, n_cells: int, n_genes: int) -> Strength:
-    """What a share of genes above the null says, 0 to 1, when so many cells were compared.
-
-    Examples
-    --------
-    >>> strength_of(0.5, 100, 500), strength_of(0.2, 1000, 500), strength_of(0.06, 100, 500)
-    ('clear', 'some', 'cannot tell')
-    """
-    if np.isfinite(share_above_null) and share_above_null >= CLEAR and n_genes >= ENOUGH_GENES:
-        return "clear"
-    if n_cells < ENOUGH_CELLS or n_genes < ENOUGH_GENES or not np.isfinite(share_above_null):
-        return "cannot tell"
-    return "some" if share_above_null >= SOME else "none"
 
 
 def _share_above(found: np.ndarray | pd.Series, null: np.ndarray | pd.Series) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from velovi.evidence.flow import GroupFlow
-from velovi.evidence.signal_in_counts import CLEAR, FEWEST_IN_GROUP, SOME, VelocitySignal
+from velovi.evidence.strength import CLEAR, FEWEST_IN_GROUP, SOME
 
 Support = Literal["supported", "weak", "no evidence", "cannot tell"]
 SUPPORTS: tuple[Support, ...] = ("supported", "weak", "no evidence", "cannot tell")
@@ -72,12 +72,12 @@ class Verdict:
 
 
 def verdict(
-    signal: VelocitySignal | None,
+    signal: Mapping[str, Any] | None,
     *,
-    gene_halves: np.ndarray,
-    steady_state: np.ndarray,
+    gene_halves: float,
+    steady_state: float,
     flow: GroupFlow | None = None,
-    labels: Sequence[Any] | np.ndarray | None = None,
+    groups: pd.DataFrame | None = None,
     known_directions: Sequence[tuple[str, str]] = (),
 ) -> Verdict:
     """Judge the velocities of a run by one rule.
@@ -96,15 +96,17 @@ def verdict(
     Parameters
     ----------
     signal
-        What the counts say of velocity; None when they could not be looked into.
+        What the counts say of velocity, as :meth:`VelocitySignal.to_dict` gives it; None when they
+        could not be looked into.
     gene_halves
-        :func:`gene_half_agreement`, (cells,); NaN where unknown.
+        Median over cells of :func:`gene_half_agreement`; NaN where unknown.
     steady_state
-        Cosine between each cell's arrow and that of the steady-state model, (cells,).
+        Median cosine between the arrows of cells and those of the steady-state model.
     flow
         Between groups; without, nothing speaks for a direction.
-    labels
-        Group of each cell, (cells,).
+    groups
+        Row for each group: ``n_cells``, ``gene_halves`` and ``steady_state``, the medians of its
+        own cells.
     known_directions
         Pairs of groups (source, target) whose direction is known from elsewhere.
 
@@ -114,28 +116,19 @@ def verdict(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from velovi import simulate
     >>> from velovi.evidence import velocity_signal, verdict
-    >>> cells = simulate(400, 60, seed=1)
-    >>> found = velocity_signal(cells, label_column="clusters")
-    >>> verdict(found, gene_halves=np.ones(400), steady_state=np.ones(400)).support
+    >>> found = velocity_signal(simulate(400, 60, seed=1), label_column="clusters")
+    >>> verdict(found.to_dict(), gene_halves=0.9, steady_state=0.9).support
     'weak'
     """
-    halves, steady = _median(gene_halves), _median(steady_state)
-    support, reasons, advice = _of_run(signal, halves, steady, flow, tuple(known_directions))
-    groups = _groups(support, signal, gene_halves, steady_state, labels)
-    return Verdict(support, tuple(reasons), tuple(advice), groups)
-
-
-def _median(values: np.ndarray) -> float:
-    known = np.asarray(values, dtype=float)
-    known = known[np.isfinite(known)]
-    return float(np.median(known)) if len(known) else float("nan")
+    known = tuple(known_directions)
+    support, reasons, advice = _of_run(signal, gene_halves, steady_state, flow, known)
+    return Verdict(support, tuple(reasons), tuple(advice), _groups(support, signal, groups))
 
 
 def _of_run(
-    signal: VelocitySignal | None,
+    signal: Mapping[str, Any] | None,
     halves: float,
     steady: float,
     flow: GroupFlow | None,
@@ -144,22 +137,22 @@ def _of_run(
     if signal is None:
         why = "The counts could not be looked into, so nothing says what the arrows rest on."
         return "cannot tell", [why], ["Give a file with counts of spliced and unspliced molecules."]
-    if signal.strength == "cannot tell":
+    if signal["strength"] == "cannot tell":
         return (
             "cannot tell",
-            [signal.sentence],
+            [str(signal["sentence"])],
             ["Take more cells of the same kind, or read the map as a drawing, not as a finding."],
         )
-    if signal.strength == "none":
+    if signal["strength"] == "none":
         return (
             "no evidence",
-            [signal.sentence],
+            [str(signal["sentence"])],
             [
                 "Do not read directions or time from this run. More cells or deeper sequencing may "
                 "help; for probe kits and other protocols without introns nothing will."
             ],
         )
-    reasons: list[str] = [signal.sentence]
+    reasons: list[str] = [str(signal["sentence"])]
     advice: list[str] = []
     agree = True
     for name, value in (
@@ -182,13 +175,13 @@ def _of_run(
             ["Look at the genes one by one before any direction is read."],
         )
     fixed = _direction(flow, known, reasons, advice)
-    if signal.strength == "clear" and agree and fixed:
+    if signal["strength"] == "clear" and agree and fixed:
         return (
             "supported",
             reasons,
             ["Read the directions of supported groups; look at the others' reasons."],
         )
-    if signal.strength != "clear":
+    if signal["strength"] != "clear":
         advice.append("More cells or deeper sequencing would make the signal clearer.")
     return "weak", reasons, [*advice, "Read directions only where other knowledge says the same."]
 
@@ -244,26 +237,19 @@ def _listed(groups: Sequence[str]) -> str:
 
 
 def _groups(
-    run: Support,
-    signal: VelocitySignal | None,
-    gene_halves: np.ndarray,
-    steady_state: np.ndarray,
-    labels: Sequence[Any] | np.ndarray | None,
+    run: Support, signal: Mapping[str, Any] | None, groups: pd.DataFrame | None
 ) -> pd.DataFrame:
     columns = ["n_cells", "share_above_null", "gene_halves", "steady_state", "support", "reason"]
-    if labels is None:
-        return pd.DataFrame(columns=columns)
-    names = pd.Categorical(labels).rename_categories(str)
-    rows = {}
-    for name in names.categories:
-        own = np.asarray(names == name)
-        looked = signal is not None and name in signal.groups.index
-        row = signal.groups.loc[name] if signal is not None and looked else None
-        halves, steady = _median(gene_halves[own]), _median(steady_state[own])
-        share = float("nan") if row is None else float(row["share_above_null"])
-        few = row is not None and row["strength"] == "cannot tell"
-        support, reason = _of_group(run, share, few, halves, steady)
-        rows[name] = (int(own.sum()), share, halves, steady, support, reason)
+    looked = {} if signal is None else {str(row["group"]): row for row in signal["groups"]}
+    rows: dict[str, tuple[Any, ...]] = {}
+    for name, row in ({} if groups is None else groups.T.to_dict()).items():
+        found = looked.get(str(name), {})
+        share = found.get("share_above_null")
+        share = float("nan") if share is None else float(share)
+        few = found.get("strength") == "cannot tell"
+        halves, steady = float(row["gene_halves"]), float(row["steady_state"])
+        judged = _of_group(run, share, few, halves, steady)
+        rows[str(name)] = (int(row["n_cells"]), share, halves, steady, *judged)
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 

@@ -14,12 +14,13 @@ from scipy.spatial import KDTree
 from velovi import dynamics
 from velovi.errors import DataError
 from velovi.evidence.flow import GroupFlow, group_flow
-from velovi.evidence.gene_halves import cosines, gene_half_agreement, gene_half_arrows
+from velovi.evidence.gene_halves import gene_half_agreement, gene_half_arrows
 from velovi.evidence.signal_in_counts import VelocitySignal
 from velovi.evidence.steady_state import steady_state_velocity
-from velovi.evidence.verdict import Verdict, verdict
+from velovi.evidence.support import Verdict, verdict
 from velovi.keys import SCALERS
 from velovi.neighbors import neighbor_graph
+from velovi.numerics.vectors import row_cosines
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -141,19 +142,23 @@ def assess(
             "gene_half_agreement": spread(unknown if agreement is None else agreement),
             **{
                 f"agreement_{mode}": spread(
-                    cosines(arrows, others[mode]) if mode in others else unknown
+                    row_cosines(arrows, others[mode]) if mode in others else unknown
                 )
                 for mode in STEADY_STATE
             },
         },
         index=adata.obs_names,
     )
+    compared = {
+        "gene_halves": cells["gene_half_agreement"],
+        "steady_state": cells["agreement_stochastic"],
+    }
     judged = verdict(
-        signal,
-        gene_halves=cells["gene_half_agreement"].to_numpy(),
-        steady_state=cells["agreement_stochastic"].to_numpy(),
+        None if signal is None else signal.to_dict(),
+        gene_halves=float(compared["gene_halves"].median()),
+        steady_state=float(compared["steady_state"].median()),
         flow=flow,
-        labels=labels,
+        groups=None if labels is None else _by_group(pd.DataFrame(compared), labels),
         known_directions=known_directions,
     )
     everyone = np.zeros(adata.n_obs) if labels is None else labels
@@ -161,6 +166,12 @@ def assess(
     return Evidence(
         cells, {mode: spread(item) for mode, item in others.items()}, embedding, flow, judged
     )
+
+
+def _by_group(compared: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:
+    """Medians and numbers of cells of each group; cells without a label are in none."""
+    rows = compared.assign(group=pd.Categorical(labels)).groupby("group", observed=True)
+    return rows.median().assign(n_cells=rows.size())
 
 
 def _chosen(adata: AnnData, embedding: str, seed: int) -> np.ndarray:
