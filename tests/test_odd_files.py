@@ -139,6 +139,7 @@ def made(path: Path, folder: Path, **stages: dict[str, object]) -> RunFolder:
         "model": {"n_hidden": 16, "n_latent": 3},
         "train": {"max_epochs": 2, "threads": 1},
         "posterior": {"n_samples": 2, "directional_samples": 2, "extrinsic_samples": 0},
+        "evidence": {"null_run": False},
     }
     for stage, values in stages.items():
         options[stage].update(values)

@@ -86,6 +86,7 @@ def quick_options(**train: object) -> RunOptions:
             "model": {"n_hidden": 16, "n_latent": 3},
             "train": {"max_epochs": 3, "threads": 1, **train},
             "posterior": {"n_samples": 2, "directional_samples": 2, "extrinsic_samples": 0},
+            "evidence": {"null_run": False},
         }
     )
 
@@ -340,11 +341,11 @@ def test_a_run_that_was_interrupted_after_training_does_not_train_again(run, mon
         raise _KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr("velovi.runs.pipeline.summarise", killed)
+        patch.setattr("velovi.runs.answers.summarise", killed)
         with Reporter(run) as reporter, pytest.raises(_KilledError):
             run_pipeline(run, reporter)
     assert run.can_go_on
-    monkeypatch.setattr("velovi.runs.pipeline.train", killed)
+    monkeypatch.setattr("velovi.runs.training.train", killed)
     run.reopen()
     assert work(run) == "done"
     assert len(run.history()) == 3

@@ -17,6 +17,7 @@ import pytest
 import zarr
 
 from velovi.config import (
+    EvidenceOptions,
     ModelOptions,
     PosteriorOptions,
     PreprocessOptions,
@@ -24,12 +25,15 @@ from velovi.config import (
     TrainOptions,
 )
 from velovi.data.simulate import simulate
-from velovi.errors import DataError, OptionError, StoreError, UnknownNameError
+from velovi.errors import Cancelled, DataError, OptionError, StoreError, UnknownNameError
+from velovi.evidence.flow import GroupFlow
+from velovi.evidence.numbers import NUMBERS
 from velovi.runs import launch, results
 from velovi.runs.evidence import look_for_velocity
 from velovi.runs.export import cell_table, export_h5ad, gene_table
 from velovi.runs.folder import FolderFacts, RunFolder, RunSpec, RunState, run_state
 from velovi.runs.jobs import WorkerProcess, reap
+from velovi.runs.progress import Reporter
 from velovi.runs.results import ResultStore, genes_per_chunk
 from velovi.runs.velocity_signal import SignalSummary
 from velovi.runs.worker import work
@@ -77,6 +81,7 @@ def quick_options(max_epochs: int = 2) -> RunOptions:
         model=ModelOptions(n_hidden=16, n_latent=3),
         train=TrainOptions(preset="reference", max_epochs=max_epochs, threads=1),
         posterior=PosteriorOptions(n_samples=3, directional_samples=4),
+        evidence=EvidenceOptions(null_run=False),
     )
 
 
@@ -151,6 +156,48 @@ def test_the_result_opens_as_an_anndata_with_the_promised_keys(finished):
         assert np.isfinite(adata.layers[name]).all(), name
     np.testing.assert_allclose(adata.layers["fit_t"].max(axis=0), 20, rtol=1e-5)
     assert json.loads(adata.uns["velovi"]["spec"])["options"]["train"]["max_epochs"] == 3
+
+
+def test_a_run_keeps_its_evidence_beside_that_of_a_null(finished):
+    store = ResultStore(finished.result_path)
+    found = json.loads(store.details["evidence"])
+    assert found["verdict"]["support"] == "cannot tell"  # 150 cells
+    assert set(store.obs["velocity_support"]) == {"cannot tell"}
+    assert set(found["numbers"]) == set(found["null"]["numbers"]) == set(NUMBERS)
+    assert store.obs["gene_half_agreement"].between(-1, 1).all()
+    middle = np.median(store.obs["gene_half_agreement"])
+    assert found["numbers"]["gene_half_agreement"] == pytest.approx(middle, abs=1e-4)
+    assert {"steady_state_gamma", "steady_state_gamma_stochastic"} <= set(store.var)
+    flow = GroupFlow.from_dict(found["flow"])
+    assert set(flow.labels) == set(store.obs["clusters"])
+    null = ResultStore(RunFolder(finished.null_path).result_path)
+    assert null.n_cells == 150
+    assert len(RunFolder(finished.null_path).history()) == 1  # two fifths of 3 epochs
+    np.testing.assert_allclose(null.embedding("X_umap"), store.embedding("X_umap"))
+    assert not RunFolder(finished.null_path).checkpoint_path.exists()
+
+
+def test_a_run_without_a_null_has_none(finished, tmp_path):
+    from velovi.runs.null_run import add_null
+
+    adata = anndata.read_zarr(finished.result_path)
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    run.write_spec(finished.spec())
+    with Reporter(run) as reporter:
+        run.request_stop()
+        notes = add_null(adata, run, reporter)
+        assert "asked to stop" in notes[0]
+        assert not run.null_path.exists()
+        (run.path / "stop").unlink()
+        run.write_spec(replace(finished.spec(), source=str(tmp_path / "gone.h5ad")))
+        notes = add_null(adata, run, reporter)
+        assert notes[0].startswith("No null could be compared with")
+        assert not run.null_path.exists()
+        run.write_spec(finished.spec())
+        run.request_cancel()
+        with pytest.raises(Cancelled):
+            add_null(adata, run, reporter)
 
 
 def test_a_run_keeps_what_its_counts_say_of_velocity(finished):
@@ -469,6 +516,7 @@ def test_a_file_with_velocity_and_gaps_of_its_own_goes_through(source, tmp_path)
     adata.write_h5ad(tmp_path / "own.h5ad")
     out = tmp_path / "run"
     command = ["run", str(tmp_path / "own.h5ad"), "--out", str(out), "--max-epochs", "1"]
+    command += ["--no-null-run"]
     small = ["--n-hidden", "16", "--n-neighbors", "10", "--n-pcs", "5", "--threads", "1"]
     done = subprocess.run([sys.executable, "-m", "velovi", *command, *small], capture_output=True)
     assert done.returncode == 0, done.stderr

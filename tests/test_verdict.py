@@ -351,17 +351,19 @@ def test_known_directions_decide():
 
 def test_groups_are_judged_by_their_own_cells_and_never_better_than_the_run():
     groups = [("s", 400, 0.6, "clear"), ("a", 400, 0.2, "some"), ("b", 400, 0.04, "none")]
+    weak = judge(signal_of(0.6, groups=groups), groups=groups_of("s", "a"))
+    assert set(weak.groups["support"]) == {"weak"}
     own = groups_of("s", "a", "b", "small")
     found = judge(signal_of(0.6, groups=groups), flow=TREE, groups=own)
     assert found.groups["support"].to_dict() == {
         "s": "supported",
-        "a": "weak",
+        "a": "supported",
         "b": "no evidence",
         "small": "cannot tell",
     }
     assert list(found.of_cells(own.index)) == [
         "supported",
-        "weak",
+        "supported",
         "no evidence",
         "cannot tell",
     ]

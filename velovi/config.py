@@ -16,6 +16,8 @@ from velovi.schedule import FAST_EPOCHS, REFERENCE_WARM_UP, Schedule, fast, fast
 # the velocity graph of more cells would take more memory than all the rest
 ALL_NEIGHBOURS_UP_TO, NEIGHBOURS_BEYOND = 200_000, 100
 EXTRINSIC_NEIGHBOURS_UP_TO = 20_000
+NULL_CELLS = 1_000
+"""Cells of the model that is trained on the null, at most."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ GROUPS = {
     "Ask the model": "How often the trained model is asked, for means and uncertainties.",
     "Machine": "What the run may use of this machine.",
     "Map directions": "How velocities become directions on the map and a shared time.",
+    "Evidence": "How the run finds out whether its velocities can be believed.",
     "Model": "Size and shape of the neural networks.",
 }
 """Titles of the groups of options, with what each is about."""
@@ -495,6 +498,29 @@ class DynamicsOptions(Options):
 
 
 @dataclass(frozen=True)
+class EvidenceOptions(Options):
+    """How far the velocities may be believed."""
+
+    group = "Evidence"
+
+    null_run: bool = option(
+        True,
+        "Check against a null",
+        "Train a second, smaller model on some of the same cells without velocity: their spliced "
+        "counts split at random in two. Every number then stands beside what it is without "
+        f"velocity. At most {NULL_CELLS:,} cells and fewer epochs.",
+    )
+    seed: int = option(
+        0,
+        "Seed of the null and of halves",
+        "Fixes the random choices.",
+        low=0,
+        high=2**31 - 1,
+        advanced=True,
+    )
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """The options of all stages of a run."""
 
@@ -503,6 +529,7 @@ class RunOptions:
     train: TrainOptions = field(default_factory=TrainOptions)
     posterior: PosteriorOptions = field(default_factory=PosteriorOptions)
     dynamics: DynamicsOptions = field(default_factory=DynamicsOptions)
+    evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
 
     @classmethod
     def stages(cls) -> dict[str, type[Options]]:
@@ -513,6 +540,7 @@ class RunOptions:
             "train": TrainOptions,
             "posterior": PosteriorOptions,
             "dynamics": DynamicsOptions,
+            "evidence": EvidenceOptions,
         }
 
     @classmethod

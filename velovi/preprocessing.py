@@ -163,7 +163,12 @@ def preprocess(
         tell(f"Computing the UMAP ({wait})", 0.7)
         _add_umap(out, options.seed, state.notes)
     tell("Preprocessing is done", 1.0)
-    prepared = Preprocessed(out, _report(adata, state, options, fallback))
+    factors = {
+        name: values
+        for name, values in state.factors.items()
+        if name in out.layers and values is not None
+    }
+    prepared = Preprocessed(out, _report(adata, state, options, fallback), factors)
     return prepared if scale is None else match_training_scale(prepared, scale)
 
 

@@ -108,7 +108,8 @@ def _subset_genes(prepared: Preprocessed, genes: pd.Index) -> Preprocessed:
     kept = table.index[table["kept"]]
     report = replace(prepared.report, genes=table, n_genes_kept=len(kept))
     adata = prepared.adata
-    return Preprocessed(adata[:, kept].copy() if lost.any() else adata, report)
+    chosen = adata[:, kept].copy() if lost.any() else adata
+    return replace(prepared, adata=chosen, report=report)
 
 
 def rescale_like(adata: AnnData, scalers: pd.DataFrame) -> None:

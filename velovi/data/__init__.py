@@ -6,11 +6,12 @@ so this module imports nothing heavier than the standard library.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from anndata import AnnData
 
@@ -236,10 +237,15 @@ class PreprocessReport:
 
 @dataclass(frozen=True)
 class Preprocessed:
-    """Data for the model and report for the user, from :func:`velovi.preprocessing.preprocess`."""
+    """Data for the model and report for the user, from :func:`velovi.preprocessing.preprocess`.
+
+    ``size_factors`` holds what the counts of each cell were multiplied by, (cells,), for
+    ``spliced`` and ``unspliced``; a layer that was left as it was is missing.
+    """
 
     adata: AnnData
     report: PreprocessReport
+    size_factors: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         kept = self.report.genes.index[self.report.genes["kept"]]

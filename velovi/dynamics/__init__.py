@@ -13,6 +13,7 @@ from velovi.dynamics.metrics import (
     GroupScores,
     cbdir,
     in_cluster_coherence,
+    transition_entropy,
     velocity_coherence,
 )
 from velovi.dynamics.projection import GridField, grid_field, project
@@ -30,6 +31,7 @@ __all__ = [
     "in_cluster_coherence",
     "project",
     "shared_latent_time",
+    "transition_entropy",
     "transition_matrix",
     "velocity_coherence",
     "velocity_confidence",

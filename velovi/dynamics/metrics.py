@@ -214,6 +214,56 @@ def velocity_coherence(
     return np.where((total > 0)[:, None], (chain @ x - x) * v, 0).astype(np.float32)
 
 
+def transition_entropy(transition: sparse.spmatrix) -> NDArray[np.float64]:
+    r"""Entropy of each cell's next step, over that of a step to any cell that it may go to.
+
+    .. math:: H_i = -\frac{1}{\log k_i} \sum_j T_{ij} \log T_{ij}
+
+    with :math:`k_i` the number of entries above 0. The mean over cells is the normalised transition
+    entropy of Wu et al. 2026: 1 where velocities choose no neighbour before another.
+
+    Parameters
+    ----------
+    transition
+        csr (cells, cells) of probabilities, without negative cosines; rows are divided by their
+        sums.
+
+    Returns
+    -------
+    (cells,) from 0 to 1; NaN for cells with fewer than two ways to go.
+
+    Raises
+    ------
+    DataError
+        The matrix is not square, or an entry is negative or not finite.
+
+    Examples
+    --------
+    >>> from scipy import sparse
+    >>> from velovi.dynamics import transition_entropy
+    >>> transition_entropy(sparse.csr_matrix([[0.5, 0.5], [0.0, 1.0]])).tolist()
+    [1.0, nan]
+    """
+    moves = as_square(transition, "transition")
+    if moves.nnz and moves.data.min() < 0:
+        raise DataError(
+            "there are negative entries",
+            where="transition",
+            expected="probabilities",
+            remedy="Make it with use_negative_cosines=False",
+        )
+    rows = np.repeat(np.arange(moves.shape[0]), np.diff(moves.indptr))
+    data = moves.data.astype(np.float64)
+    total = np.bincount(rows, data, minlength=moves.shape[0])
+    share = data / np.where(total > 0, total, 1)[rows]
+    plogp = np.where(share > 0, share * np.log(np.where(share > 0, share, 1)), 0)
+    entropy = -np.bincount(rows, plogp, minlength=moves.shape[0])
+    ways = np.bincount(rows, share > 0, minlength=moves.shape[0])
+    several = ways > 1
+    most = np.log(np.where(several, ways, 2))
+    return np.where(several, np.maximum(entropy, 0) / most, np.nan)
+
+
 def _total(mean: NDArray[np.float64]) -> float:
     good = mean[np.isfinite(mean)]
     return float(good.mean()) if good.size else float("nan")

@@ -16,7 +16,7 @@ from velovi.errors import DataError
 from velovi.evidence.flow import GroupFlow, group_flow
 from velovi.evidence.gene_halves import gene_half_agreement, gene_half_arrows
 from velovi.evidence.signal_in_counts import VelocitySignal
-from velovi.evidence.steady_state import steady_state_velocity
+from velovi.evidence.steady_state import Mode, steady_state_velocity
 from velovi.evidence.support import Verdict, verdict
 from velovi.keys import SCALERS
 from velovi.neighbors import neighbor_graph
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MOST_CELLS = 20_000
 """Arrows of halves of the genes are worked out for so many cells; the others take the values of
 the nearest of them."""
-STEADY_STATE = {
+STEADY_STATE: dict[Mode, str] = {
     "deterministic": "steady_state_gamma",
     "stochastic": "steady_state_gamma_stochastic",
 }
@@ -111,8 +111,8 @@ def assess(
     chosen = _chosen(adata, embedding, seed)
     part = _Part.of(adata, embedding, chosen)
     labels = None if label_column is None else adata.obs[label_column].to_numpy()
-    transition = part.transition(part.velocity)
-    arrows = dynamics.project(transition, part.places)
+    graph = part.graph(part.velocity)
+    arrows = part.project(graph)
     halves = agreement = None
     if part.velocity.shape[1] >= _FEWEST_GENES:
         halves = gene_half_arrows(
@@ -120,7 +120,7 @@ def assess(
         )
         agreement = gene_half_agreement(halves)
     others = {
-        mode: dynamics.project(part.transition(part.steady_state(adata, column)), part.places)
+        mode: part.project(part.graph(part.steady_state(adata, column)))
         for mode, column in STEADY_STATE.items()
         if column in adata.var
     }
@@ -131,7 +131,7 @@ def assess(
             arrows,
             part.neighbors,
             labels[chosen],
-            transition=transition,
+            transition=dynamics.transition_matrix(graph, use_negative_cosines=False),
             half_arrows=halves,
             other_arrows=others.get("stochastic"),
         )
@@ -155,8 +155,8 @@ def assess(
     }
     judged = verdict(
         None if signal is None else signal.to_dict(),
-        gene_halves=float(compared["gene_halves"].median()),
-        steady_state=float(compared["steady_state"].median()),
+        gene_halves=_median(compared["gene_halves"]),
+        steady_state=_median(compared["steady_state"]),
         flow=flow,
         groups=None if labels is None else _by_group(pd.DataFrame(compared), labels),
         known_directions=known_directions,
@@ -171,7 +171,12 @@ def assess(
 def _by_group(compared: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:
     """Medians and numbers of cells of each group; cells without a label are in none."""
     rows = compared.assign(group=pd.Categorical(labels)).groupby("group", observed=True)
-    return rows.median().assign(n_cells=rows.size())
+    return rows.agg(_median).assign(n_cells=rows.size())
+
+
+def _median(values: pd.Series) -> float:
+    known = values.dropna()
+    return float(known.median()) if len(known) else float("nan")
 
 
 def _chosen(adata: AnnData, embedding: str, seed: int) -> np.ndarray:
@@ -213,9 +218,11 @@ class _Part:
         places = np.asarray(adata.obsm[embedding], dtype=np.float64)[cells]
         return cls(cells, velocity, expression, neighbors, places)
 
-    def transition(self, velocity: np.ndarray) -> sp.csr_matrix:
-        graph = dynamics.velocity_graph(velocity, self.expression, self.neighbors)
-        return dynamics.transition_matrix(graph)
+    def graph(self, velocity: np.ndarray) -> dynamics.VelocityGraph:
+        return dynamics.velocity_graph(velocity, self.expression, self.neighbors)
+
+    def project(self, graph: dynamics.VelocityGraph) -> np.ndarray:
+        return dynamics.project(dynamics.transition_matrix(graph), self.places)
 
     def steady_state(self, adata: AnnData, column: str) -> np.ndarray:
         """Velocities of the steady-state model in the units of the result, (cells, genes)."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -92,6 +92,26 @@ class GroupFlow:
         _, part = connected_components(steps, connection="strong")
         sets = [np.flatnonzero(part == number) for number in np.unique(part)]
         return tuple(tuple(self.labels[at] for at in own) for own in sets if len(own) > 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        rows = self.pairs.round(4).astype(object)
+        rows = rows.where(pd.notna(rows), None)
+        return {"labels": list(self.labels), "pairs": rows.to_dict("records")}
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
+        """From :meth:`to_dict`.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            It is damaged.
+        """
+        pairs = pd.DataFrame(kept["pairs"], columns=list(_COLUMNS))
+        numbers = [name for name in _COLUMNS if name not in ("source", "target", "clear")]
+        pairs[numbers] = pairs[numbers].astype(float)
+        return cls(pairs, tuple(map(str, kept["labels"])))
 
     def _ends(self) -> tuple[set[str], set[str]]:
         clear = self.clear_pairs

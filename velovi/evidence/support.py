@@ -91,7 +91,8 @@ def verdict(
     alone fixes no direction, because cells whose unspliced counts are mirrored hold as much of it
     and are fitted as well.
 
-    A group is judged by the same rule on its own cells, and never better than the run.
+    A group is judged by the same rule on its own cells, and never better than the run; in a
+    supported run, where few cells are why a group's own signal is less clear, *some* is enough.
 
     Parameters
     ----------
@@ -267,7 +268,7 @@ def _of_group(
         return "no evidence", f"{told}: no more than chance would give."
     if halves < 0:
         return "no evidence", f"{told}, but halves of the genes point against each other."
-    if share < CLEAR:
+    if share < CLEAR and run != "supported":
         return "weak", f"{told}: some signal."
     if not (halves >= LEAST_AGREEMENT and steady >= LEAST_AGREEMENT):
         return "weak", f"{told}, but arrows of other genes or of the steady-state model disagree."

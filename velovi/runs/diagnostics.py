@@ -73,7 +73,7 @@ def add_permutation_scores(adata: AnnData, model: VELOVI, options: RunOptions) -
     adata, model, options
         As in :func:`add_extrinsic`.
     """
-    column = _groups(adata.obs)
+    column = group_column(adata.obs)
     if column is None:
         return
     rng = np.random.default_rng(options.posterior.seed)
@@ -96,7 +96,7 @@ def add_permutation_scores(adata: AnnData, model: VELOVI, options: RunOptions) -
     )
 
 
-def _groups(obs: pd.DataFrame) -> str | None:
+def group_column(obs: pd.DataFrame) -> str | None:
     """The annotation that holds the cells' groups, by its usual names."""
     found = (name for name in usual_labels(obs) if len(obs[name].unique()) > 1)
     return next(found, None)

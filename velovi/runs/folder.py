@@ -80,7 +80,7 @@ class RunSpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunSpec:
-        """From ``spec.json``; runs from before there were presets had the reference schedule.
+        """From ``spec.json``; early runs had the reference schedule and no null.
 
         Raises
         ------
@@ -89,6 +89,7 @@ class RunSpec:
         """
         options = dict(values["options"])
         options["train"] = {"preset": "reference", **options.get("train", {})}
+        options.setdefault("evidence", {"null_run": False})
         spec = cls(**{**values, "options": RunOptions.from_dict(options)})
         for name in ("run_id", "name", "dataset_id", "source"):
             if text(getattr(spec, name), "\0") != getattr(spec, name):
@@ -235,6 +236,11 @@ class RunFolder(JobFolder):
     def cells_path(self) -> Path:
         """Names of the only cells to use, one a line; absent when all are."""
         return self.path / "cells.txt"
+
+    @property
+    def null_path(self) -> Path:
+        """The run on the same cells without velocity, a run's folder of its own."""
+        return self.path / "null"
 
     @property
     def checkpoint_path(self) -> Path:
@@ -408,7 +414,10 @@ class RunFolder(JobFolder):
 
     def leaves_work(self) -> bool:
         """Whether something of what a run made is still here."""
-        made = (self.model_path, self.result_path, self.checkpoint_path, self.path / SCRATCH_NAME)
+        made = (
+            *(self.model_path, self.result_path, self.checkpoint_path, self.null_path),
+            self.path / SCRATCH_NAME,
+        )
         return any(path.exists() for path in made) or bool(leftovers(self.path))
 
     def tidy(self) -> list[str]:
@@ -435,7 +444,10 @@ class RunFolder(JobFolder):
 
 def discard(folder: RunFolder) -> None:
     """Remove what a cancelled run made; its specification and log stay."""
-    for path in (folder.model_path, folder.result_path, folder.checkpoint_path):
+    for path in (
+        *(folder.model_path, folder.result_path, folder.checkpoint_path),
+        folder.null_path,
+    ):
         remove(path)
     folder.tidy()
 

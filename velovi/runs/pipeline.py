@@ -6,41 +6,38 @@ Every stage takes its options and what the one before it made, and gives somethi
 from __future__ import annotations
 
 import gc
-import json
 import warnings
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
-from velovi import dynamics
 from velovi.config import (
-    ALL_NEIGHBOURS_UP_TO,
-    NEIGHBOURS_BEYOND,
-    ModelOptions,
     RunOptions,
-    TrainOptions,
 )
-from velovi.data import MOST_GROUPS, DatasetSummary, Preprocessed
+from velovi.data import DatasetSummary, Preprocessed
 from velovi.data.clean import unique_names
-from velovi.data.embeddings import has_place, is_map
 from velovi.data.inspect import inspect_file
 from velovi.data.read import read
-from velovi.errors import DataError, StoreError, first_named
-from velovi.keys import SCALERS
-from velovi.numerics.out_of_core import MatrixAllocator, release_pages
+from velovi.errors import DataError
+from velovi.numerics.out_of_core import MatrixAllocator
 from velovi.preprocessing import preprocess
-from velovi.runs.diagnostics import add_extrinsic, add_permutation_scores
-from velovi.runs.evidence import add_signal, look_for_velocity
-from velovi.runs.files import remove, told_as_store_error
-from velovi.runs.folder import MODEL_PART, SCRATCH_NAME, RunFolder, RunSpec
+from velovi.runs.answers import ask
+from velovi.runs.evidence import (
+    add_evidence,
+    add_signal,
+    add_steady_state,
+    evidence_notes,
+    look_for_velocity,
+)
+from velovi.runs.folder import SCRATCH_NAME, RunFolder, RunSpec
+from velovi.runs.null_run import add_null
 from velovi.runs.progress import Reporter
 from velovi.runs.rehearsal import check_storable
-from velovi.runs.results import RESULT_VERSION, WARNING, velocity_keys, write_result
-from velovi.runs.user_columns import keep_user_columns, stored_names
+from velovi.runs.results import WARNING, write_result
+from velovi.runs.training import fit
+from velovi.runs.user_columns import keep_user_columns
 from velovi.runs.workspace import Dataset
 from velovi.scaling import require_genes
 
@@ -48,17 +45,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from velovi.evidence import VelocitySignal
-    from velovi.model.api import VELOVI
-    from velovi.model.summary import PosteriorSummary
 
-_SEEDED = ("preprocess", "train", "posterior", "dynamics")
-# rough cost of what follows training, in epochs, for the estimate of the time left
-_EPOCHS_AFTER = 12.0
-_COMPILING = (
-    "Preparing the fast loops: the first run on a machine spends a minute or two here, and the "
-    "bar stands still meanwhile"
-)
-_AFTER_TRAINING = "The run was interrupted after training and went on from the model it had kept."
 _WARNINGS_NOT_FOR_USERS = ("lightning", "scvi", "torch", "anndata", "umap", "sklearn", "zarr")
 
 
@@ -78,15 +65,13 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
     with MatrixAllocator(folder.path / SCRATCH_NAME, spec.options.train.memory_gb) as matrices:
         prepared, signal = prepare(spec, folder, reporter, matrices)
         model = fit(prepared, spec, folder, reporter)
-        summary = summarise(model, prepared.adata, spec, reporter, matrices)
-        result = assemble(prepared, summary, model, spec, folder.history(), matrices)
-        del summary
-        reporter.step(0, message="How sure directions are among the measured cells")
-        add_extrinsic(result, model, spec.options, matrices.empty)
-        reporter.step(0, message="Which genes need their cells' order")
-        add_permutation_scores(result, model, spec.options)
-        add_dynamics(result, spec, reporter)
+        result = ask(prepared, model, spec, folder, reporter, matrices)
         add_signal(result, signal)
+        reporter.stage("evidence", of=100, message="Comparing arrows of halves of the genes")
+        found = add_evidence(result, signal, spec.options.evidence)
+        reporter.notes += evidence_notes(result, found)
+        if spec.options.evidence.null_run:
+            reporter.notes += add_null(result, folder, reporter)
         reporter.stage("write")
         add_notes(result, reporter.notes)
         write_result(result, folder.result_path)
@@ -121,6 +106,7 @@ def prepare(
         allocate=matrices.empty,
         scale_of=scale,
     )
+    add_steady_state(prepared.adata, prepared.size_factors, sample_seed=spec.options.evidence.seed)
     del counts
     gc.collect()  # AnnData objects refer to themselves, so their matrices wait for this
     _quiet()
@@ -162,28 +148,6 @@ def _check_hardware(options: RunOptions) -> None:
     require_accelerator(options.train.accelerator)
 
 
-def fit(prepared: Preprocessed, spec: RunSpec, folder: RunFolder, reporter: Reporter) -> VELOVI:
-    """A model trained on the prepared cells, or a saved one, kept in the run's folder."""
-    options, adata = spec.options, prepared.adata
-    if (folder.model_path / "model.pt").is_file():
-        reporter.notes.append(_AFTER_TRAINING)
-        return open_model(str(folder.model_path), adata, options.train, reporter)
-    if options.train.saved_model:
-        model = open_model(options.train.saved_model, adata, options.train, reporter)
-        keep_history(model, folder)
-    else:
-        model = train(adata, options.model, options.train, folder, reporter)
-    require_finite(model)
-    beside = folder.path / MODEL_PART
-    remove(beside)
-    with told_as_store_error(folder.model_path):
-        model.save(str(beside), overwrite=True)
-        remove(folder.model_path)
-        beside.rename(folder.model_path)
-    remove(folder.checkpoint_path)
-    return model
-
-
 def subset_cells(counts: AnnData, names: list[str] | None) -> AnnData:
     """The cells of these names, in the order of the file; all when None."""
     if names is None:
@@ -220,261 +184,7 @@ def _quiet() -> None:
         warnings.filterwarnings("ignore", module=rf"{name}(\.|$)")
 
 
-def train(
-    adata: AnnData,
-    model_options: ModelOptions,
-    options: TrainOptions,
-    folder: RunFolder,
-    reporter: Reporter,
-) -> VELOVI:
-    """Train a model on ``Ms`` and ``Mu``, writing ``history.jsonl`` as it goes."""
-    schedule = options.schedule(adata.n_obs)
-    epochs = schedule.max_epochs
-    reporter.stage("train", of=epochs, message="Loading the training software")
-    import scvi
-
-    from velovi.model.api import VELOVI
-    from velovi.model.training import Checkpoints, EpochReporter, set_threads, usable_checkpoint
-
-    set_threads(options.threads)
-    scvi.settings.seed = options.seed
-    VELOVI.setup_anndata(adata, spliced_layer="Ms", unspliced_layer="Mu")
-    model = VELOVI(adata, **model_options.to_dict())
-    done = usable_checkpoint(folder.checkpoint_path, model.module)
-    reporter.step(done, message=_COMPILING)
-    if done:
-        reporter.notes.append(
-            f"Training was interrupted and went on from epoch {done}, which had been kept."
-        )
-    folder.cut_history(done)
-    before = next(
-        (item["seconds"] for item in reversed(folder.history()) if "seconds" in item), 0.0
-    )
-
-    def on_epoch(record: dict[str, float]) -> None:
-        epoch, seconds = int(record["epoch"]), record["seconds"]
-        # a run is not given up because an epoch cannot be noted
-        with suppress(StoreError):
-            folder.append_history({**record, "seconds": round(before + seconds, 3)})
-        remaining = epochs - epoch + _EPOCHS_AFTER
-        left = seconds / max(1, epoch - done) * remaining
-        reporter.step(epoch, message="Training the model", eta=left)
-
-    callback = EpochReporter(on_epoch, lambda: folder.stop_requested, reporter.check)
-    model.train(
-        **schedule.arguments(),
-        weight_decay=options.weight_decay,
-        accelerator=options.accelerator,
-        train_size=options.train_size,
-        callbacks=[callback, Checkpoints(folder.checkpoint_path)],
-        ckpt_path=str(folder.checkpoint_path) if done else None,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=str(folder.path),
-    )
-    reporter.note_device(str(model.device))
-    return model
-
-
-def require_finite(model: VELOVI) -> None:
-    """Raise DataError when a model's weights are not numbers, of which nothing can come."""
-    import torch
-
-    bad = [
-        name
-        for name, values in model.module.state_dict().items()
-        if values.is_floating_point() and not torch.isfinite(values).all()
-    ]
-    if bad:
-        raise DataError(
-            "the model's weights are not numbers",
-            where="model",
-            found=f"NaN or infinite values in {first_named(bad)}",
-            remedy="Train again with a lower learning rate, or use another saved model",
-        )
-
-
-def open_model(saved: str, adata: AnnData, options: TrainOptions, reporter: Reporter) -> VELOVI:
-    """A saved model with this data."""
-    reporter.stage("train", of=1, message="Opening the trained model")
-    from velovi.model.api import VELOVI
-
-    model = VELOVI.load_untrusted(saved, adata=adata, accelerator=options.accelerator)
-    reporter.note_device(str(model.device))
-    require_finite(model)
-    return model
-
-
-def keep_history(model: VELOVI, folder: RunFolder) -> None:
-    """Write what a saved model remembers of its training as ``history.jsonl``."""
-    history = model.history or {}
-    curves = {
-        name: np.asarray(history[name], dtype=float).ravel()
-        for name in ("elbo_train", "elbo_validation")
-        if name in history
-    }
-    folder.cut_history(0)
-    for number, values in enumerate(zip(*curves.values(), strict=False), start=1):
-        record = {"epoch": float(number), "seconds": 0.0, **dict(zip(curves, values, strict=True))}
-        folder.append_history({name: float(value) for name, value in record.items()})
-
-
-def summarise(
-    model: VELOVI, adata: AnnData, spec: RunSpec, reporter: Reporter, matrices: MatrixAllocator
-) -> PosteriorSummary:
-    """Posterior means and deviations of every cell and gene."""
-    from velovi.model.training import set_threads
-
-    options = spec.options.posterior
-    reporter.stage("posterior", of=adata.n_obs)
-    set_threads(spec.options.train.threads)  # other cores may be free than when training began
-    return model.get_posterior_summary(
-        options.n_samples,
-        options.seed,
-        adata=adata,
-        gene_list=list(adata.var_names),
-        quantiles=(),
-        directional_samples=options.directional_samples,
-        batch_size=options.batch_size,
-        on_batch=reporter.step,
-        allocate=matrices.empty,
-    )
-
-
-def assemble(
-    prepared: Preprocessed,
-    summary: PosteriorSummary,
-    model: VELOVI,
-    spec: RunSpec,
-    history: list[dict[str, float]],
-    matrices: MatrixAllocator,
-) -> AnnData:
-    """The result so far as an AnnData with scVelo's keys; see ``VELOVI.to_scvelo``.
-
-    It takes over the matrices of ``prepared`` and of ``summary``, which are not copied.
-    """
-    adata = _with_the_same_matrices(prepared.adata)
-    names = stored_names(adata)
-    notes = list(prepared.report.notes)
-    if adata.n_obs > ALL_NEIGHBOURS_UP_TO and not spec.options.dynamics.max_neighbors:
-        notes.append(
-            f"The velocity graph compares each cell with {NEIGHBOURS_BEYOND} cells of its "
-            "neighbourhood, drawn at random, because there are so many cells."
-        )
-    for column in adata.obs.select_dtypes("category"):
-        n_groups = len(adata.obs[column].cat.categories)
-        if MOST_GROUPS < n_groups <= adata.n_obs / 2:
-            notes.append(
-                f"'{column}' has {n_groups:,} groups; the {MOST_GROUPS - 1} largest are shown by "
-                "themselves and the others together."
-            )
-    if matrices.files:
-        notes.append(
-            "Matrices were kept in files while the run worked, because together they are larger "
-            f"than the {matrices.budget / 2**30:.1f} GB that were to be used: "
-            + ", ".join(matrices.files)
-            + "."
-        )
-    model.add_results(adata, summary, in_place=True)
-    report = prepared.report
-    adata.uns["velovi"] = {
-        "result_version": RESULT_VERSION,
-        "spec": json.dumps(_without_folders(spec)),
-        "versions": dict(spec.versions),
-        "history": pd.DataFrame(history),
-        "genes": report.genes,
-        "notes": np.array(notes, dtype=object),
-        "names": json.dumps(names),
-        "unspliced_fraction": report.unspliced_fraction,
-        "n_train_cells": len(model.train_indices),
-        "device": str(model.device),
-        "scalers": adata.var[list(SCALERS)].copy(),
-        "seeds": {name: getattr(spec.options, name).seed for name in _SEEDED},
-    }
-    return adata
-
-
-def _with_the_same_matrices(adata: AnnData) -> AnnData:
-    """Another AnnData over the same matrices, with annotations of its own."""
-    from anndata import AnnData
-
-    parts = {name: dict(getattr(adata, name)) for name in ("layers", "obsm", "obsp", "varm")}
-    uns = {key: value for key, value in adata.uns.items() if not key.startswith("_scvi")}
-    return AnnData(adata.X, obs=adata.obs.copy(), var=adata.var.copy(), uns=uns, **parts)
-
-
-def _without_folders(spec: RunSpec) -> dict[str, Any]:
-    """A result may be passed on: it names files, not the machine's folders."""
-    told = spec.to_dict()
-    told["source"] = Path(spec.source).name
-    told["options"]["train"]["saved_model"] = Path(spec.options.train.saved_model).name
-    return told
-
-
 def add_notes(adata: AnnData, notes: list[str]) -> None:
     """Add sentences to those that the result has for the user."""
     kept = adata.uns["velovi"]["notes"]
     adata.uns["velovi"]["notes"] = np.array([*kept, *notes], dtype=object)
-
-
-def add_dynamics(adata: AnnData, spec: RunSpec, reporter: Reporter) -> None:
-    """Add the velocity graph, projections, shared time and confidence to the result."""
-    options = spec.options.dynamics
-    embeddings = [name for name in adata.obsm if is_map(name, adata.obsm[name])]
-    reporter.stage("dynamics", of=4 + len(embeddings))
-    # rows of cells side by side: the layer itself has columns of genes
-    velocity = np.ascontiguousarray(adata.layers["velocity"])
-    release_pages(adata.layers["velocity"])
-    expression = adata.layers["Ms"]
-    distances = adata.obsp["distances"]
-    graph = dynamics.velocity_graph(
-        velocity,
-        expression,
-        distances,
-        recurse_neighbors=options.recurse_neighbors,
-        max_neighbors=options.most_neighbors(adata.n_obs),
-        seed=options.seed,
-    )
-    adata.uns["velocity_graph"], adata.uns["velocity_graph_neg"] = graph.positive, graph.negative
-    reporter.step(1)
-    adata.obs["velocity_length"] = dynamics.velocity_length(velocity)
-    adata.obs["velocity_confidence"] = dynamics.velocity_confidence(velocity, distances)
-    adata.obs["velocity_self_transition"] = graph.self_transition
-    del velocity
-    reporter.step(2)
-    transition = dynamics.transition_matrix(graph)
-    shared = dynamics.shared_latent_time(
-        adata.layers["fit_t"], transition, adata.obsp["connectivities"], seed=options.seed
-    )
-    adata.obs["latent_time"] = shared.time
-    adata.obs["root_cells"], adata.obs["end_points"] = shared.root_cells, shared.end_points
-    reporter.step(3)
-    grids: dict[str, Any] = {}
-    keys = velocity_keys(embeddings)
-    adata.uns["velovi"]["velocity_keys"] = json.dumps(keys)
-    for number, name in enumerate(embeddings):
-        places = adata.obsm[name]
-        vectors = project_placed(transition, places)
-        adata.obsm[keys[name]] = vectors
-        placed = has_place(places)
-        field = dynamics.grid_field(places[placed, :2], vectors[placed, :2])
-        grids[name] = {key: getattr(field, key) for key in ("x", "y", "u", "v", "mass")}
-        reporter.step(4 + number)
-    adata.uns["velovi"]["grids"] = grids
-
-
-def project_placed(transition: sparse.csr_matrix, places: np.ndarray) -> np.ndarray:
-    """Velocities on a map, float32 (cells, columns); NaN for cells that have no place there.
-
-    Cells with a place go to others with a place; columns beyond two with gaps are left out.
-    """
-    if np.isfinite(places).all():
-        return dynamics.project(transition, places)
-    placed = has_place(places)
-    columns = [at for at in range(places.shape[1]) if np.isfinite(places[placed, at]).all()]
-    part = sparse.csr_matrix(transition[placed][:, placed])
-    total = np.asarray(part.sum(axis=1)).ravel()
-    part = sparse.csr_matrix(sparse.diags(1 / np.where(total != 0, total, 1)) @ part)
-    vectors = np.full((len(places), len(columns)), np.nan, dtype=np.float32)
-    vectors[placed] = dynamics.project(part, places[placed][:, columns])
-    return vectors

@@ -38,6 +38,7 @@ STAGES = {
     "train": Stage("Train model", "Training the model"),
     "posterior": Stage("Ask the model", "Asking the model about every cell"),
     "dynamics": Stage("Map directions", "Working out directions and time"),
+    "evidence": Stage("Weigh evidence", "Comparing with the same cells without velocity"),
     "write": Stage("Save", "Writing the result"),
 }
 """The stages of a run, in their order."""
