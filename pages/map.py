@@ -5,6 +5,7 @@ import streamlit as st
 from velovi.ui.cell_map import cell_map
 from velovi.ui.cell_sets import linked_selection, selection_panel
 from velovi.ui.download_figure import download_figure
+from velovi.ui.evidence_panel import verdict_line
 from velovi.ui.explore import demo_banner, need_result
 from velovi.ui.map_panel import (
     color_controls,
@@ -25,6 +26,7 @@ def body() -> None:
     view = need_result()
     if view is None:
         return
+    verdict_line(view)
     if view.store.embeddings:
         linked_selection(view)
         maps, controls = st.columns([3.3, 1], gap="medium")

@@ -96,6 +96,29 @@ CELL_COLUMNS: dict[str, tuple[str, str]] = {
         "Agreement on the next state",
         "Mean cosine between the samples' next states and their mean; 1 means one clear state.",
     ),
+    "gene_half_agreement": (
+        "Agreement of gene halves",
+        "Mean cosine between the arrows that two random halves of the genes give a cell: 1 is full "
+        "agreement, 0 none, -1 the opposite.",
+    ),
+    "agreement_stochastic": (
+        "Agreement with steady state, stochastic",
+        "Cosine between a cell's arrow and that of the stochastic steady-state model: 1 is the "
+        "same direction, -1 the opposite.",
+    ),
+    "agreement_deterministic": (
+        "Agreement with steady state, deterministic",
+        "The same with the deterministic steady-state model.",
+    ),
+    "velocity_support": (
+        "Support of velocities",
+        "Whether the evidence supports the velocities of a cell's group; see the Evidence page.",
+    ),
+    "velocity_transition_entropy": (
+        "Transition entropy",
+        "How evenly a cell's next step is spread over the cells near it: 1 where its velocity "
+        "chooses none before another, 0 where it chooses one.",
+    ),
     "velocity_self_transition": (
         "Staying put",
         "How little any neighbouring cell lies where the velocity points; high at ends and where "
@@ -154,17 +177,34 @@ ANGLE_COLUMNS = {
 SCALERS = ("ms_min", "ms_max", "mu_min", "mu_max")
 """Columns of ``var`` with the range of each gene's smoothed abundance before it was scaled."""
 
+AGREEMENT_COLUMNS = frozenset(
+    {"gene_half_agreement", "agreement_stochastic", "agreement_deterministic"}
+)
+"""Columns of ``obs`` that hold cosines between arrows, from -1 to 1."""
+
+SUPPORT_COLORS = {
+    "supported": "#2a9d8f",
+    "weak": "#e0b04a",
+    "no evidence": "#c2517f",
+    "cannot tell": "#9aa4b8",
+}
+"""Colour of each word of the verdict on velocities."""
+
 TIME_COLUMNS = frozenset({"latent_time", "pseudotime"})
 """Columns of ``obs`` that hold a time from 0 to 1."""
 
 
 def cell_scale(column: str) -> ScaleKind:
     """The colour scale of a number of the cells."""
+    if column in AGREEMENT_COLUMNS:
+        return "diverging"
     return "time" if column in TIME_COLUMNS else "abundance"
 
 
 def cell_bounds(column: str) -> tuple[float, float] | None:
     """Ends of its colour scale whatever the data; None for those of the data."""
+    if column in AGREEMENT_COLUMNS:
+        return (-1.0, 1.0)
     # angles have one scale: what looks dark is unsure
     return (0.0, 90.0) if column in ANGLE_COLUMNS else None
 

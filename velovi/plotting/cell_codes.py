@@ -241,7 +241,8 @@ def field_parts(where: QuantizedEmbedding, streams: StreamlineSet) -> dict[str, 
     Returns
     -------
     ``starts`` uint32 (lines + 1,), where each line begins in ``path`` float32 (points, 2);
-    ``heads`` float32 (heads, 4), place and direction of each arrowhead.
+    ``heads`` float32 (heads, 4), place and direction of each arrowhead; ``strengths`` float32
+    (lines + heads,), how strongly each is drawn.
     """
     lengths = [len(line) for line in streams.lines]
     path = np.concatenate(streams.lines) if streams.lines else np.empty((0, 2))
@@ -250,4 +251,5 @@ def field_parts(where: QuantizedEmbedding, streams: StreamlineSet) -> dict[str, 
         "starts": np.concatenate([[0], np.cumsum(lengths)]).astype(np.uint32),
         "path": where.relative(path),
         "heads": np.concatenate([heads, np.asarray(streams.directions)], axis=1).astype(np.float32),
+        "strengths": np.concatenate(streams.strengths).astype(np.float32),
     }

@@ -18,11 +18,33 @@ from velovi.plotting.theme import (
 
 @dataclass(frozen=True)
 class StreamlineSet:
-    """Lines that follow the velocity field, and the heads of their arrows."""
+    """Lines that follow the velocity field, and the heads of their arrows.
+
+    Attributes
+    ----------
+    lines
+        Points of each line, (points, 2).
+    arrowheads, directions
+        Places and directions of the heads, (heads, 2).
+    line_strength, head_strength
+        How strongly each is drawn, (lines,) and (heads,), above 0 up to 1; all fully when None.
+    """
 
     lines: tuple[np.ndarray, ...] = ()
     arrowheads: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
     directions: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
+    line_strength: np.ndarray | None = None
+    head_strength: np.ndarray | None = None
+
+    @property
+    def strengths(self) -> tuple[np.ndarray, np.ndarray]:
+        """Strength of each line and of each head."""
+        given = (self.line_strength, self.head_strength)
+        sizes = (len(self.lines), len(self.arrowheads))
+        lines, heads = (
+            np.ones(n) if item is None else item for item, n in zip(given, sizes, strict=True)
+        )
+        return lines, heads
 
     def __post_init__(self) -> None:
         if np.shape(self.arrowheads) != np.shape(self.directions):

@@ -15,6 +15,7 @@ from velovi.dynamics import grid_field
 from velovi.errors import VeloviError
 from velovi.evidence.flow import against_time, at_both_ends
 from velovi.evidence.numbers import NUMBERS
+from velovi.keys import SUPPORT_COLORS
 from velovi.runs.diagnostics import group_column
 from velovi.runs.results import WARNING, typical_angle
 
@@ -127,6 +128,7 @@ def add_evidence(
     )
     for name in found.cells:
         adata.obs[name] = found.cells[name]
+    adata.uns["velocity_support_colors"] = np.array(list(SUPPORT_COLORS.values()), dtype=object)
     kept = adata.uns["velovi"]
     for mode, arrows in found.arrows.items():
         adata.obsm[f"velocity_{mode}"] = arrows

@@ -414,6 +414,22 @@ class ResultStore:
         self._need_embedding(name)
         return self._read(f"uns/velovi/grids/{name}")
 
+    def steady_state_grid(self, mode: str) -> dict[str, np.ndarray]:
+        """The same of the steady-state model, on the embedding where arrows were compared.
+
+        Raises
+        ------
+        KeyError
+            The result has none.
+        """
+        return self._read(f"uns/velovi/steady_state_grids/{mode}")
+
+    @cached_property
+    def steady_state_modes(self) -> list[str]:
+        """Modes of the steady-state model whose arrows the result holds."""
+        kept = self._group["uns/velovi"]
+        return sorted(kept["steady_state_grids"]) if "steady_state_grids" in kept else []
+
     def colors(self, label: str) -> dict[str, str] | None:
         """The file's own colour for each category of a label, if it brought them."""
         key = f"{label}_colors"

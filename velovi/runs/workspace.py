@@ -43,7 +43,7 @@ MOST_WAITING = 100
 """Runs that may wait, unless VELOVI_RUNS_WAITING says otherwise."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 # folders of the workspace that keep what readers made of a run, in a folder for each
-OfARun = Literal["cell_sets", "times"]
+OfARun = Literal["cell_sets", "times", "known_directions"]
 _BAD_SUMMARY = (OSError, ValueError, TypeError, KeyError, AttributeError)
 _RECORDED = ("torch", "scvi-tools", "anndata", "scanpy", "numpy", "zarr")
 

@@ -30,17 +30,22 @@ def _columns() -> ByteLRU:
     return ByteLRU(COLUMN_CACHE_BYTES)
 
 
+def _grid(path: str, changed: float, embedding: str, mode: str) -> dict[str, np.ndarray]:
+    store = _store(path, changed)
+    return store.steady_state_grid(mode) if mode else store.grid(embedding)
+
+
 @st.cache_resource(show_spinner=False, max_entries=40)
-def _streams(path: str, changed: float, embedding: str, density: float) -> StreamlineSet:
-    grid = _store(path, changed).grid(embedding)
+def _streams(path: str, changed: float, embedding: str, density: float, mode: str) -> StreamlineSet:
+    grid = _grid(path, changed, embedding, mode)
     return stream_arrows(grid["x"], grid["y"], grid["u"], grid["v"], density=density)
 
 
 @st.cache_resource(show_spinner=False, max_entries=40)
 def _arrows(
-    path: str, changed: float, embedding: str, density: float, length: float
+    path: str, changed: float, embedding: str, density: float, length: float, mode: str
 ) -> StreamlineSet:
-    grid = _store(path, changed).grid(embedding)
+    grid = _grid(path, changed, embedding, mode)
     return grid_arrows(grid["x"], grid["y"], grid["u"], grid["v"], density=density, length=length)
 
 
@@ -67,17 +72,22 @@ class ResultView:
         """The same, or None when the result has no such layer."""
         return self.gene(layer, gene) if layer in self.store.layers else None
 
-    def streams(self, embedding: str, density: float) -> StreamlineSet:
-        """Lines of the velocity field; none when the result has no field for this embedding."""
+    def streams(self, embedding: str, density: float, mode: str = "") -> StreamlineSet:
+        """Lines of the velocity field; none when the result has no field for this embedding.
+
+        ``mode`` names one of the steady-state model in place of veloVI's.
+        """
         try:
-            return _streams(self.path, self.changed, embedding, density)
+            return _streams(self.path, self.changed, embedding, density, mode)
         except KeyError:
             return StreamlineSet()
 
-    def arrows(self, embedding: str, density: float, length: float) -> StreamlineSet:
+    def arrows(
+        self, embedding: str, density: float, length: float, mode: str = ""
+    ) -> StreamlineSet:
         """Arrows of the velocity field on a grid; none without a field for this embedding."""
         try:
-            return _arrows(self.path, self.changed, embedding, density, length)
+            return _arrows(self.path, self.changed, embedding, density, length, mode)
         except KeyError:
             return StreamlineSet()
 

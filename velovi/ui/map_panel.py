@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from velovi.keys import CELL_COLUMNS, GENE_LAYERS
 from velovi.plotting.embedding import EmbeddingData, StreamlineSet, embedding_data
+from velovi.plotting.support import STRENGTHS, fade_streams
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import MapLook, default_size
 from velovi.ui.cell_sets import set_coloring, set_mask, set_names
 from velovi.ui.coloring import ColorBy, resolve_color
+from velovi.ui.evidence_panel import evidence_of, verdict_of
 from velovi.ui.formatting import distinct_labels
 from velovi.ui.gene_list import gene_select
 from velovi.ui.labels import cell_column_title, embedding_name
@@ -199,6 +202,7 @@ def _overlay(view: ResultView, embedding: str) -> StreamlineSet:
     )
     if kind == "none":
         return StreamlineSet()
+    mode = _arrows_of(view, embedding)
     density = st.slider(
         "Density",
         0.3,
@@ -210,7 +214,7 @@ def _overlay(view: ResultView, embedding: str) -> StreamlineSet:
         **PERSIST,
     )
     if kind == "lines":
-        return view.streams(embedding, density)
+        return _faded(view, embedding, view.streams(embedding, density, mode))
     length = st.slider(
         "Arrow length",
         0.4,
@@ -221,7 +225,52 @@ def _overlay(view: ResultView, embedding: str) -> StreamlineSet:
         help="1: the fastest tenth of the arrows is as long as arrows are apart.",
         **PERSIST,
     )
-    return view.arrows(embedding, density, length)
+    return _faded(view, embedding, view.arrows(embedding, density, length, mode))
+
+
+def _arrows_of(view: ResultView, embedding: str) -> str:
+    """Whose arrows are drawn: veloVI's, or those of a mode of the steady-state model."""
+    found = evidence_of(view)
+    modes = view.store.steady_state_modes
+    if found is None or not modes or found.embedding != embedding:
+        return ""
+    titles = {"": "veloVI", **{mode: f"Steady state, {mode}" for mode in modes}}
+    return str(
+        st.selectbox(
+            "Arrows of",
+            list(titles),
+            format_func=lambda mode: titles[mode],
+            key="map_arrows_of",
+            help="The steady-state model fits no curve: what unspliced counts are above a line is "
+            "velocity. Where it says the same as veloVI, the method is not why.",
+            **PERSIST,
+        )
+    )
+
+
+def _faded(view: ResultView, embedding: str, streams: StreamlineSet) -> StreamlineSet:
+    """Lines as strongly as the evidence supports them, unless the reader wants all."""
+    found, summary = verdict_of(view), evidence_of(view)
+    if found is None or summary is None:
+        return streams
+    every = st.toggle(
+        "All arrows alike",
+        key="map_all_arrows",
+        help="By default arrows are faded over groups whose velocities are weakly supported or "
+        "cannot be judged, and left out over those without evidence.",
+        **PERSIST,
+    )
+    if every or not streams.lines:
+        return streams
+    own = dict(zip(found.groups.index, found.groups["support"], strict=True))
+    if summary.label_column is None:
+        strength = np.full(view.store.n_cells, STRENGTHS[found.support])
+    else:
+        labels = pd.Categorical(view.store.obs[summary.label_column])
+        levels = [STRENGTHS[own.get(str(name), found.support)] for name in labels.categories]
+        # cells without a label are judged as the run
+        strength = np.array([*levels, STRENGTHS[found.support]])[labels.codes]
+    return fade_streams(streams, view.store.embedding(embedding), strength)
 
 
 def _shown_cells(view: ResultView) -> str:

@@ -59,7 +59,8 @@ class MapHeader(TypedDict):
     """Python to ``scatter.js``: maps of the cells.
 
     Arrays: ``places`` int16 (cells, 2), ``codes0``, ... uint8 (cells,), ``selected`` uint8, one bit
-    a cell, and ``starts``, ``path``, ``heads`` of :func:`velovi.plotting.cell_codes.field_parts`.
+    a cell, and ``starts``, ``path``, ``heads``, ``strengths`` of
+    :func:`velovi.plotting.cell_codes.field_parts`.
     """
 
     name: str  # of this component, for those who ask what it shows

@@ -43,7 +43,7 @@ def navigate() -> st.Page:
                     title="States and rates",
                     icon=":material/stacked_bar_chart:",
                 ),
-                st.Page("pages/uncertainty.py", title="Uncertainty", icon=":material/explore:"),
+                st.Page("pages/evidence.py", title="Evidence", icon=":material/balance:"),
             ],
             "Prepare": [
                 st.Page("pages/data.py", title="Data", icon=":material/upload_file:"),

@@ -15,7 +15,7 @@ from velovi.ui.theme import page_style
 from velovi.ui.url_state import keep_address
 
 ROUTED = "choice"
-_WITH_FIGURES = ("Time", "States and rates", "Uncertainty")  # by Plotly, as soon as they open
+_WITH_FIGURES = ("Time", "States and rates", "Evidence")  # by Plotly, as soon as they open
 _EXPLORE = ("Map", "Genes", *_WITH_FIGURES)  # whose address says what they show
 
 

@@ -104,7 +104,6 @@ def _groups(found: SignalSummary) -> None:
 
 def signal_of_result(view: ResultView) -> None:
     """The same for the counts of a run; a sentence for results of before."""
-    st.markdown("**Is there velocity in these counts?**")
     try:
         found = SignalSummary.from_dict(json.loads(view.store.details["velocity_signal"]))
     except (KeyError, ValueError, TypeError):

@@ -1,6 +1,8 @@
-"""The Uncertainty page's parts: how sure each cell's direction is, where, and beside what."""
+"""How sure the model is of each cell's direction: where, and beside what."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import streamlit as st
@@ -44,6 +46,40 @@ the velocity.
 train with more cells or genes, or leave the group out. Low uncertainty is no proof: a model can be
 surely wrong.
 """
+
+
+def uncertainty_panel(view: ResultView, only: Callable[[], np.ndarray | None]) -> None:
+    """The model's own uncertainty, with what it measures and what it does not.
+
+    Parameters
+    ----------
+    view
+        The result.
+    only
+        Asks which cells alone are looked at.
+    """
+    st.subheader("What the model says of its own uncertainty")
+    names = measures(view)
+    if not names:
+        st.info(
+            "This result holds no uncertainty of direction. Train again with *Samples for "
+            "directional uncertainty* above 0."
+        )
+        return
+    st.caption(
+        "How far samples of the posterior differ, *given that the model is right*. It does not "
+        "measure whether it is: on cells without velocity it is as sure. Most of its spread is "
+        "that of the model's own prior on the four states of a gene, and hardly rises when cells "
+        "have fewer molecules."
+    )
+    measure = measure_choice(names)
+    found = columns_of(view, measure)
+    uncertainty_maps(view, measure, found)
+    with st.expander("What high uncertainty means, and what to do", icon=":material/help:"):
+        st.markdown(MEANING)
+    cells = only()
+    by_group(view, measure, found, cells)
+    beside(view, measure, found, cells)
 
 
 def measures(view: ResultView) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import to_rgba
 
 from velovi.keys import UNLABELLED
 from velovi.plotting.embedding import EmbeddingData, StreamlineSet, centroids
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from velovi.plotting.group_flow import FlowGraph
     from velovi.plotting.quantity_maps import QuantityMaps
 
 _HEAD = 0.8  # length of an arrowhead in font sizes, so that it is seen on a narrow figure
@@ -105,9 +107,10 @@ def draw_streams(axes: Axes, streams: StreamlineSet) -> None:
     """Lines of a velocity field with heads of a size that can be seen."""
     if not streams.lines:
         return
+    line_strength, head_strength = streams.strengths
     lines = LineCollection(
         [np.asarray(line) for line in streams.lines],
-        colors=[style.color(THEME.stream)],
+        colors=_faded(THEME.stream, line_strength),
         linewidths=_STREAM_WIDTH,
         capstyle="round",
         zorder=_ABOVE_POINTS,
@@ -120,12 +123,18 @@ def draw_streams(axes: Axes, streams: StreamlineSet) -> None:
         axes.add_collection(
             PolyCollection(
                 list(_triangles(streams, length)),
-                facecolors=[style.color(THEME.stream_head)],
+                facecolors=_faded(THEME.stream_head, head_strength),
                 linewidths=0,
                 zorder=_ABOVE_POINTS + 1,
             ),
             autolim=False,
         )
+
+
+def _faded(color: str, strength: np.ndarray) -> list[tuple[float, float, float, float]]:
+    """A colour for each strength; a weak one lets through what lies below."""
+    red, green, blue, alpha = to_rgba(style.color(color))
+    return [(red, green, blue, alpha * float(item)) for item in strength]
 
 
 def _triangles(streams: StreamlineSet, length: float) -> np.ndarray:
@@ -216,3 +225,48 @@ def _name_groups(axes: Axes, data: EmbeddingData) -> None:
         np.array(extents).reshape(-1, 2),
         style.font_size(axes),
     )
+
+
+def draw_flow_graph(axes: Axes, data: FlowGraph) -> None:
+    """Groups as discs, arrows of clear directions, dotted lines where groups touch without one."""
+    groups = data.groups
+    # a figure of one column has room for half of what the screen has
+    sizes = dict(zip(groups.index, data.sizes(largest=22, smallest=8), strict=True))
+    for line, width in zip(data.lines.itertuples(index=False), data.widths(3, 0.8), strict=True):
+        source, target = str(line.source), str(line.target)
+        how = {"arrowstyle": "-|>,head_length=.35,head_width=.2", "color": style.color(THEME.ink)}
+        if not line.clear:
+            how = {"arrowstyle": "-", "color": style.color(THEME.muted), "linestyle": ":"}
+            width = 0.8
+        axes.annotate(
+            "",
+            xy=data.places[target],
+            xytext=data.places[source],
+            arrowprops={
+                **how,
+                "linewidth": width,
+                "shrinkA": sizes[source] / 2,
+                "shrinkB": sizes[target] / 2 + 1,
+            },
+        )
+    axes.scatter(
+        groups["x"],
+        groups["y"],
+        s=np.square(list(sizes.values())),
+        c=[style.color(color) for color in groups["color"]],
+        linewidths=0.6,
+        edgecolors="white",
+        zorder=3,
+    )
+    for name, row in groups.iterrows():
+        axes.annotate(
+            str(name),
+            (row["x"], row["y"]),
+            xytext=(0, sizes[name] / 2 + 1.5),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            zorder=4,
+        )
+    axes.margins(0.16)
+    axes.set_axis_off()

@@ -10,6 +10,7 @@ from velovi.plotting.density2d import Density2D
 from velovi.plotting.embedding import EmbeddingData
 from velovi.plotting.gene import GeneData
 from velovi.plotting.gene_grid import GeneGridData
+from velovi.plotting.group_flow import FlowGraph
 from velovi.plotting.group_quantiles import GroupQuantiles
 from velovi.plotting.null_comparison import NullComparison
 from velovi.plotting.paper import cells, gene, numbers
@@ -39,6 +40,7 @@ _ON_AXES: dict[type, Callable[..., None]] = {
     TrainingData: numbers.draw_training,
     NullComparison: numbers.draw_null_comparison,
     UnsplicedData: numbers.draw_unspliced,
+    FlowGraph: cells.draw_flow_graph,
 }
 _ON_FIGURE: dict[type, Callable[..., None]] = {
     GeneGridData: gene.draw_gene_grid,

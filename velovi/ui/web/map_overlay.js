@@ -9,28 +9,38 @@ const NAME_HEIGHT = 15;
 const FEW = 5; // cells of a group that a name would cover
 const ABOVE = 14; // pixels, where the name of such a group stands
 
-export function drawField(ink, { starts, path, heads }, field, theme, at) {
+// strengths holds how strongly each line, and after them each head, is drawn, from 0 to 1.
+export function drawField(ink, { starts, path, heads, strengths }, field, theme, at) {
+  const lines = starts.length - 1;
   ink.lineWidth = field.width;
   ink.lineJoin = "round";
   ink.strokeStyle = theme.stream;
-  ink.beginPath();
-  for (let l = 0; l + 1 < starts.length; l++)
-    for (let k = starts[l]; k < starts[l + 1]; k++)
-      ink[k === starts[l] ? "moveTo" : "lineTo"](...at(path[2 * k], path[2 * k + 1]));
-  ink.stroke();
   ink.fillStyle = theme.stream_head;
-  ink.beginPath();
-  const long = field.head,
-    [half, wide] = [HALF_ARROW * long, WIDE_ARROW * long];
-  for (let k = 0; k < heads.length; k += 4) {
-    const [x, y] = at(heads[k], heads[k + 1]);
-    const [dx, dy] = [heads[k + 2], -heads[k + 3]];
-    ink.moveTo(x + dx * long, y + dy * long);
-    ink.lineTo(x - dx * half - dy * wide, y - dy * half + dx * wide);
-    ink.lineTo(x - dx * half + dy * wide, y - dy * half - dx * wide);
-    ink.closePath();
+  for (const strength of new Set(strengths)) {
+    ink.globalAlpha = strength;
+    ink.beginPath();
+    for (let l = 0; l < lines; l++)
+      if (strengths[l] === strength)
+        for (let k = starts[l]; k < starts[l + 1]; k++)
+          ink[k === starts[l] ? "moveTo" : "lineTo"](...at(path[2 * k], path[2 * k + 1]));
+    ink.stroke();
+    ink.beginPath();
+    for (let k = 0; 4 * k < heads.length; k++)
+      if (strengths[lines + k] === strength)
+        drawHead(ink, heads.subarray(4 * k, 4 * k + 4), field.head, at);
+    ink.fill();
   }
-  ink.fill();
+  ink.globalAlpha = 1;
+}
+
+function drawHead(ink, [px, py, rx, ry], long, at) {
+  const [x, y] = at(px, py);
+  const [dx, dy] = [rx, -ry];
+  const [half, wide] = [HALF_ARROW * long, WIDE_ARROW * long];
+  ink.moveTo(x + dx * long, y + dy * long);
+  ink.lineTo(x - dx * half - dy * wide, y - dy * half + dx * wide);
+  ink.lineTo(x - dx * half + dy * wide, y - dy * half - dx * wide);
+  ink.closePath();
 }
 
 // Where a name stands: within the panel, and beside those that stand already ([x, y, half width]).

@@ -119,7 +119,12 @@ class Scatter {
     this.places = points;
     this.n = points.length / 2;
     this.lines = header.field
-      ? { starts: parts.starts, path: parts.path, heads: parts.heads }
+      ? {
+          starts: parts.starts,
+          path: parts.path,
+          heads: parts.heads,
+          strengths: parts.strengths,
+        }
       : null;
     const reshaped = this.shape(header.maps.length);
     const recoloured = codes.map((values, i) => moved || reshaped || values !== this.codes?.[i]);

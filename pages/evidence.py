@@ -1,0 +1,46 @@
+"""Evidence: may these arrows be believed?"""
+
+import streamlit as st
+
+from velovi.ui.cell_sets import linked_selection, selection_panel
+from velovi.ui.evidence_panel import (
+    arrows_panel,
+    evidence_of,
+    flow_panel,
+    no_evidence_kept,
+    numbers_panel,
+    verdict_of,
+    verdict_panel,
+)
+from velovi.ui.explore import demo_banner, need_result
+from velovi.ui.panels import chosen_cells
+from velovi.ui.router import page
+from velovi.ui.signal_panel import signal_of_result
+from velovi.ui.uncertainty_panel import uncertainty_panel
+from velovi.ui.url_state import copy_link
+
+
+def body() -> None:
+    st.title("May these arrows be believed?")
+    demo_banner()
+    view = need_result()
+    if view is None:
+        return
+    linked_selection(view)
+    summary, found = evidence_of(view), verdict_of(view)
+    if summary is None or found is None:
+        no_evidence_kept()
+    else:
+        verdict_panel(view, summary, found)
+    copy_link(key="evidence", run=view.run_id)
+    st.subheader("Is there velocity in these counts?")
+    signal_of_result(view)
+    if summary is not None:
+        numbers_panel(summary)
+        arrows_panel(view, summary)
+        flow_panel(view, summary)
+    uncertainty_panel(view, lambda: chosen_cells(view))
+    selection_panel(view)
+
+
+page(body)

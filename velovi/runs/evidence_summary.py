@@ -1,0 +1,120 @@
+"""The evidence that a result keeps, judged again with directions that a reader knows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from velovi.evidence.flow import GroupFlow
+from velovi.evidence.numbers import NUMBERS
+from velovi.evidence.support import SUPPORTS, Support, Verdict, verdict
+from velovi.runs.files import number, text
+
+__all__ = ["NUMBERS", "SUPPORTS", "EvidenceSummary", "GroupFlow", "Support", "Verdict"]
+
+
+@dataclass(frozen=True)
+class NullSummary:
+    """What the same cells without velocity gave: how many, their numbers, and their flow."""
+
+    n_cells: int
+    n_genes: int
+    numbers: Mapping[str, float]
+    flow: GroupFlow | None
+
+
+@dataclass(frozen=True)
+class EvidenceSummary:
+    """What a run found out about its own velocities.
+
+    Attributes
+    ----------
+    embedding, label_column
+        Where arrows were compared, and which groups; None without groups.
+    numbers
+        Those of :data:`NUMBERS`, NaN where unknown.
+    null
+        The same without velocity; None when the run did not look.
+    flow
+        Between groups; None without groups.
+    contradictions
+        What does not go together, in sentences.
+    signal
+        What the counts say, as :meth:`velovi.evidence.VelocitySignal.to_dict` tells it.
+    groups
+        Row for each group: ``n_cells``, ``gene_halves`` and ``steady_state``.
+    """
+
+    embedding: str
+    label_column: str | None
+    numbers: Mapping[str, float]
+    null: NullSummary | None
+    flow: GroupFlow | None
+    contradictions: tuple[str, ...]
+    signal: Mapping[str, Any] | None
+    groups: pd.DataFrame
+
+    @classmethod
+    def from_details(cls, details: Mapping[str, Any]) -> Self | None:
+        """From ``uns["velovi"]`` of a result; None for results of before, or when damaged."""
+        try:
+            kept = json.loads(str(details["evidence"]))
+            signal = details.get("velocity_signal")
+            null = kept.get("null")
+            return cls(
+                embedding=text(kept["embedding"]),
+                label_column=kept["label_column"],
+                numbers=_numbers(kept["numbers"]),
+                null=None
+                if null is None
+                else NullSummary(
+                    int(number(null["n_cells"])),
+                    int(number(null["n_genes"])),
+                    _numbers(null["numbers"]),
+                    _flow(null["flow"]),
+                ),
+                flow=_flow(kept["flow"]),
+                contradictions=tuple(map(text, kept["contradictions"])),
+                signal=None if signal is None else json.loads(str(signal)),
+                groups=_groups(kept["verdict"]["groups"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+    def verdict(self, known_directions: Sequence[tuple[str, str]] = ()) -> Verdict:
+        """Judge by the rule of :func:`velovi.evidence.verdict`, with what a reader knows.
+
+        Directions of groups that this result has not are left out.
+        """
+        there = set(() if self.flow is None else self.flow.labels)
+        known = [pair for pair in known_directions if set(pair) <= there]
+        return verdict(
+            self.signal,
+            gene_halves=self.numbers.get("gene_half_agreement", np.nan),
+            steady_state=self.numbers.get("agreement_stochastic", np.nan),
+            flow=self.flow,
+            groups=None if self.label_column is None else self.groups,
+            known_directions=known,
+        )
+
+
+def _numbers(kept: Mapping[str, Any]) -> dict[str, float]:
+    return {name: number(kept.get(name), float("nan")) for name in NUMBERS}
+
+
+def _flow(kept: Mapping[str, Any] | None) -> GroupFlow | None:
+    return None if kept is None else GroupFlow.from_dict(kept)
+
+
+def _groups(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    columns = ["n_cells", "gene_halves", "steady_state"]
+    table = {
+        text(row["group"]): [number(row.get(name), float("nan")) for name in columns]
+        for row in rows
+    }
+    return pd.DataFrame.from_dict(table, orient="index", columns=columns)

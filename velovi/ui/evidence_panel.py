@@ -1,0 +1,332 @@
+"""The Evidence page's parts: the verdict, and each piece of it beside its null."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from velovi.errors import VeloviError
+from velovi.plotting.group_flow import flow_graph, flow_graph_figure
+from velovi.runs.evidence_summary import NUMBERS, EvidenceSummary, GroupFlow, Support, Verdict
+from velovi.runs.known_directions import Direction, KnownDirections
+from velovi.ui.cached_result import ResultView
+from velovi.ui.cell_map import cell_map
+from velovi.ui.coloring import ColorBy
+from velovi.ui.errors import escape_markdown, show_errors
+from velovi.ui.panels import figure_panel, maps_header
+from velovi.ui.services import get_workspace
+
+SUPPORT_WORDS: dict[Support, tuple[str, str, str]] = {
+    "supported": ("supported", ":material/verified:", "green"),
+    "weak": ("weakly supported", ":material/warning:", "orange"),
+    "no evidence": ("without evidence", ":material/block:", "red"),
+    "cannot tell": ("not decided: too little to tell", ":material/help:", "gray"),
+}
+"""Each word of the verdict as a page says it of velocities, with an icon and a colour."""
+_BOXES = {
+    "supported": st.success,
+    "weak": st.warning,
+    "no evidence": st.error,
+    "cannot tell": st.info,
+}
+_ARROWS = ("gene_half_agreement", "agreement_stochastic")
+_NO_EVIDENCE_KEPT = (
+    "This run is from before velocities were judged. Train again, or take the run's options with "
+    "*Use these options*, to have its evidence weighed."
+)
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def _summary(path: str, changed: float, _view: ResultView) -> EvidenceSummary | None:
+    return EvidenceSummary.from_details(_view.store.details)
+
+
+def evidence_of(view: ResultView) -> EvidenceSummary | None:
+    """What a result says of its own velocities; None for results of before."""
+    return _summary(view.path, view.changed, view)
+
+
+def known_directions(view: ResultView) -> list[Direction]:
+    """What the reader has said of this run's groups."""
+    return KnownDirections(get_workspace(), view.run_id).load()
+
+
+def verdict_of(view: ResultView) -> Verdict | None:
+    """The verdict on a result, with what the reader knows; None for results of before."""
+    found = evidence_of(view)
+    return None if found is None else found.verdict(known_directions(view))
+
+
+def verdict_line(view: ResultView) -> None:
+    """The verdict in one line, with a link to its reasons; for pages that show arrows."""
+    found, summary = verdict_of(view), evidence_of(view)
+    if found is None or summary is None:
+        return
+    words, icon, color = SUPPORT_WORDS[found.support]
+    with st.container(horizontal=True, vertical_alignment="center", key="verdict_line"):
+        st.markdown(f"{icon} :{color}[**Velocities: {words}**]", width="content")
+        st.page_link("pages/evidence.py", label="Why", icon=":material/arrow_forward:")
+    for item in summary.contradictions:
+        st.markdown(f":red[:material/error: {escape_markdown(item)}]")
+
+
+def verdict_panel(view: ResultView, summary: EvidenceSummary, found: Verdict) -> None:
+    """The verdict on the run and on its groups, why, and what to do next."""
+    words, icon, _ = SUPPORT_WORDS[found.support]
+    reasons = "\n".join(f"- {escape_markdown(item)}" for item in found.reasons)
+    next_ = " ".join(escape_markdown(item) for item in found.advice)
+    _BOXES[found.support](
+        f"**The velocities of this run are {words}.**\n\n{reasons}\n\n**Next:** {next_}", icon=icon
+    )
+    for item in summary.contradictions:
+        st.error(escape_markdown(item), icon=":material/error:")
+    if found.groups.empty:
+        st.caption("Without groups of cells the run is judged as a whole only.")
+        return
+    rows = found.groups
+    st.markdown(
+        "**Group by group**",
+        help="The same rule on the cells of each group. Arrows over groups with weak support, or "
+        "of which nothing can be told, are faded on the map; those over groups without evidence "
+        "are not drawn unless you ask for them.",
+    )
+    table = pd.DataFrame(
+        {
+            "Group": rows.index,
+            "Velocities": rows["support"].to_numpy(),
+            "Cells": rows["n_cells"].to_numpy(),
+            "Genes above chance": 100 * rows["share_above_null"].to_numpy(dtype=float),
+            "Halves of the genes": rows["gene_halves"].to_numpy(dtype=float),
+            "Steady state": rows["steady_state"].to_numpy(dtype=float),
+            "Why": rows["reason"].to_numpy(),
+        }
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content" if len(table) <= 12 else 460,
+        key="support_groups",
+        column_config={
+            "Genes above chance": st.column_config.NumberColumn(
+                format="%.0f %%", help="5 % without velocity."
+            ),
+            "Halves of the genes": st.column_config.NumberColumn(
+                format="%.2f", help="Median cosine between arrows of two random halves."
+            ),
+            "Steady state": st.column_config.NumberColumn(
+                format="%.2f", help="Median cosine with arrows of the steady-state model."
+            ),
+            "Why": st.column_config.TextColumn(width="large"),
+        },
+    )
+
+
+def numbers_panel(summary: EvidenceSummary) -> None:
+    """Every number of the run beside that of the same cells without velocity."""
+    st.subheader("Beside the same cells without velocity")
+    null = summary.null
+    if null is None:
+        st.caption(
+            "This run was not checked against a null: nothing says what these numbers would be "
+            "without velocity. Switch *Check against a null* on when you train."
+        )
+    else:
+        st.caption(
+            f"Spliced counts of {null.n_cells:,} of the cells were split at random in two, which "
+            f"takes all velocity away, and went the same way: {null.n_genes:,} genes, fewer "
+            "epochs. A number that is the same in both columns says nothing of velocity."
+        )
+    rows = []
+    for name, number in NUMBERS.items():
+        value = summary.numbers[name]
+        without = float("nan") if null is None else null.numbers[name]
+        if math.isfinite(value) or math.isfinite(without):
+            told = (_told(value, number.form), _told(without, number.form))
+            rows.append((number.title, *told, number.meaning))
+    table = pd.DataFrame(rows, columns=["", "This run", "Without velocity", "What it is"])
+    if null is None:
+        table = table.drop(columns="Without velocity")
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        key="null_numbers",
+        column_config={"What it is": st.column_config.TextColumn(width="large")},
+    )
+
+
+def _told(value: float, form: str) -> str:
+    return format(value, form) if math.isfinite(value) else "–"
+
+
+def arrows_panel(view: ResultView, summary: EvidenceSummary) -> None:
+    """Where arrows of other genes and of another method point the same way."""
+    st.subheader("Do other genes and another method say the same?")
+    st.caption(
+        "Left: each cell's arrow from one random half of the genes beside that from the other, "
+        "mean of eight divisions. Right: veloVI's arrow beside that of the steady-state model, "
+        "which fits no curve. Blue agrees, orange points the other way."
+    )
+    found = [ColorBy(column=name) for name in _ARROWS if name in view.store.obs]
+    if not found:
+        return
+    if view.store.embeddings:
+        maps_header(
+            view,
+            "On the map",
+            "Cosines from -1 to 1. Both can agree and be wrong together where they share a bias; "
+            "beside the null above you see how far they agree without velocity.",
+            "agreement of arrows",
+            found,
+            key="agreement",
+        )
+    cell_map(view, found, key="agreement", height=340)
+
+
+def flow_panel(view: ResultView, summary: EvidenceSummary) -> None:
+    """Which way cells go between groups that touch, and what the reader knows of it."""
+    st.subheader("Flow between groups")
+    flow = summary.flow
+    if flow is None or flow.pairs.empty:
+        st.caption("No two groups of cells touch, or the cells have no groups.")
+        return
+    labels = view.labels(summary.label_column) if summary.label_column else None
+    picture, known = st.columns([1.6, 1], gap="large")
+    if labels is not None and view.store.embeddings:
+        data = flow_graph(
+            view.store.embedding(view.store.embeddings[0]),
+            labels,
+            flow.pairs,
+            colors=view.colors(str(labels.name)),
+        )
+        with picture:
+            figure_panel(
+                "Clear directions",
+                "Arrows: the group's border cells point to the other group, and those of the other "
+                "group point away from it, both beyond two standard errors. Wider: the clearer. "
+                "Dotted: the groups touch, and no direction is clear.",
+                lambda theme: flow_graph_figure(data, theme),
+                data,
+                key="group_flow",
+            )
+    with known:
+        directions_editor(view, flow)
+    _flow_table(summary, flow)
+
+
+def directions_editor(view: ResultView, flow: GroupFlow) -> None:
+    """Widgets with which the reader says which directions are known."""
+    st.markdown(
+        "**Directions that you know**",
+        help="From markers, time points or the literature. Two that are found support the run; "
+        "one that is contradicted speaks against it. They are kept with the run.",
+    )
+    store = KnownDirections(get_workspace(), view.run_id)
+    kept = [pair for pair in store.load() if set(pair) <= set(flow.labels)]
+    for pair, word in zip(kept, flow.agreement(kept), strict=True):
+        told = {
+            "agrees": ":green[:material/check: found]",
+            "contradicts": ":red[:material/close: contradicted]",
+            "unclear": ":gray[unclear]",
+            "apart": ":gray[they do not touch]",
+        }[word]
+        with st.container(horizontal=True, vertical_alignment="center"):
+            names = " → ".join(escape_markdown(name) for name in pair)
+            st.markdown(f"{names}: {told}", width="content")
+            st.button(
+                "",
+                icon=":material/delete:",
+                key=f"forget_{pair[0]}_{pair[1]}",
+                help="Take this direction away",
+                type="tertiary",
+                on_click=_forget,
+                args=(store, pair),
+            )
+    source = st.selectbox("From", flow.labels, index=None, key="known_source")
+    others = [name for name in flow.labels if name != source]
+    target = st.selectbox("To", others, index=None, key="known_target")
+    if st.button(
+        "Add", icon=":material/add:", key="known_add", disabled=source is None or target is None
+    ):
+        with show_errors():
+            store.save([*kept, (str(source), str(target))])
+            st.rerun()
+
+
+def _forget(store: KnownDirections, pair: Direction) -> None:
+    try:
+        store.save([item for item in store.load() if item != pair])
+    except VeloviError as error:
+        st.toast(str(error), icon=":material/error:")
+
+
+def _flow_table(summary: EvidenceSummary, flow: GroupFlow) -> None:
+    pairs = flow.pairs
+    null = None if summary.null is None else summary.null.flow
+    columns = {
+        "From": pairs["source"],
+        "To": pairs["target"],
+        "Direction": np.where(pairs["clear"].astype(bool), "clear", "not clear"),
+        "There": [
+            _with_error(value, error)
+            for value, error in zip(pairs["cbdir"], pairs["cbdir_se"], strict=True)
+        ],
+        "Back": [
+            _with_error(value, error)
+            for value, error in zip(pairs["cbdir_back"], pairs["cbdir_back_se"], strict=True)
+        ],
+        "Net flow": pairs["net_flow"],
+        "Steady state": pairs["consensus"],
+        "Cells at the border": [
+            f"{a:,.0f} + {b:,.0f}"
+            for a, b in zip(pairs["n_source"], pairs["n_target"], strict=True)
+        ],
+    }
+    if null is not None:
+        columns["There, without velocity"] = [
+            _null_cbdir(null, str(s), str(t))
+            for s, t in zip(pairs["source"], pairs["target"], strict=True)
+        ]
+    cosine = "Mean cosine between arrows of border cells and the ways to their neighbours across: "
+    st.dataframe(
+        pd.DataFrame(columns),
+        hide_index=True,
+        height="content" if len(pairs) <= 12 else 460,
+        key="flow_pairs",
+        column_config={
+            "There": st.column_config.TextColumn(
+                help=f"{cosine}1 straight across. With a standard error over cells and genes."
+            ),
+            "Back": st.column_config.TextColumn(
+                help=f"{cosine}of the other group's cells; below 0 they point away."
+            ),
+            "Net flow": st.column_config.NumberColumn(
+                format="%.2f", help="Steps across: 1 all one way, 0 as many either way."
+            ),
+            "Steady state": st.column_config.NumberColumn(
+                format="%.2f", help="Mean cosine with arrows of the steady-state model."
+            ),
+        },
+    )
+
+
+def _with_error(value: float, error: float) -> str:
+    return f"{value:.2f} ± {error:.2f}" if math.isfinite(value) else "–"
+
+
+def _null_cbdir(null: GroupFlow, source: str, target: str) -> str:
+    """CBDir of the null from one group to another, whichever way it goes itself."""
+    pairs = null.pairs
+    for ends, score in ((("source", "target"), "cbdir"), (("target", "source"), "cbdir_back")):
+        row = pairs[(pairs[ends[0]] == source) & (pairs[ends[1]] == target)]
+        if len(row):
+            return _with_error(float(row[score].iloc[0]), float(row[f"{score}_se"].iloc[0]))
+    return "–"
+
+
+def no_evidence_kept() -> None:
+    """What to say of a result of before."""
+    st.info(_NO_EVIDENCE_KEPT)
