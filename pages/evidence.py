@@ -21,20 +21,23 @@ from velovi.ui.url_state import copy_link
 
 
 def body() -> None:
-    st.title("May these arrows be believed?")
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        st.title("May these arrows be believed?", width="content")
+        link = st.container(width="content")
     demo_banner()
     view = need_result()
     if view is None:
         return
+    with link:
+        copy_link(key="evidence", run=view.run_id)
     linked_selection(view)
     summary, found = evidence_of(view), verdict_of(view)
     if summary is None or found is None:
         no_evidence_kept()
     else:
         verdict_panel(view, summary, found)
-    copy_link(key="evidence", run=view.run_id)
     st.subheader("Is there velocity in these counts?")
-    signal_of_result(view)
+    signal_of_result(view, judged=summary is not None)
     if summary is not None:
         numbers_panel(summary)
         arrows_panel(view, summary)

@@ -5,7 +5,7 @@ import streamlit as st
 from velovi.ui.cell_map import cell_map
 from velovi.ui.cell_sets import linked_selection, selection_panel
 from velovi.ui.download_figure import download_figure
-from velovi.ui.evidence_panel import verdict_line
+from velovi.ui.evidence_panel import title_with_verdict, verdict_line
 from velovi.ui.explore import demo_banner, need_result
 from velovi.ui.map_panel import (
     color_controls,
@@ -21,12 +21,12 @@ from velovi.ui.url_state import copy_link
 
 
 def body() -> None:
-    st.title("Where cells go")
+    beside = title_with_verdict("Where cells go")
     demo_banner()
     view = need_result()
     if view is None:
         return
-    verdict_line(view)
+    verdict_line(view, beside)
     if view.store.embeddings:
         linked_selection(view)
         maps, controls = st.columns([3.3, 1], gap="medium")

@@ -18,7 +18,7 @@ PAGES = {
     "genes": "genes",
     "time": "latent_time",
     "states": "states",
-    "uncertainty": "uncertainty",
+    "evidence": "evidence",
     "data": "data",
     "train": "train",
     "runs": "runs",

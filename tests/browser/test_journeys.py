@@ -95,7 +95,7 @@ def test_a_first_visit_meets_the_demo(browser, tmp_path):
         page.goto(url)
         assert "clusters" in wait_for_map(page)
         page.get_by_text("This is simulated demo data").wait_for()
-        for name in ("Genes", "Time", "States and rates", "Uncertainty", "Runs", "Data", "Train"):
+        for name in ("Genes", "Time", "States and rates", "Evidence", "Runs", "Data", "Train"):
             page.locator("[data-testid=stSidebarNav]").get_by_text(name, exact=True).click()
             settle(page)
             assert page.locator("[data-testid=stException]").count() == 0

@@ -18,7 +18,7 @@ from velovi.runs.results import write_result
 from velovi.ui.errors import escape_markdown
 
 BROKEN = "unexpected went wrong"
-PAGES = ("map", "genes", "latent_time", "states", "uncertainty", "data", "train", "runs")
+PAGES = ("map", "genes", "latent_time", "states", "evidence", "data", "train", "runs")
 KINDS = ("title", "subheader", "markdown", "error", "info", "warning", "success", "caption")
 PAYLOAD = "![x](https://evil.example/p.png) [a](https://evil.example) <b>b</b> $x$ :red[y]"
 BAD = {

@@ -100,7 +100,7 @@ def test_a_lasso_selects_and_the_page_says_what(open_page, done, store):
     assert "cells selected" not in texts(app)
 
 
-@pytest.mark.parametrize("page", ["latent_time", "states", "uncertainty"])
+@pytest.mark.parametrize("page", ["latent_time", "states", "evidence"])
 def test_a_page_looks_at_the_selected_cells_alone_when_asked(open_page, done, store, page):
     app = open_page(page, run=done.run_id)
     assert not [item for item in app.toggle if item.key == "only_selected"]

@@ -239,7 +239,7 @@ def test_files_of_very_many_cells_are_looked_into_when_asked(
 
 
 def test_a_result_shows_what_its_counts_say_beside_the_null(open_page, run_in):
-    app = open_page("uncertainty", run=run_in(RunState.DONE).run_id)
+    app = open_page("evidence", run=run_in(RunState.DONE).run_id)
     assert any("no more than chance" in item.value for item in app.warning)
     assert {item.label: item.delta for item in app.metric}["Above chance, in groups"] == (
         "5 % without velocity"
@@ -255,6 +255,6 @@ def test_a_result_of_before_says_that_nobody_looked(open_page, workspace, kept):
     if kept:
         details["velocity_signal"] = kept
     write_result(result, run.result_path)
-    app = open_page("uncertainty", run=run.run_id)
+    app = open_page("evidence", run=run.run_id)
     assert "did not look for velocity" in texts(app)
-    assert app.title[0].value == "How sure the directions are"
+    assert app.title[0].value == "May these arrows be believed?"

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from velovi.errors import VeloviError
 from velovi.plotting.group_flow import flow_graph, flow_graph_figure
@@ -60,14 +61,23 @@ def verdict_of(view: ResultView) -> Verdict | None:
     return None if found is None else found.verdict(known_directions(view))
 
 
-def verdict_line(view: ResultView) -> None:
-    """The verdict in one line, with a link to its reasons; for pages that show arrows."""
+def title_with_verdict(title: str) -> DeltaGenerator:
+    """A page's title, and the place beside it where :func:`verdict_line` will stand."""
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"
+    ):
+        st.title(title, width="content")
+        return st.container(width="content")
+
+
+def verdict_line(view: ResultView, beside: DeltaGenerator) -> None:
+    """The verdict beside the title, with a link to its reasons, and contradictions below it."""
     found, summary = verdict_of(view), evidence_of(view)
     if found is None or summary is None:
         return
     words, icon, color = SUPPORT_WORDS[found.support]
-    with st.container(horizontal=True, vertical_alignment="center", key="verdict_line"):
-        st.markdown(f"{icon} :{color}[**Velocities: {words}**]", width="content")
+    with beside.container(horizontal=True, vertical_alignment="center", key="verdict_line"):
+        st.markdown(f"{icon} :{color}[**Velocities {words}**]", width="content")
         st.page_link("pages/evidence.py", label="Why", icon=":material/arrow_forward:")
     for item in summary.contradictions:
         st.markdown(f":red[:material/error: {escape_markdown(item)}]")
@@ -264,7 +274,7 @@ def _forget(store: KnownDirections, pair: Direction) -> None:
 
 
 def _flow_table(summary: EvidenceSummary, flow: GroupFlow) -> None:
-    pairs = flow.pairs
+    pairs = flow.pairs.sort_values("clear", ascending=False, kind="stable")
     null = None if summary.null is None else summary.null.flow
     columns = {
         "From": pairs["source"],

@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from velovi.data import DatasetSummary
 
 # groups in each of the three columns, chosen so that the columns are about as long as each other
-_COMMON = (("Prepare",), ("Train",), ("Ask the model", "Machine"))
-_ADVANCED = (("Prepare", "Map directions"), ("Train", "Machine"), ("Ask the model", "Model"))
+_COMMON = (("Prepare",), ("Train",), ("Ask the model", "Machine", "Evidence"))
+_ADVANCED = (
+    ("Prepare", "Map directions"),
+    ("Train", "Machine"),
+    ("Ask the model", "Model", "Evidence"),
+)
 _MOST_NAMED = 6
 
 Start = Callable[[RunOptions, str], None]

@@ -28,10 +28,15 @@ _SIGNAL = {
 }
 
 
-def signal_panel(found: SignalSummary) -> None:
-    """The sentence, two numbers beside those of the null, and all genes in a picture."""
-    show, icon = _SIGNAL.get(found.strength, _SIGNAL["cannot tell"])
-    show(escape_markdown(found.sentence), icon=icon)
+def signal_panel(found: SignalSummary, *, judged: bool = False) -> None:
+    """The sentence, two numbers beside those of the null, and all genes in a picture.
+
+    Where a verdict has been ``judged`` beside it, which says the sentence and has a row for each
+    group, both are left out.
+    """
+    if not judged:
+        show, icon = _SIGNAL.get(found.strength, _SIGNAL["cannot tell"])
+        show(escape_markdown(found.sentence), icon=icon)
     numbers, picture = st.columns([1, 2.4], gap="large")
     with numbers:
         for title, share, meaning in (
@@ -68,7 +73,8 @@ def signal_panel(found: SignalSummary) -> None:
             data,
             key="velocity_signal",
         )
-    _groups(found)
+    if not judged:
+        _groups(found)
 
 
 def _groups(found: SignalSummary) -> None:
@@ -102,7 +108,7 @@ def _groups(found: SignalSummary) -> None:
     )
 
 
-def signal_of_result(view: ResultView) -> None:
+def signal_of_result(view: ResultView, *, judged: bool = False) -> None:
     """The same for the counts of a run; a sentence for results of before."""
     try:
         found = SignalSummary.from_dict(json.loads(view.store.details["velocity_signal"]))
@@ -112,4 +118,4 @@ def signal_of_result(view: ResultView) -> None:
             "Data."
         )
         return
-    signal_panel(found)
+    signal_panel(found, judged=judged)
