@@ -5,7 +5,6 @@ import streamlit as st
 from velovi.ui.cell_sets import linked_selection, selection_panel
 from velovi.ui.evidence_panel import (
     arrows_panel,
-    evidence_of,
     flow_panel,
     no_evidence_kept,
     numbers_panel,
@@ -31,7 +30,7 @@ def body() -> None:
     with link:
         copy_link(key="evidence", run=view.run_id)
     linked_selection(view)
-    summary, found = evidence_of(view), verdict_of(view)
+    summary, found = view.evidence, verdict_of(view)
     if summary is None or found is None:
         no_evidence_kept()
     else:

@@ -22,6 +22,7 @@ from velovi.plotting.embedding import StreamlineSet, embedding_data
 from velovi.plotting.fitted_curve import fitted_curve
 from velovi.plotting.gene import gene_data
 from velovi.plotting.gene_grid import gene_grid_data
+from velovi.plotting.group_flow import flow_graph
 from velovi.plotting.group_quantiles import group_quantiles
 from velovi.plotting.null_comparison import NullComparison
 from velovi.plotting.paper import draw as paper
@@ -105,7 +106,14 @@ def maps():
 
 LINES = ["steady state", "induction", "repression"]
 AXES = ["spliced (scaled)", "unspliced (scaled)"]
+
+
 # a figure of each kind, how it is drawn, what it must say, and how many points it shows
+def flow_pairs(source: str, target: str) -> pd.DataFrame:
+    row = {"source": source, "target": target, "cbdir": 0.6, "cbdir_back": -0.4, "clear": True}
+    return pd.DataFrame([row])
+
+
 EXAMPLES = {
     "embedding": (lambda: embedding(**GROUPS), {}, ["cell type", "Pre-endocrine"], N),
     "embedding_legend": (
@@ -152,6 +160,12 @@ EXAMPLES = {
         lambda: NullComparison("correlation", ALONG, ALONG - 0.5),
         {},
         ["these cells", "without velocity", "genes (%)"],
+        None,
+    ),
+    "flow": (
+        lambda: flow_graph(np.stack([ALONG, ALONG], axis=1), SIDES, flow_pairs("left", "right")),
+        {},
+        ["left", "right"],
         None,
     ),
     "unspliced": (

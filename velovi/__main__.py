@@ -123,6 +123,19 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
                 )
 
 
+def _print_verdict(folder: RunFolder) -> None:
+    from velovi.runs.evidence_summary import EvidenceSummary
+    from velovi.runs.results import ResultStore
+
+    kept = EvidenceSummary.from_details(ResultStore(folder.result_path).details)
+    if kept is None:
+        return
+    found = kept.verdict()
+    print(f"velocities: {found.support}")
+    for sentence in (*found.reasons, *found.advice):
+        print(f"  - {sentence}")
+
+
 def options_from(given: argparse.Namespace) -> RunOptions:
     """The run's options from parsed flags; what was not given keeps its default."""
     values: dict[str, Options] = {}
@@ -216,6 +229,7 @@ def _follow(path: Path) -> int:
         )
         for note in ResultStore(folder.result_path).details.get("notes", ()):
             print(f"note: {str(note).removeprefix(WARNING)}")
+        _print_verdict(folder)
         print(f"done in {seconds:.0f} s, {len(history)} epochs{last}: {folder.result_path}")
         return 0
     error = folder.progress().error

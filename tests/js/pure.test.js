@@ -19,7 +19,7 @@ import { makeScales, nearestIndex, stackLayers } from "../../velovi/ui/web/chart
 import { coprime, covers, drawingOrder, uncovered } from "../../velovi/ui/web/draw_order.js";
 import { formatNumber } from "../../velovi/ui/web/elements.js";
 import { isolateGroup, toggleGroup } from "../../velovi/ui/web/legend.js";
-import { placeName } from "../../velovi/ui/web/map_overlay.js";
+import { drawField, placeName } from "../../velovi/ui/web/map_overlay.js";
 import { pictureName } from "../../velovi/ui/web/map_picture.js";
 import { unpack } from "../../velovi/ui/web/message.js";
 import { outlineBounds } from "../../velovi/ui/web/outline.js";
@@ -273,4 +273,34 @@ test("small things", () => {
   assert.equal(formatNumber(0), "0");
   assert.equal(pictureName(["cell type", "Sst: velocity"]), "cell_type_and_Sst_velocity.png");
   assert.equal(pictureName(["***"]), "_.png");
+});
+
+test("lines and heads are drawn as strongly as they are supported", () => {
+  const said = [];
+  const ink = {
+    set globalAlpha(value) {
+      said.push(["alpha", value]);
+    },
+    beginPath() {},
+    moveTo: (x, y) => said.push(["move", x, y]),
+    lineTo() {},
+    closePath() {},
+    stroke() {},
+    fill() {},
+  };
+  const field = {
+    starts: Uint32Array.of(0, 2, 4),
+    path: Float32Array.of(0, 0, 1, 0, 5, 0, 6, 0),
+    heads: Float32Array.of(7, 0, 1, 0),
+    strengths: Float32Array.of(1, 0.5, 0.5),
+  };
+  drawField(ink, field, { width: 1, head: 2 }, { stream: "", stream_head: "" }, (x, y) => [x, y]);
+  assert.deepEqual(said, [
+    ["alpha", 1],
+    ["move", 0, 0],
+    ["alpha", 0.5],
+    ["move", 5, 0],
+    ["move", 9, 0],
+    ["alpha", 1],
+  ]);
 });

@@ -71,13 +71,16 @@ class GroupFlow:
     def branching(self) -> Branching:
         """Whether ways part or join; with fewer than two clear pairs it is unknown.
 
-        Cells of one kind become several kinds more often than the reverse, so that ways that part
-        speak for the direction, and ways that join for its opposite.
+        They part with at least twice as many ends as starts, and join with twice as many starts as
+        ends. Cells of one kind become several kinds more often than the reverse, so that ways that
+        part speak for the direction, and ways that join for its opposite.
         """
         if len(self.clear_pairs) < 2:
             return "unknown"
-        more = len(self.ends) - len(self.starts)
-        return "parts" if more > 0 else "joins" if more < 0 else "neither"
+        starts, ends = len(self.starts), len(self.ends)
+        if min(starts, ends) and ends >= 2 * starts:
+            return "parts"
+        return "joins" if min(starts, ends) and starts >= 2 * ends else "neither"
 
     @property
     def loops(self) -> tuple[tuple[str, ...], ...]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from velovi.plotting.embedding import StreamlineSet
 
-STRENGTHS = {"supported": 1.0, "weak": 0.35, "cannot tell": 0.35, "no evidence": 0.0}
+STRENGTHS = {"supported": 1.0, "weak": 0.55, "cannot tell": 0.35, "no evidence": 0.0}
 """How strongly arrows are drawn over cells of each support; those of 0 are left out."""
 _PLACES = 60  # along the longer side of the map
 _FEWEST_POINTS = 2

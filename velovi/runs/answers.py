@@ -15,7 +15,7 @@ from velovi.config import ALL_NEIGHBOURS_UP_TO, NEIGHBOURS_BEYOND
 from velovi.data import MOST_GROUPS, Preprocessed
 from velovi.data.embeddings import has_place, is_map
 from velovi.keys import SCALERS
-from velovi.numerics.out_of_core import MatrixAllocator, release_pages
+from velovi.numerics.out_of_core import MatrixAllocator, gene_blocks, release_pages
 from velovi.runs.diagnostics import add_extrinsic, add_permutation_scores
 from velovi.runs.folder import RunFolder, RunSpec
 from velovi.runs.progress import Reporter
@@ -170,6 +170,7 @@ def add_dynamics(adata: AnnData, spec: RunSpec, reporter: Reporter) -> None:
     reporter.step(2)
     chain = dynamics.transition_matrix(graph, use_negative_cosines=False)
     adata.obs["velocity_transition_entropy"] = dynamics.transition_entropy(chain)
+    adata.var["velocity_coherence"] = gene_coherence(chain, expression, adata.layers["velocity"])
     del chain
     transition = dynamics.transition_matrix(graph)
     shared = dynamics.shared_latent_time(
@@ -190,6 +191,25 @@ def add_dynamics(adata: AnnData, spec: RunSpec, reporter: Reporter) -> None:
         grids[name] = {key: getattr(field, key) for key in ("x", "y", "u", "v", "mass")}
         reporter.step(4 + number)
     adata.uns["velovi"]["grids"] = grids
+
+
+def gene_coherence(
+    transition: sparse.csr_matrix, expression: np.ndarray, velocity: np.ndarray
+) -> np.ndarray:
+    """Share of cells in which a gene changes, towards where all genes lead, as its velocity says.
+
+    Half by chance. Of the cells whose velocity of the gene is not 0, (genes,) from 0 to 1; NaN for
+    genes without any.
+    """
+    shares = np.full(expression.shape[1], np.nan)
+    for block in gene_blocks(*expression.shape):
+        found = dynamics.velocity_coherence(
+            transition, np.asarray(expression[:, block]), np.asarray(velocity[:, block])
+        )
+        moving = (found != 0).sum(axis=0)
+        agree = (found > 0).sum(axis=0)
+        shares[block] = np.where(moving > 0, agree / np.maximum(moving, 1), np.nan)
+    return shares
 
 
 def project_placed(transition: sparse.csr_matrix, places: np.ndarray) -> np.ndarray:

@@ -152,10 +152,9 @@ def add_evidence(
 
 
 def evidence_notes(adata: AnnData, found: Evidence) -> list[str]:
-    """The verdict in a sentence, and a warning for each contradiction."""
+    """The verdict in a sentence, and each contradiction."""
     kept = json.loads(adata.uns["velovi"]["evidence"])
-    told = [f"Verdict on the velocities: {found.verdict.support}."]
-    return told + [f"{WARNING}{item}" for item in kept["contradictions"]]
+    return [f"Verdict on the velocities: {found.verdict.support}.", *kept["contradictions"]]
 
 
 def contradictions(adata: AnnData, found: Evidence, column: str | None) -> list[str]:
@@ -177,7 +176,7 @@ def contradictions(adata: AnnData, found: Evidence, column: str | None) -> list[
     ]
     told += [f"Arrows lead in a circle: {', '.join(groups)}." for groups in found.flow.loops]
     if found.flow.branching == "joins":
-        told += [reason for reason in found.verdict.reasons if reason.startswith("Ways join")]
+        told.append("Arrows run together from several groups: their direction may be reversed.")
     return told
 
 

@@ -401,6 +401,17 @@ class RunFolder(JobFolder):
             return None
         return (cells, genes) if cells >= 0 and genes >= 0 else None
 
+    def keep_support(self, support: str) -> None:
+        """Keep the verdict's word beside the result, where a list of runs finds it quickly."""
+        write_json(self.path / "verdict.json", {"support": support})
+
+    def support(self) -> str:
+        """That word; empty when nobody judged."""
+        try:
+            return text(read_json_object(self.path / "verdict.json").get("support"))
+        except (OSError, ValueError):
+            return ""
+
     @property
     def can_go_on(self) -> bool:
         """Whether an interrupted run has a checkpoint or a saved model to go on from."""

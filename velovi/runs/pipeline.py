@@ -74,6 +74,7 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
             reporter.notes += add_null(result, folder, reporter)
         reporter.stage("write")
         add_notes(result, reporter.notes)
+        folder.keep_support(found.verdict.support)
         write_result(result, folder.result_path)
 
 

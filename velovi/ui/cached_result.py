@@ -10,6 +10,7 @@ import streamlit as st
 
 from velovi.plotting.arrows import grid_arrows, stream_arrows
 from velovi.plotting.embedding import StreamlineSet
+from velovi.runs.evidence_summary import EvidenceSummary
 from velovi.runs.folder import RunFolder
 from velovi.runs.results import ResultStore, verify_result
 from velovi.ui.cache import ByteLRU
@@ -49,6 +50,11 @@ def _arrows(
     return grid_arrows(grid["x"], grid["y"], grid["u"], grid["v"], density=density, length=length)
 
 
+@st.cache_resource(show_spinner=False, max_entries=6)
+def _evidence(path: str, changed: float) -> EvidenceSummary | None:
+    return EvidenceSummary.from_details(_store(path, changed).details)
+
+
 @dataclass(frozen=True)
 class ResultView:
     """A result and its cached columns; keyed by path and time of change, never by arrays."""
@@ -62,6 +68,11 @@ class ResultView:
     def store(self) -> ResultStore:
         """The result store, opened once for all readers."""
         return _store(self.path, self.changed)
+
+    @property
+    def evidence(self) -> EvidenceSummary | None:
+        """What the run found out about its own velocities; None for results of before."""
+        return _evidence(self.path, self.changed)
 
     def gene(self, layer: str, gene: str) -> np.ndarray:
         """One layer's column for one gene (cells,); read-only."""

@@ -40,16 +40,6 @@ _NO_EVIDENCE_KEPT = (
 )
 
 
-@st.cache_resource(show_spinner=False, max_entries=6)
-def _summary(path: str, changed: float, _view: ResultView) -> EvidenceSummary | None:
-    return EvidenceSummary.from_details(_view.store.details)
-
-
-def evidence_of(view: ResultView) -> EvidenceSummary | None:
-    """What a result says of its own velocities; None for results of before."""
-    return _summary(view.path, view.changed, view)
-
-
 def known_directions(view: ResultView) -> list[Direction]:
     """What the reader has said of this run's groups."""
     return KnownDirections(get_workspace(), view.run_id).load()
@@ -57,7 +47,7 @@ def known_directions(view: ResultView) -> list[Direction]:
 
 def verdict_of(view: ResultView) -> Verdict | None:
     """The verdict on a result, with what the reader knows; None for results of before."""
-    found = evidence_of(view)
+    found = view.evidence
     return None if found is None else found.verdict(known_directions(view))
 
 
@@ -71,16 +61,14 @@ def title_with_verdict(title: str) -> DeltaGenerator:
 
 
 def verdict_line(view: ResultView, beside: DeltaGenerator) -> None:
-    """The verdict beside the title, with a link to its reasons, and contradictions below it."""
-    found, summary = verdict_of(view), evidence_of(view)
-    if found is None or summary is None:
+    """The verdict beside the title, with a link to its reasons."""
+    found = verdict_of(view)
+    if found is None:
         return
     words, icon, color = SUPPORT_WORDS[found.support]
     with beside.container(horizontal=True, vertical_alignment="center", key="verdict_line"):
         st.markdown(f"{icon} :{color}[**Velocities {words}**]", width="content")
         st.page_link("pages/evidence.py", label="Why", icon=":material/arrow_forward:")
-    for item in summary.contradictions:
-        st.markdown(f":red[:material/error: {escape_markdown(item)}]")
 
 
 def verdict_panel(view: ResultView, summary: EvidenceSummary, found: Verdict) -> None:
@@ -91,8 +79,6 @@ def verdict_panel(view: ResultView, summary: EvidenceSummary, found: Verdict) ->
     _BOXES[found.support](
         f"**The velocities of this run are {words}.**\n\n{reasons}\n\n**Next:** {next_}", icon=icon
     )
-    for item in summary.contradictions:
-        st.error(escape_markdown(item), icon=":material/error:")
     if found.groups.empty:
         st.caption("Without groups of cells the run is judged as a whole only.")
         return

@@ -37,7 +37,10 @@ def need_result() -> ResultView | None:
 
 
 def _warnings(choice: RunEntry, view: ResultView) -> None:
-    """Say what stands against a result: warnings about its file, and training that broke off."""
+    """Say what stands against a result.
+
+    Warnings about its file, training that broke off, and what contradicts itself.
+    """
     verdict = training_convergence(choice.run)
     told = [escape_markdown(warning) for warning in view.store.warnings]
     if verdict is not None and not verdict.settled:
@@ -45,6 +48,9 @@ def _warnings(choice: RunEntry, view: ResultView) -> None:
     if told:
         text = told[0] if len(told) == 1 else "\n".join(f"- {item}" for item in told)
         st.warning(text, icon=":material/flag:")
+    evidence = view.evidence
+    for item in evidence.contradictions if evidence else ():
+        st.error(escape_markdown(item), icon=":material/error:")
 
 
 def demo_banner() -> None:

@@ -68,6 +68,14 @@ _COLUMNS = (
         "%.0f",
     ),
     Column(
+        "velocity_coherence",
+        "Coherent",
+        "Share of cells in which the gene changes as its velocity says when the cell goes where "
+        "all genes together lead: half is chance.",
+        82,
+        "%.2f",
+    ),
+    Column(
         "fit_alpha", "Transcription", "Transcription rate, per unit of scaled time.", 98, "%.3f"
     ),
     Column("fit_beta", "Splicing", "Splicing rate, per unit of scaled time.", 74, "%.3f"),
@@ -99,7 +107,7 @@ _LEFT_OUT_COLUMNS = (
 # what the table can be narrowed by
 QUALITIES = (
     *("fit_explained", "fit_likelihood", "velocity_r2", "permutation_score"),
-    "reliability_percentile",
+    *("reliability_percentile", "velocity_coherence"),
 )
 
 

@@ -15,7 +15,7 @@ from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import MapLook, default_size
 from velovi.ui.cell_sets import set_coloring, set_mask, set_names
 from velovi.ui.coloring import ColorBy, resolve_color
-from velovi.ui.evidence_panel import evidence_of, verdict_of
+from velovi.ui.evidence_panel import verdict_of
 from velovi.ui.formatting import distinct_labels
 from velovi.ui.gene_list import gene_select
 from velovi.ui.labels import cell_column_title, embedding_name
@@ -230,7 +230,7 @@ def _overlay(view: ResultView, embedding: str) -> StreamlineSet:
 
 def _arrows_of(view: ResultView, embedding: str) -> str:
     """Whose arrows are drawn: veloVI's, or those of a mode of the steady-state model."""
-    found = evidence_of(view)
+    found = view.evidence
     modes = view.store.steady_state_modes
     if found is None or not modes or found.embedding != embedding:
         return ""
@@ -250,7 +250,7 @@ def _arrows_of(view: ResultView, embedding: str) -> str:
 
 def _faded(view: ResultView, embedding: str, streams: StreamlineSet) -> StreamlineSet:
     """Lines as strongly as the evidence supports them, unless the reader wants all."""
-    found, summary = verdict_of(view), evidence_of(view)
+    found, summary = verdict_of(view), view.evidence
     if found is None or summary is None:
         return streams
     every = st.toggle(

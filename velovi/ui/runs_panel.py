@@ -32,17 +32,21 @@ _NONE = "–"
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a run's folder tells at a glance; ``shape`` is cells and genes of its result."""
+    """What a run's folder tells at a glance.
+
+    ``shape`` is cells and genes of its result, ``support`` the verdict's word on its velocities.
+    """
 
     size: int
     epochs: int
     shape: tuple[int, int] | None
+    support: str
 
 
 @st.cache_data(show_spinner=False, max_entries=2000)
 def _facts(path: str, changed: tuple[float, float]) -> RunFacts:
     run = RunFolder(Path(path))
-    return RunFacts(run.size(), len(run.history()), run.result_shape())
+    return RunFacts(run.size(), len(run.history()), run.result_shape(), run.support())
 
 
 def run_facts(run: RunFolder) -> RunFacts:
@@ -87,6 +91,7 @@ def runs_frame(workspace: Workspace, choices: list[RunEntry]) -> pd.DataFrame:
             "name": choice.name,
             "state": [RUN_STATES[choice.state][0]],
             "created": _moment(spec.created),
+            "velocities": facts.support or None,
             "file": file_name(workspace, choice, spec),
             "cells": cells,
             "genes": genes,
@@ -146,6 +151,9 @@ def _config() -> dict[str, Any]:
         ),
         "created": column.DatetimeColumn(
             "Created", format="distance", help="When Train was pressed; it may have waited then."
+        ),
+        "velocities": column.TextColumn(
+            "Velocities", help="The verdict on them; the Evidence page has its reasons."
         ),
         "file": column.TextColumn("File", help="What it was trained on."),
         "cells": column.NumberColumn("Cells", format="localized", help="Cells in the result."),

@@ -1,0 +1,191 @@
+"""The Evidence page, and what its verdict does to the map."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.ui.fakes import SIGNAL, add_run, fake_result
+from velovi.plotting.support import STRENGTHS
+from velovi.runs.evidence_summary import EvidenceSummary
+from velovi.runs.folder import RunState
+from velovi.runs.known_directions import KnownDirections
+from velovi.runs.results import ResultStore, write_result
+
+NUMBERS = {"gene_half_agreement": 0.9, "agreement_stochastic": 0.8, "explained": 0.79}
+GROUPS = ("Stem", "Cycling", "Progenitor", "Early", "Transit", "Late", "Fate A", "Fate B")
+
+
+def pair(source, target, *, clear=True, cbdir=0.8):
+    ends = {"source": source, "target": target, "n_source": 20, "n_target": 30}
+    scores = {"cbdir": cbdir, "cbdir_se": 0.1, "cbdir_back": -cbdir, "cbdir_back_se": 0.1}
+    return {**ends, "net_flow": 0.9, **scores, "consensus": 0.7, "clear": clear}
+
+
+def evidence(strength="clear", *, null=True, contradictions=(), joins=False, few=()):
+    """What a run with three clear directions keeps, and the signal of its counts."""
+    pairs = [pair("Transit", "Late"), pair("Late", "Fate A"), pair("Late", "Fate B")]
+    if joins:
+        pairs = [{**row, "source": row["target"], "target": row["source"]} for row in pairs]
+    flow = {"labels": list(GROUPS), "pairs": [*pairs, pair("Stem", "Cycling", clear=False)]}
+    share = {"clear": 0.6, "some": 0.2, "none": 0.05, "cannot tell": 0.2}[strength]
+    kept = {
+        "embedding": "X_umap",
+        "label_column": "clusters",
+        "numbers": NUMBERS,
+        "flow": flow,
+        "contradictions": list(contradictions),
+        "verdict": {
+            "groups": [
+                {"group": name, "n_cells": 40, "gene_halves": 0.9, "steady_state": 0.8}
+                for name in GROUPS
+            ]
+        },
+    }
+    if null:
+        numbers = {"gene_half_agreement": -0.1, "explained": 0.8}
+        kept["null"] = {"n_cells": 300, "n_genes": 90, "numbers": numbers, "flow": flow}
+    groups = [
+        {
+            "group": name,
+            "n_cells": 400,
+            "share_above_null": 0.02 if name in few else share,
+            "strength": "none" if name in few else strength,
+        }
+        for name in GROUPS
+    ]
+    told = {"strength": strength, "sentence": f"{strength} signal.", "groups": groups}
+    return json.dumps(kept), json.dumps({**SIGNAL, **told})
+
+
+@pytest.fixture
+def judged(workspace, open_page):
+    """Open a page of a run with this evidence."""
+
+    def opened(page, *given, **how):
+        run = add_run(workspace, RunState.DONE)
+        result = fake_result(300, 4)
+        details = result.uns["velovi"]
+        details["evidence"], details["velocity_signal"] = evidence(*given, **how)
+        if page == "map":
+            grid = details["grids"]["X_umap"]
+            details["steady_state_grids"] = {"stochastic": {**grid, "u": -grid["u"]}}
+        write_result(result, run.result_path)
+        return open_page(page, run=run.run_id), run
+
+    return opened
+
+
+def texts(app):
+    kinds = (app.markdown, app.caption, app.success, app.warning, app.error, app.info)
+    return "\n".join(item.value for kind in kinds for item in kind)
+
+
+@pytest.mark.parametrize(
+    ("strength", "kind", "words"),
+    [
+        ("clear", "success", "are supported"),
+        ("some", "warning", "are weakly supported"),
+        ("none", "error", "are without evidence"),
+        ("cannot tell", "info", "are not decided"),
+    ],
+)
+def test_each_verdict_is_said_in_words(judged, strength, kind, words):
+    app, _ = judged("evidence", strength)
+    boxes = [item.value for item in getattr(app, kind)]
+    assert any(words in item and f"{strength} signal." in item for item in boxes)
+    assert "**Next:**" in "\n".join(boxes)
+
+
+def test_numbers_stand_beside_those_of_the_null(judged):
+    app, _ = judged("evidence")
+    table = next(item.value for item in app.dataframe if "Without velocity" in item.value)
+    rows = table.set_index("")
+    assert rows.loc["Halves of the genes", ["This run", "Without velocity"]].tolist() == [
+        "0.90",
+        "-0.10",
+    ]
+    assert rows.loc["Steady state, stochastic", "Without velocity"] == "–"
+
+
+def test_a_run_without_a_null_says_so(judged):
+    app, _ = judged("evidence", null=False)
+    assert "not checked against a null" in texts(app)
+    assert not any("Without velocity" in item.value for item in app.dataframe)
+
+
+def test_flow_is_told_with_errors_and_that_of_the_null(judged):
+    app, _ = judged("evidence")
+    table = next(item.value for item in app.dataframe if "There" in item.value)
+    assert table["Direction"].tolist() == ["clear"] * 3 + ["not clear"]
+    assert table["There"].iloc[0] == "0.80 ± 0.10"
+    assert table["There, without velocity"].iloc[0] == "0.80 ± 0.10"
+
+
+def test_a_known_direction_is_kept_with_the_run_and_judged(judged, workspace):
+    app, run = judged("evidence", joins=True)
+    assert any("may be reversed" in item.value for item in app.warning)
+    app.selectbox(key="known_source").set_value("Transit").run()
+    app.selectbox(key="known_target").set_value("Late").run()
+    app.button(key="known_add").click().run()
+    assert KnownDirections(workspace, run.run_id).load() == [("Transit", "Late")]
+    assert any("is contradicted" in item.value for item in app.warning)
+    assert "contradicted" in texts(app)
+    app.button(key="forget_Transit_Late").click().run()
+    assert KnownDirections(workspace, run.run_id).load() == []
+
+
+def test_two_known_directions_that_are_found_support_a_run(judged, workspace):
+    app, run = judged("evidence")
+    known = KnownDirections(workspace, run.run_id)
+    known.save([("Transit", "Late"), ("Late", "Fate A")])
+    app.run()
+    assert any("2 are found and none is contradicted" in item.value for item in app.success)
+
+
+@pytest.mark.parametrize("page", ["evidence", "map", "latent_time"])
+def test_contradictions_are_told_in_red(judged, page):
+    app, _ = judged(page, contradictions=["44 cells of X stand at both ends."])
+    assert [item.value for item in app.error] == ["44 cells of X stand at both ends."]
+
+
+def test_results_of_before_say_what_is_missing(open_page, run_in):
+    run = run_in(RunState.DONE)
+    app = open_page("evidence", run=run.run_id)
+    assert "from before velocities were judged" in texts(app)
+    app = open_page("map", run=run.run_id)
+    assert not [item for item in app.toggle if item.key == "map_all_arrows"]
+
+
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"embedding": 3}'])
+def test_damaged_evidence_is_as_if_there_were_none(damaged):
+    assert EvidenceSummary.from_details({"evidence": damaged}) is None
+
+
+def test_the_map_says_the_verdict_and_fades_its_arrows(judged, monkeypatch):
+    drawn = []
+
+    def remember(streams, positions, strength):
+        drawn.append(strength)
+        return streams
+
+    monkeypatch.setattr("velovi.ui.map_panel.fade_streams", remember)
+    app, run = judged("map", "some", few=("Stem",))
+    assert "Velocities weakly supported" in texts(app)
+    labels = ResultStore(run.result_path).obs["clusters"].to_numpy()
+    expected = np.where(labels == "Stem", STRENGTHS["no evidence"], STRENGTHS["weak"])
+    np.testing.assert_array_equal(drawn[-1], expected)
+    n = len(drawn)
+    app.toggle(key="map_all_arrows").set_value(True).run()
+    assert len(drawn) == n
+
+
+def test_the_map_shows_arrows_of_the_steady_state_model(judged):
+    app, _ = judged("map")
+    choice = app.selectbox(key="map_arrows_of")
+    assert choice.options == ["veloVI", "Steady state, stochastic"]
+    choice.set_value("stochastic").run()
+    assert not app.exception
+    assert not app.error
