@@ -5,6 +5,7 @@ import streamlit as st
 from velovi.ui.cell_sets import linked_selection, selection_panel
 from velovi.ui.evidence_panel import (
     arrows_panel,
+    error_panel,
     flow_panel,
     no_evidence_kept,
     numbers_panel,
@@ -39,6 +40,7 @@ def body() -> None:
     signal_of_result(view, judged=summary is not None)
     if summary is not None:
         numbers_panel(summary)
+        error_panel(view)
         arrows_panel(view, summary)
         flow_panel(view, summary)
     uncertainty_panel(view, lambda: chosen_cells(view))

@@ -96,6 +96,15 @@ CELL_COLUMNS: dict[str, tuple[str, str]] = {
         "Agreement on the next state",
         "Mean cosine between the samples' next states and their mean; 1 means one clear state.",
     ),
+    "direction_error": (
+        "Expected error of direction",
+        "Angle, in degrees, between a cell's velocity over all genes and the true one that half of "
+        "such cells stay below, learned on simulated cells: 90 is no better than chance.",
+    ),
+    "direction_error_upper": (
+        "Error of direction, upper bound",
+        "The same, which 95 % of such cells stay below.",
+    ),
     "gene_half_agreement": (
         "Agreement of gene halves",
         "Mean cosine between the arrows that two random halves of the genes give a cell: 1 is full "
@@ -206,7 +215,7 @@ def cell_bounds(column: str) -> tuple[float, float] | None:
     if column in AGREEMENT_COLUMNS:
         return (-1.0, 1.0)
     # angles have one scale: what looks dark is unsure
-    return (0.0, 90.0) if column in ANGLE_COLUMNS else None
+    return (0.0, 90.0) if column in (*ANGLE_COLUMNS, "direction_error") else None
 
 
 def layer_bounds(layer: str) -> tuple[float, float] | None:

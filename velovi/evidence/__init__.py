@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 _HOMES = {
     "Evidence": "assessment",
     "assess": "assessment",
+    "direction_error": "direction",
+    "direction_features": "direction",
     "GroupFlow": "flow",
     "against_time": "flow",
     "at_both_ends": "flow",
@@ -28,6 +30,7 @@ _HOMES = {
 
 if TYPE_CHECKING:
     from velovi.evidence.assessment import Evidence, assess
+    from velovi.evidence.direction import direction_error, direction_features
     from velovi.evidence.flow import GroupFlow, against_time, at_both_ends, group_flow
     from velovi.evidence.gene_halves import gene_half_agreement, gene_half_arrows
     from velovi.evidence.nulls import count_split
@@ -46,6 +49,8 @@ __all__ = [
     "assess",
     "at_both_ends",
     "count_split",
+    "direction_error",
+    "direction_features",
     "gene_half_agreement",
     "gene_half_arrows",
     "group_flow",

@@ -13,6 +13,7 @@ from scipy.spatial import KDTree
 
 from velovi import dynamics
 from velovi.errors import DataError
+from velovi.evidence.direction import direction_error, direction_features
 from velovi.evidence.flow import GroupFlow, group_flow
 from velovi.evidence.gene_halves import gene_half_agreement, gene_half_arrows
 from velovi.evidence.signal_in_counts import VelocitySignal
@@ -45,7 +46,10 @@ class Evidence:
     ----------
     cells
         Row for each cell: ``gene_half_agreement``, ``agreement_deterministic`` and
-        ``agreement_stochastic`` (cosines, NaN where unknown) and ``velocity_support``.
+        ``agreement_stochastic`` (cosines, NaN where unknown), ``velocity_support``, and, with a
+        consensus, ``direction_error`` and ``direction_error_upper`` in degrees: the angle to the
+        true direction that half of such cells stay below, and the one that 95 % do; see
+        :func:`velovi.evidence.direction_error`.
     arrows
         Arrows of the steady-state model by mode, (cells, dimensions), on the embedding.
     embedding
@@ -119,11 +123,12 @@ def assess(
             part.velocity, part.expression, part.neighbors, part.places, seed=seed
         )
         agreement = gene_half_agreement(halves)
-    others = {
-        mode: part.project(part.graph(part.steady_state(adata, column)))
+    velocities = {
+        mode: steady_state_in_units(adata, column, chosen)
         for mode, column in STEADY_STATE.items()
         if column in adata.var
     }
+    others = {mode: part.project(part.graph(item)) for mode, item in velocities.items()}
     flow = None
     if labels is not None:
         flow = group_flow(
@@ -163,6 +168,13 @@ def assess(
     )
     everyone = np.zeros(adata.n_obs) if labels is None else labels
     cells["velocity_support"] = judged.of_cells(everyone)
+    if agreement is not None and "stochastic" in velocities:
+        features = direction_features(part.velocity, velocities["stochastic"], agreement)
+        joins = flow is not None and flow.branching == "joins"
+        support = cells["velocity_support"].to_numpy()[chosen]
+        error = direction_error(features, support, joins=joins)
+        cells["direction_error"] = spread(error[0.5].to_numpy())
+        cells["direction_error_upper"] = spread(error[0.95].to_numpy())
     return Evidence(
         cells, {mode: spread(item) for mode, item in others.items()}, embedding, flow, judged
     )
@@ -224,15 +236,28 @@ class _Part:
     def project(self, graph: dynamics.VelocityGraph) -> np.ndarray:
         return dynamics.project(dynamics.transition_matrix(graph), self.places)
 
-    def steady_state(self, adata: AnnData, column: str) -> np.ndarray:
-        """Velocities of the steady-state model in the units of the result, (cells, genes)."""
-        low_s, high_s, low_u, high_u = (adata.var[name].to_numpy(dtype=float) for name in SCALERS)
-        span = np.where(high_s > low_s, high_s - low_s, 1)
-        spliced = self.expression * span + low_s
-        unspliced = np.asarray(adata.layers["Mu"])[self.cells] * (high_u - low_u) + low_u
-        gamma = adata.var[column].to_numpy(dtype=float)
-        found = steady_state_velocity(spliced, unspliced, gamma) / span
-        return np.ascontiguousarray(found, dtype=np.float32)
+
+def steady_state_in_units(
+    adata: AnnData, column: str, cells: np.ndarray | slice = slice(None)
+) -> np.ndarray:
+    """Velocities of the steady-state model in the units of a result, float32 (cells, genes).
+
+    Parameters
+    ----------
+    adata
+        A result; see :func:`assess`.
+    column
+        Of var, with the slopes: one of :data:`STEADY_STATE`.
+    cells
+        Positions of the cells that are wanted.
+    """
+    low_s, high_s, low_u, high_u = (adata.var[name].to_numpy(dtype=float) for name in SCALERS)
+    span = np.where(high_s > low_s, high_s - low_s, 1)
+    spliced = np.asarray(adata.layers["Ms"])[cells] * span + low_s
+    unspliced = np.asarray(adata.layers["Mu"])[cells] * (high_u - low_u) + low_u
+    gamma = adata.var[column].to_numpy(dtype=float)
+    found = steady_state_velocity(spliced, unspliced, gamma) / span
+    return np.ascontiguousarray(found, dtype=np.float32)
 
 
 class _Spread:

@@ -11,13 +11,15 @@ from streamlit.delta_generator import DeltaGenerator
 
 from velovi.errors import VeloviError
 from velovi.plotting.group_flow import flow_graph, flow_graph_figure
+from velovi.plotting.group_quantiles import group_quantiles_figure
 from velovi.runs.evidence_summary import NUMBERS, EvidenceSummary, GroupFlow, Support, Verdict
 from velovi.runs.known_directions import Direction, KnownDirections
 from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import cell_map
 from velovi.ui.coloring import ColorBy
 from velovi.ui.errors import escape_markdown, show_errors
-from velovi.ui.panels import figure_panel, maps_header
+from velovi.ui.labels import cell_column_title
+from velovi.ui.panels import figure_panel, maps_header, spread_by_group
 from velovi.ui.services import get_workspace
 
 SUPPORT_WORDS: dict[Support, tuple[str, str, str]] = {
@@ -180,6 +182,45 @@ def arrows_panel(view: ResultView, summary: EvidenceSummary) -> None:
             key="agreement",
         )
     cell_map(view, found, key="agreement", height=340)
+
+
+def error_panel(view: ResultView) -> None:
+    """How far a cell's direction is off, in degrees."""
+    column, upper = "direction_error", "direction_error_upper"
+    if column not in view.store.obs:
+        return
+    st.subheader("How far may a direction be off?")
+    values = view.store.obs[column].to_numpy(dtype=float)
+    bound = view.store.obs[upper].to_numpy(dtype=float)
+    st.caption(
+        "The angle between a cell's velocity over all genes and the true one, as simulated cells "
+        "with known velocities had it whose speed, steady-state velocity and halves of the genes "
+        "looked like these: half of such cells stay below the first number and 95 % below the "
+        f"second. In the median **{np.nanmedian(values):.0f}°**, at most "
+        f"**{np.nanmedian(bound):.0f}°**; 90° is no better than chance. It holds on the average of "
+        "data sets and supposes that the map as a whole is not reversed."
+    )
+    if view.store.embeddings:
+        cell_map(view, [ColorBy(column=column), ColorBy(column=upper)], key="direction", height=300)
+    labels = view.labels()
+    if labels is None:
+        return
+    data = spread_by_group(
+        view,
+        cell_column_title(column)[0] + " (degrees)",
+        column,
+        values.astype(np.float32),
+        labels,
+        None,
+    )
+    figure_panel(
+        "Error of direction by group",
+        "For each group the median (point), the middle half (bar) and 90 % (line) of its cells; "
+        "the surest group is lowest.",
+        lambda theme: group_quantiles_figure(data, theme),
+        data,
+        key="direction_error_by_group",
+    )
 
 
 def flow_panel(view: ResultView, summary: EvidenceSummary) -> None:
