@@ -12,10 +12,22 @@ import pytest
 from velovi.config import EvidenceOptions
 from velovi.evidence.numbers import NUMBERS
 from velovi.evidence.support import SUPPORTS
+from velovi.keys import UNLABELLED
 from velovi.neighbors import neighbor_graph
-from velovi.runs.evidence import add_evidence, compared_on, contradictions
+from velovi.runs.evidence import (
+    add_evidence,
+    compared_on,
+    contradictions,
+    evidence_notes,
+    keep_null,
+    keep_why_no_null,
+    support_of,
+)
 from velovi.runs.evidence_summary import EvidenceSummary
+from velovi.runs.user_columns import keep_user_columns
 from velovi.runs.workspace import DEMO_FOLDER
+
+SIGNAL = {"strength": "clear", "sentence": "60 % of genes.", "groups": []}
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +90,45 @@ def test_cells_without_a_label_are_in_no_group(demo):
     assert demo.obs["velocity_support"].notna().all()
 
 
+def test_unlabelled_cells_are_no_group(demo):
+    names = demo.obs["clusters"].astype(str).where(np.arange(demo.n_obs) >= 60, UNLABELLED)
+    demo.obs["clusters"] = pd.Categorical(names)
+    kept = judged(demo)
+    assert UNLABELLED not in kept.groups.index
+    assert UNLABELLED not in kept.flow.labels
+
+
+def test_numbers_are_no_groups(demo):
+    demo.obs["clusters"] = demo.obs["clusters"].cat.codes.to_numpy()
+    assert judged(demo).label_column is None
+
+
+def test_a_null_beside_a_result_is_judged_with_it(demo):
+    add_evidence(demo, None, EvidenceOptions())
+    null = demo.copy()
+    demo.uns["velovi"]["velocity_signal"] = json.dumps(SIGNAL)
+    keep_null(demo, null)
+    kept = EvidenceSummary.from_details(demo.uns["velovi"])
+    assert kept.null.numbers["gene_half_agreement"] == kept.numbers["gene_half_agreement"]
+    assert any("do not agree with each other" in item for item in kept.verdict().reasons)
+    assert support_of(demo) == "weak"
+    assert (demo.obs["velocity_support"] != "supported").all()
+
+
+def test_why_there_is_no_null_is_kept(demo):
+    add_evidence(demo, None, EvidenceOptions())
+    keep_why_no_null(demo, "The disk was full.")
+    assert EvidenceSummary.from_details(demo.uns["velovi"]).why_no_null == "The disk was full."
+    assert "The disk was full." in evidence_notes(demo)
+
+
+def test_columns_of_an_earlier_result_make_room(demo):
+    add_evidence(demo, None, EvidenceOptions())
+    keep_user_columns(demo)
+    assert not {"velocity_support", "direction_error", "gene_half_agreement"} & set(demo.obs)
+    assert not {"velocity_coherence", "steady_state_gamma"} & set(demo.var)
+
+
 def test_without_a_map_arrows_are_compared_in_components(demo):
     for name in [name for name in demo.obsm if name != "X_pca"]:
         del demo.obsm[name]
@@ -117,8 +168,11 @@ def test_a_result_without_slopes_has_no_consensus(demo):
 
 def test_cells_beyond_a_sample_take_the_values_of_the_nearest(demo, monkeypatch):
     monkeypatch.setattr("velovi.evidence.assessment.MOST_CELLS", 120)
+    demo.obsm["X_umap"] = np.array(demo.obsm["X_umap"])
+    demo.obsm["X_umap"][:30] = np.nan
     judged(demo)
-    assert demo.obs["gene_half_agreement"].notna().all()
+    assert demo.obs["gene_half_agreement"].iloc[:30].isna().all()
+    assert demo.obs["gene_half_agreement"].iloc[30:].notna().mean() > 0.9
     assert demo.obs["gene_half_agreement"].nunique() <= 120
 
 

@@ -33,6 +33,7 @@ from velovi.runs.evidence import look_for_velocity
 from velovi.runs.export import cell_table, export_h5ad, gene_table
 from velovi.runs.folder import FolderFacts, RunFolder, RunSpec, RunState, run_state
 from velovi.runs.jobs import WorkerProcess, reap
+from velovi.runs.null_run import add_null, draw_null
 from velovi.runs.progress import Reporter
 from velovi.runs.results import ResultStore, genes_per_chunk
 from velovi.runs.velocity_signal import SignalSummary
@@ -177,27 +178,45 @@ def test_a_run_keeps_its_evidence_beside_that_of_a_null(finished):
     assert not RunFolder(finished.null_path).checkpoint_path.exists()
 
 
-def test_a_run_without_a_null_has_none(finished, tmp_path):
-    from velovi.runs.null_run import add_null
-
+def test_a_null_that_cannot_be_made_costs_the_run_a_sentence(finished, tmp_path):
     adata = anndata.read_zarr(finished.result_path)
+    spec, source = finished.spec(), simulate(150, 20, seed=1)
+    cells = draw_null(source, spec)
+    assert (cells.rows == np.arange(150)).all()
+    split = cells.counts.layers
+    assert (split["spliced"] + split["unspliced"] != source.layers["spliced"]).nnz == 0
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
-    run.write_spec(finished.spec())
+    run.write_spec(spec)
     with Reporter(run) as reporter:
+
+        def add(null_cells=cells):
+            return add_null(adata, null_cells, run, reporter, "clusters")
+
         run.request_stop()
-        notes = add_null(adata, run, reporter)
-        assert "asked to stop" in notes[0]
+        assert "asked to stop" in add()
         assert not run.null_path.exists()
         (run.path / "stop").unlink()
-        run.write_spec(replace(finished.spec(), source=str(tmp_path / "gone.h5ad")))
-        notes = add_null(adata, run, reporter)
-        assert notes[0].startswith("No null could be compared with")
+        run.null_path.mkdir()  # a worker was killed while at it
+        assert "interrupted before" in add()
         assert not run.null_path.exists()
-        run.write_spec(finished.spec())
+        assert "could not be split" in add(None)
+        empty = replace(cells, counts=cells.counts[:, :0].copy())
+        assert add(empty).startswith("No null could be compared with")
+        assert not run.null_path.exists()
         run.request_cancel()
         with pytest.raises(Cancelled):
-            add_null(adata, run, reporter)
+            add()
+
+
+def test_no_null_is_drawn_of_a_run_that_asks_for_none_or_trains_nothing(finished):
+    source, spec = simulate(40, 10), finished.spec()
+    off = replace(spec, options=replace(spec.options, evidence=EvidenceOptions(null_run=False)))
+    assert draw_null(source, off) is None
+    saved = replace(spec, options=replace(spec.options, train=TrainOptions(saved_model="there")))
+    assert draw_null(source, saved) is None
+    source.layers["spliced"] = -source.layers["spliced"]
+    assert draw_null(source, spec) is None
 
 
 def test_a_run_keeps_what_its_counts_say_of_velocity(finished):

@@ -349,6 +349,30 @@ def test_known_directions_decide():
     assert any("contradicted" in reason for reason in turned.reasons)
 
 
+def test_one_known_direction_decides_nothing():
+    one = judge(signal_of(0.8), flow=TREE, known_directions=[("s", "a")])
+    assert one.support == "supported"  # ways part as well
+    line = flow_of(("s", "a"), ("a", "b"))
+    one = judge(signal_of(0.8), flow=line, known_directions=[("s", "a")])
+    assert one.support == "weak"
+    assert any("two that are found decide" in reason for reason in one.reasons)
+
+
+def test_halves_of_the_genes_must_agree_better_than_without_velocity():
+    assert judge(signal_of(0.8), flow=TREE, null_gene_halves=0.5).support == "supported"
+    beside = judge(signal_of(0.8), flow=TREE, null_gene_halves=0.85)
+    assert beside.support == "weak"
+    assert any("0.85 without velocity" in reason for reason in beside.reasons)
+
+
+def test_what_could_not_be_compared_is_said():
+    found = judge(signal_of(0.8), halves=float("nan"), flow=TREE)
+    assert found.support == "weak"
+    assert any("could not be compared" in reason for reason in found.reasons)
+    averaged = {**signal_of(0.2, n_cells=100), "counted": False}
+    assert "counts" in judge(averaged).advice[0]
+
+
 def test_groups_are_judged_by_their_own_cells_and_never_better_than_the_run():
     groups = [("s", 400, 0.6, "clear"), ("a", 400, 0.2, "some"), ("b", 400, 0.04, "none")]
     weak = judge(signal_of(0.6, groups=groups), groups=groups_of("s", "a"))

@@ -121,7 +121,8 @@ CELL_COLUMNS: dict[str, tuple[str, str]] = {
     ),
     "velocity_support": (
         "Support of velocities",
-        "Whether the evidence supports the velocities of a cell's group; see the Evidence page.",
+        "Whether the evidence supports the velocities of a cell's group, as judged when the run "
+        "ended; see the Evidence page.",
     ),
     "velocity_transition_entropy": (
         "Transition entropy",

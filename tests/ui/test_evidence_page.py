@@ -133,7 +133,7 @@ def test_a_known_direction_is_kept_with_the_run_and_judged(judged, workspace):
     assert KnownDirections(workspace, run.run_id).load() == [("Transit", "Late")]
     assert any("is contradicted" in item.value for item in app.warning)
     assert "contradicted" in texts(app)
-    app.button(key="forget_Transit_Late").click().run()
+    app.button(key="forget_0").click().run()
     assert KnownDirections(workspace, run.run_id).load() == []
 
 

@@ -12,14 +12,16 @@ import scipy.sparse as sp
 from scipy.spatial import KDTree
 
 from velovi import dynamics
+from velovi.data import MOST_GROUPS
 from velovi.errors import DataError
 from velovi.evidence.direction import direction_error, direction_features
 from velovi.evidence.flow import GroupFlow, group_flow
 from velovi.evidence.gene_halves import gene_half_agreement, gene_half_arrows
+from velovi.evidence.numbers import STEADY_STATE
 from velovi.evidence.signal_in_counts import VelocitySignal
-from velovi.evidence.steady_state import Mode, steady_state_velocity
+from velovi.evidence.steady_state import steady_state_velocity
 from velovi.evidence.support import Verdict, verdict
-from velovi.keys import SCALERS
+from velovi.keys import SCALERS, UNLABELLED
 from velovi.neighbors import neighbor_graph
 from velovi.numerics.vectors import row_cosines
 
@@ -29,13 +31,9 @@ if TYPE_CHECKING:
 MOST_CELLS = 20_000
 """Arrows of halves of the genes are worked out for so many cells; the others take the values of
 the nearest of them."""
-STEADY_STATE: dict[Mode, str] = {
-    "deterministic": "steady_state_gamma",
-    "stochastic": "steady_state_gamma_stochastic",
-}
-"""Modes of the steady-state model, and the columns of ``var`` with the slopes of each."""
 _NEIGHBORS = 30
-_FEWEST_GENES = 4
+_FEWEST_GENES, _FEWEST_CELLS = 4, 10
+_COMPONENTS_COMPARED = 10  # of X_pca, for which of the cells looked at is nearest
 
 
 @dataclass(frozen=True)
@@ -112,9 +110,10 @@ def assess(
     >>> found.verdict.support
     'cannot tell'
     """
-    chosen = _chosen(adata, embedding, seed)
+    placed = _placed(adata, embedding)
+    chosen = _chosen(placed, seed)
     part = _Part.of(adata, embedding, chosen)
-    labels = None if label_column is None else adata.obs[label_column].to_numpy()
+    labels = None if label_column is None else _groups(adata.obs[label_column])
     graph = part.graph(part.velocity)
     arrows = part.project(graph)
     halves = agreement = None
@@ -130,17 +129,17 @@ def assess(
     }
     others = {mode: part.project(part.graph(item)) for mode, item in velocities.items()}
     flow = None
-    if labels is not None:
+    if labels is not None and labels.nunique() <= MOST_GROUPS:
         flow = group_flow(
             part.places,
             arrows,
             part.neighbors,
-            labels[chosen],
+            labels.to_numpy()[chosen],
             transition=dynamics.transition_matrix(graph, use_negative_cosines=False),
             half_arrows=halves,
             other_arrows=others.get("stochastic"),
         )
-    spread = _Spread(adata, chosen)
+    spread = _Spread(adata, chosen, placed)
     unknown = np.full(len(chosen), np.nan)
     cells = pd.DataFrame(
         {
@@ -167,7 +166,7 @@ def assess(
         known_directions=known_directions,
     )
     everyone = np.zeros(adata.n_obs) if labels is None else labels
-    cells["velocity_support"] = judged.of_cells(everyone)
+    cells["velocity_support"] = judged.of_cells(np.asarray(everyone))
     if agreement is not None and "stochastic" in velocities:
         features = direction_features(part.velocity, velocities["stochastic"], agreement)
         joins = flow is not None and flow.branching == "joins"
@@ -180,19 +179,25 @@ def assess(
     )
 
 
-def _by_group(compared: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:
+def _groups(labels: pd.Series) -> pd.Series:
+    """Names of the cells' groups, missing for those that have none."""
+    names = labels.astype(str).where(labels.notna())
+    return names.where(names != UNLABELLED)
+
+
+def _by_group(compared: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
     """Medians and numbers of cells of each group; cells without a label are in none."""
-    rows = compared.assign(group=pd.Categorical(labels)).groupby("group", observed=True)
+    rows = compared.assign(group=labels.to_numpy()).groupby("group", observed=True)
     return rows.agg(_median).assign(n_cells=rows.size())
 
 
 def _median(values: pd.Series) -> float:
     known = values.dropna()
-    return float(known.median()) if len(known) else float("nan")
+    return float(known.median()) if len(known) >= _FEWEST_CELLS else float("nan")
 
 
-def _chosen(adata: AnnData, embedding: str, seed: int) -> np.ndarray:
-    """Positions of the cells that are looked at, rising: those with a place, or some of them."""
+def _placed(adata: AnnData, embedding: str) -> np.ndarray:
+    """Positions of the cells that have a place, rising."""
     placed = np.flatnonzero(np.isfinite(np.asarray(adata.obsm[embedding])).all(axis=1))
     if not len(placed):
         raise DataError(
@@ -201,6 +206,11 @@ def _chosen(adata: AnnData, embedding: str, seed: int) -> np.ndarray:
             expected="finite numbers for some cells",
             remedy="Choose another embedding, such as X_pca",
         )
+    return placed
+
+
+def _chosen(placed: np.ndarray, seed: int) -> np.ndarray:
+    """Those that are looked at: all of them, or a sample, rising."""
     if len(placed) <= MOST_CELLS:
         return placed
     return np.sort(np.random.default_rng(seed).choice(placed, MOST_CELLS, replace=False))
@@ -261,18 +271,23 @@ def steady_state_in_units(
 
 
 class _Spread:
-    """Values of the cells that were looked at, given to all: the others take the nearest one's."""
+    """Values of the cells that were looked at, given to all.
 
-    def __init__(self, adata: AnnData, cells: np.ndarray) -> None:
-        self._n, self._cells = adata.n_obs, cells
+    Of a sample, the others that have a place take those of the nearest one.
+    """
+
+    def __init__(self, adata: AnnData, cells: np.ndarray, placed: np.ndarray) -> None:
+        self._n, self._cells, self._placed = adata.n_obs, cells, placed
         self._nearest: np.ndarray | None = None
-        places = np.asarray(adata.obsm["X_pca"]) if "X_pca" in adata.obsm else None
-        if len(cells) == MOST_CELLS < adata.n_obs and places is not None:
-            self._nearest = KDTree(places[cells]).query(places)[1]
+        if len(cells) < len(placed):
+            places = np.asarray(adata.obsm["X_pca"])[:, :_COMPONENTS_COMPARED]
+            tree = KDTree(places[cells])
+            self._nearest = tree.query(places[placed], eps=0.5, workers=-1)[1]
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        if self._nearest is not None:
-            return np.asarray(values)[self._nearest]
         full: np.ndarray[Any, Any] = np.full((self._n, *values.shape[1:]), np.nan, dtype=np.float32)
-        full[self._cells] = values
+        if self._nearest is None:
+            full[self._cells] = values
+        else:
+            full[self._placed] = np.asarray(values)[self._nearest]
         return full

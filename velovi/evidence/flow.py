@@ -34,15 +34,15 @@ class GroupFlow:
     Attributes
     ----------
     pairs
-        Row for each pair of groups that touch, from ``source`` to ``target`` as most of the flow
-        goes: ``n_source`` and ``n_target``, cells with neighbours in the other group; ``net_flow``,
-        from 0 (as much either way) to 1 (all one way) of the probability to step across, NaN
-        without transitions; ``cbdir``, mean cosine between the arrows of the source's border cells
-        and the ways to their neighbours in the target, and ``cbdir_back``, the same of the target's
-        cells towards the source, each with a standard error over cells and halves of the genes;
-        ``consensus``, mean cosine at the border with other arrows, NaN without; ``clear``, whether
-        the source points to the target and the target away from the source, both beyond two
-        standard errors and 0.1.
+        Row for each pair of groups that touch, from ``source`` to ``target`` by the larger of the
+        two cosines. ``n_source`` and ``n_target``: cells with neighbours in the other group.
+        ``net_flow``: from -1 (all of it back) to 1 (all one way) of the probability to step across,
+        NaN without transitions. ``cbdir``: mean cosine between the arrows of the source's border
+        cells and the ways to their neighbours in the target; ``cbdir_back``: the same of the
+        target's cells towards the source; ``cbdir_se`` and ``cbdir_back_se``: standard errors over
+        cells and halves of the genes. ``consensus``: mean cosine at the border with other arrows,
+        NaN without. ``clear``: whether the source points to the target and the target away from
+        the source, both beyond two standard errors and 0.1.
     labels
         Names of all groups.
     """
@@ -220,25 +220,24 @@ def group_flow(
     )
     steps = None if transition is None else _steps(transition, code, len(names))
     rows = []
-    for a in range(len(names)):
-        for b in range(a + 1, len(names)):
-            n = crossing.n_cells[[a, b], [b, a]]
-            if n.min() < FEWEST_AT_BORDER:
-                continue
-            s, t = (a, b) if forward[a, b] >= forward[b, a] else (b, a)
-            cbdir, back = forward[s, t], forward[t, s]
-            clear = cbdir > max(_ERRORS * error[s, t], LEAST_CBDIR) and -back > max(
-                _ERRORS * error[t, s], LEAST_CBDIR
+    touching = np.argwhere(np.triu(np.minimum(crossing.n_cells, crossing.n_cells.T), 1))
+    for a, b in touching.tolist():
+        if min(crossing.n_cells[a, b], crossing.n_cells[b, a]) < FEWEST_AT_BORDER:
+            continue
+        s, t = (a, b) if forward[a, b] >= forward[b, a] else (b, a)
+        cbdir, back = forward[s, t], forward[t, s]
+        clear = cbdir > max(_ERRORS * error[s, t], LEAST_CBDIR) and -back > max(
+            _ERRORS * error[t, s], LEAST_CBDIR
+        )
+        rows.append(
+            (
+                *(names[s], names[t], *crossing.n_cells[[s, t], [t, s]].tolist()),
+                np.nan if steps is None else _net(steps[s, t], steps[t, s]),
+                *(cbdir, error[s, t], back, error[t, s]),
+                np.nan if agreement is None else crossing.border_mean(agreement, s, t),
+                bool(clear),
             )
-            rows.append(
-                (
-                    *(names[s], names[t], *crossing.n_cells[[s, t], [t, s]].tolist()),
-                    np.nan if steps is None else _net(steps[s, t], steps[t, s]),
-                    *(cbdir, error[s, t], back, error[t, s]),
-                    np.nan if agreement is None else crossing.border_mean(agreement, s, t),
-                    bool(clear),
-                )
-            )
+        )
     return GroupFlow(pd.DataFrame(rows, columns=list(_COLUMNS)), names)
 
 

@@ -8,6 +8,11 @@ from typing import Literal
 import numpy as np
 
 Better = Literal["higher", "lower"]
+STEADY_STATE: dict[Literal["deterministic", "stochastic"], str] = {
+    "deterministic": "steady_state_gamma",
+    "stochastic": "steady_state_gamma_stochastic",
+}
+"""Modes of the steady-state model, and the columns of ``var`` with the slopes of each."""
 
 
 @dataclass(frozen=True)

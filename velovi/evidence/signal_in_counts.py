@@ -128,6 +128,7 @@ class VelocitySignal:
 
         return {
             "strength": self.strength,
+            "counted": self.counted,
             "sentence": self.sentence,
             "share_above_null": known(self.share_above_null),
             "share_above_null_overall": known(self.share_above_null_overall),

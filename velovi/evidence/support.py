@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +17,7 @@ Support = Literal["supported", "weak", "no evidence", "cannot tell"]
 SUPPORTS: tuple[Support, ...] = ("supported", "weak", "no evidence", "cannot tell")
 LEAST_AGREEMENT = 0.5
 """Median cosine of arrows (halves of the genes, steady state) below which they do not agree."""
+_ABOVE_NULL, _ENOUGH_KNOWN = 0.1, 2
 
 
 @dataclass(frozen=True)
@@ -79,20 +81,22 @@ def verdict(
     flow: GroupFlow | None = None,
     groups: pd.DataFrame | None = None,
     known_directions: Sequence[tuple[str, str]] = (),
+    null_gene_halves: float = math.nan,
 ) -> Verdict:
     """Judge the velocities of a run by one rule.
 
     *Cannot tell*: the counts could not be looked into, or too few cells or genes could be
     compared. *No evidence*: they hold no velocity beyond chance, or halves of the genes contradict
     each other. *Supported*: the signal is clear, arrows of halves of the genes agree with each
-    other and with those of the steady-state model (medians of at least 0.5), and something beside
-    the fit speaks for the direction: two or more known directions are found and none is
+    other and with those of the steady-state model (medians of at least 0.5, and those of halves at
+    least 0.1 above the null's, where there is one), and something beside the fit speaks for the
+    direction: two or more known directions are found and none is
     contradicted, or none is stated and ways part from one another. *Weak*: all others. A signal
     alone fixes no direction, because cells whose unspliced counts are mirrored hold as much of it
     and are fitted as well.
 
     A group is judged by the same rule on its own cells, and never better than the run; in a
-    supported run, where few cells are why a group's own signal is less clear, *some* is enough.
+    supported run *some* signal is enough for a group, which has fewer cells to show it.
 
     Parameters
     ----------
@@ -110,6 +114,8 @@ def verdict(
         own cells.
     known_directions
         Pairs of groups (source, target) whose direction is known from elsewhere.
+    null_gene_halves
+        ``gene_halves`` of the same cells without velocity; NaN where nobody looked.
 
     Returns
     -------
@@ -124,13 +130,15 @@ def verdict(
     'weak'
     """
     known = tuple(known_directions)
-    support, reasons, advice = _of_run(signal, gene_halves, steady_state, flow, known)
+    support, reasons, advice = _of_run(
+        signal, (gene_halves, null_gene_halves), steady_state, flow, known
+    )
     return Verdict(support, tuple(reasons), tuple(advice), _groups(support, signal, groups))
 
 
 def _of_run(
     signal: Mapping[str, Any] | None,
-    halves: float,
+    halves: tuple[float, float],
     steady: float,
     flow: GroupFlow | None,
     known: tuple[tuple[str, str], ...],
@@ -142,7 +150,11 @@ def _of_run(
         return (
             "cannot tell",
             [str(signal["sentence"])],
-            ["Take more cells of the same kind, or read the map as a drawing, not as a finding."],
+            [
+                "Take more cells of the same kind, or read the map as a drawing, not as a finding."
+                if signal.get("counted", True)
+                else "Give a file with counts of spliced and unspliced molecules."
+            ],
         )
     if signal["strength"] == "none":
         return (
@@ -155,21 +167,10 @@ def _of_run(
         )
     reasons: list[str] = [str(signal["sentence"])]
     advice: list[str] = []
-    agree = True
-    for name, value in (
-        ("two random halves of the genes", halves),
-        ("the steady-state model", steady),
-    ):
-        other = "each other" if name.startswith("two") else "those of veloVI"
-        told = (
-            f"arrows of {name} agree with {other}"
-            if value >= LEAST_AGREEMENT
-            else (f"arrows of {name} do not agree with {other}")
-        )
-        if np.isfinite(value):
-            reasons.append(f"{told[0].upper()}{told[1:]} (median cosine {value:.2f}).")
-        agree = agree and value >= LEAST_AGREEMENT
-    if np.isfinite(halves) and halves < 0:
+    own, of_null = halves
+    agree = _agrees("two random halves of the genes", "each other", own, of_null, reasons)
+    agree &= _agrees("the steady-state model", "those of veloVI", steady, math.nan, reasons)
+    if own < 0:
         return (
             "no evidence",
             reasons,
@@ -185,6 +186,18 @@ def _of_run(
     if signal["strength"] != "clear":
         advice.append("More cells or deeper sequencing would make the signal clearer.")
     return "weak", reasons, [*advice, "Read directions only where other knowledge says the same."]
+
+
+def _agrees(whose: str, other: str, value: float, null: float, reasons: list[str]) -> bool:
+    """Whether arrows agree, beside the null where there is one; says how."""
+    if not math.isfinite(value):
+        reasons.append(f"Arrows of {whose} could not be compared with {other}.")
+        return False
+    enough = value >= LEAST_AGREEMENT and not value < null + _ABOVE_NULL
+    told = "agree" if enough else "do not agree"
+    beside = f"; {null:.2f} without velocity" if math.isfinite(null) else ""
+    reasons.append(f"Arrows of {whose} {told} with {other} (median cosine {value:.2f}{beside}).")
+    return enough
 
 
 def _direction(
@@ -211,8 +224,9 @@ def _direction(
             pairs = ", ".join(f"{source} to {target}" for source, target in contradicted)
             reasons.append(f"{told}, and {pairs} is contradicted: arrows may be reversed.")
             return False
-        reasons.append(f"{told} and none is contradicted.")
-        return found >= 2
+        reasons.append(f"{told} and none is contradicted; two that are found decide.")
+        if found >= _ENOUGH_KNOWN:
+            return True
     branching = flow.branching
     if branching == "parts":
         starts, ends = _listed(flow.starts), _listed(flow.ends)
@@ -249,18 +263,22 @@ def _groups(
         share = float("nan") if share is None else float(share)
         few = found.get("strength") == "cannot tell"
         halves, steady = float(row["gene_halves"]), float(row["steady_state"])
-        judged = _of_group(run, share, few, halves, steady)
+        judged = _of_group(run, int(row["n_cells"]), share, few, halves, steady)
         rows[str(name)] = (int(row["n_cells"]), share, halves, steady, *judged)
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def _of_group(
-    run: Support, share: float, few: bool, halves: float, steady: float
+    run: Support, n_cells: int, share: float, few: bool, halves: float, steady: float
 ) -> tuple[Support, str]:
     if run in ("no evidence", "cannot tell"):
         return run, "As the run as a whole."
-    if not np.isfinite(share):
-        return "cannot tell", f"Fewer than {FEWEST_IN_GROUP} of its cells could be compared."
+    if not math.isfinite(share):
+        return "cannot tell", (
+            f"Fewer than {FEWEST_IN_GROUP} of its cells could be compared."
+            if n_cells < 2 * FEWEST_IN_GROUP
+            else "Its counts were not looked into by themselves."
+        )
     told = f"{100 * share:.0f} % of genes above chance (5 % without velocity)"
     if share < SOME and few:
         return "cannot tell", f"{told}, of too few cells to call that an absence."
@@ -270,6 +288,8 @@ def _of_group(
         return "no evidence", f"{told}, but halves of the genes point against each other."
     if share < CLEAR and run != "supported":
         return "weak", f"{told}: some signal."
-    if not (halves >= LEAST_AGREEMENT and steady >= LEAST_AGREEMENT):
+    if not (math.isfinite(halves) and math.isfinite(steady)):
+        return "weak", f"{told}, but its arrows could not be compared."
+    if min(halves, steady) < LEAST_AGREEMENT:
         return "weak", f"{told}, but arrows of other genes or of the steady-state model disagree."
     return run, f"{told}; other genes and the steady-state model agree."

@@ -98,5 +98,5 @@ def add_permutation_scores(adata: AnnData, model: VELOVI, options: RunOptions) -
 
 def group_column(obs: pd.DataFrame) -> str | None:
     """The annotation that holds the cells' groups, by its usual names."""
-    found = (name for name in usual_labels(obs) if len(obs[name].unique()) > 1)
-    return next(found, None)
+    usual = usual_labels(obs.select_dtypes("category"))
+    return next((name for name in usual if len(obs[name].unique()) > 1), None)

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from velovi.data.embeddings import is_map
+from velovi.data.embeddings import has_place, is_map
 from velovi.dynamics import grid_field
 from velovi.errors import VeloviError
 from velovi.evidence.flow import against_time, at_both_ends
 from velovi.evidence.numbers import NUMBERS
 from velovi.keys import SUPPORT_COLORS
 from velovi.runs.diagnostics import group_column
+from velovi.runs.evidence_summary import EvidenceSummary
 from velovi.runs.results import WARNING, typical_angle
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
 GENE_COLUMNS = ("reliability", "reliability_within", "reliability_percentile")
 """What :func:`add_signal` writes into ``var``."""
+CELL_COLUMNS = (
+    *("gene_half_agreement", "agreement_deterministic", "agreement_stochastic"),
+    *("velocity_support", "direction_error", "direction_error_upper"),
+)
+"""What :func:`add_evidence` writes into ``obs``."""
 
 
 def look_for_velocity(
@@ -73,6 +79,7 @@ def add_signal(adata: AnnData, signal: VelocitySignal | None) -> None:
     adata.uns["velovi"]["velocity_signal"] = json.dumps(signal.to_dict())
 
 
+_LEAST_PLACED = 0.5  # of the cells, for arrows to be compared on a map
 _MOST_FITTED = 5_000  # cells; the slope of a gene needs no more
 
 
@@ -91,25 +98,34 @@ def add_steady_state(
         Of the cells that are fitted when there are very many.
     """
     from velovi.evidence import steady_state_gamma
-    from velovi.evidence.assessment import STEADY_STATE
+    from velovi.evidence.numbers import STEADY_STATE
 
-    def normalised(name: str) -> sp.csr_matrix:
-        counts = sp.csr_matrix(adata.layers[name])
-        factors = size_factors.get(name)
-        return counts if factors is None else sp.csr_matrix(sp.diags(factors) @ counts)
-
-    spliced, unspliced = normalised("spliced"), normalised("unspliced")
-    some = None
+    near = sp.csr_matrix(adata.obsp["connectivities"])
+    rows, fitted = np.arange(adata.n_obs), None
     if adata.n_obs > _MOST_FITTED:
         rng = np.random.default_rng(sample_seed)
         some = np.sort(rng.choice(adata.n_obs, _MOST_FITTED, replace=False))
-    near = adata.obsp["connectivities"]
+        # their neighbours are averaged over as well, and no other cell is needed
+        rows = np.union1d(some, near[some].indices)
+        fitted = np.searchsorted(rows, some)
+
+    def normalised(name: str) -> sp.csr_matrix:
+        counts = sp.csr_matrix(adata.layers[name][rows])
+        factors = size_factors.get(name)
+        return counts if factors is None else sp.csr_matrix(sp.diags(factors[rows]) @ counts)
+
+    spliced, unspliced = normalised("spliced"), normalised("unspliced")
+    near = near[rows][:, rows]
     for mode, column in STEADY_STATE.items():
-        adata.var[column] = steady_state_gamma(spliced, unspliced, near, mode=mode, cells=some)
+        adata.var[column] = steady_state_gamma(spliced, unspliced, near, mode=mode, cells=fitted)
 
 
 def add_evidence(
-    adata: AnnData, signal: VelocitySignal | None, options: EvidenceOptions
+    adata: AnnData,
+    signal: VelocitySignal | None,
+    options: EvidenceOptions,
+    *,
+    label_column: str | None = None,
 ) -> Evidence:
     """Judge the velocities of a result, and add what was found to it.
 
@@ -120,8 +136,8 @@ def add_evidence(
     """
     from velovi.evidence import assess
 
-    column = None if signal is None else signal.label_column
-    if column not in adata.obs:
+    column = label_column or (None if signal is None else signal.label_column)
+    if column not in adata.obs or not isinstance(adata.obs[column].dtype, pd.CategoricalDtype):
         column = group_column(adata.obs)
     found = assess(
         adata, signal, label_column=column, embedding=compared_on(adata), seed=options.seed
@@ -151,10 +167,29 @@ def add_evidence(
     return found
 
 
-def evidence_notes(adata: AnnData, found: Evidence) -> list[str]:
-    """The verdict in a sentence, and each contradiction."""
+def evidence_notes(adata: AnnData) -> list[str]:
+    """The verdict in a sentence, each contradiction, and why there is no null."""
     kept = json.loads(adata.uns["velovi"]["evidence"])
-    return [f"Verdict on the velocities: {found.verdict.support}.", *kept["contradictions"]]
+    told = [f"Verdict on the velocities: {support_of(adata)}.", *kept["contradictions"]]
+    return told + [kept["why_no_null"]] * bool(kept.get("why_no_null"))
+
+
+def support_of(adata: AnnData) -> str:
+    """The verdict's word on a result."""
+    return str(json.loads(adata.uns["velovi"]["evidence"])["verdict"]["support"])
+
+
+def label_column(adata: AnnData) -> str | None:
+    """The groups by which a result was judged; None without."""
+    found: str | None = json.loads(adata.uns["velovi"]["evidence"])["label_column"]
+    return found
+
+
+def keep_why_no_null(adata: AnnData, why: str) -> None:
+    """Keep why a result has no null beside it; nothing when it has one."""
+    if why:
+        kept = json.loads(adata.uns["velovi"]["evidence"])
+        adata.uns["velovi"]["evidence"] = json.dumps({**kept, "why_no_null": why})
 
 
 def contradictions(adata: AnnData, found: Evidence, column: str | None) -> list[str]:
@@ -183,7 +218,13 @@ def contradictions(adata: AnnData, found: Evidence, column: str | None) -> list[
 def compared_on(adata: AnnData) -> str:
     """The embedding on which arrows are compared: the first map with two dimensions, or PCA."""
     maps = [name for name in adata.obsm if is_map(name, adata.obsm[name])]
-    flat = [name for name in maps if adata.obsm[name].shape[1] == 2 and name != "X_pca"]
+    flat = [
+        name
+        for name in maps
+        if adata.obsm[name].shape[1] == 2
+        and name != "X_pca"
+        and has_place(np.asarray(adata.obsm[name])).mean() >= _LEAST_PLACED
+    ]
     return next(iter(sorted(flat, key=lambda name: (name != "X_umap", name != "X_tsne"))), "X_pca")
 
 
@@ -209,8 +250,9 @@ def _finite(value: float) -> float | None:
 
 
 def keep_null(adata: AnnData, null: AnnData) -> None:
-    """Set the numbers of the null beside those of a result."""
-    kept: dict[str, Any] = json.loads(adata.uns["velovi"]["evidence"])
+    """Set the numbers of the null beside those of a result, and judge again with them."""
+    details = adata.uns["velovi"]
+    kept: dict[str, Any] = json.loads(details["evidence"])
     without: dict[str, Any] = json.loads(null.uns["velovi"]["evidence"])
     kept["null"] = {
         "n_cells": null.n_obs,
@@ -218,4 +260,12 @@ def keep_null(adata: AnnData, null: AnnData) -> None:
         "numbers": without["numbers"],
         "flow": without["flow"],
     }
-    adata.uns["velovi"]["evidence"] = json.dumps(kept)
+    details["evidence"] = json.dumps(kept)
+    summary = EvidenceSummary.from_details(details)
+    if summary is None:
+        return
+    found = summary.verdict()
+    column = kept["label_column"]
+    labels = np.zeros(adata.n_obs) if column is None else adata.obs[column].to_numpy()
+    adata.obs["velocity_support"] = found.of_cells(labels)
+    details["evidence"] = json.dumps({**kept, "verdict": found.to_dict()})

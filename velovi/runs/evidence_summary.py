@@ -48,6 +48,8 @@ class EvidenceSummary:
         What the counts say, as :meth:`velovi.evidence.VelocitySignal.to_dict` tells it.
     groups
         Row for each group: ``n_cells``, ``gene_halves`` and ``steady_state``.
+    why_no_null
+        In a sentence; empty when there is one, or when none was asked for.
     """
 
     embedding: str
@@ -58,6 +60,7 @@ class EvidenceSummary:
     contradictions: tuple[str, ...]
     signal: Mapping[str, Any] | None
     groups: pd.DataFrame
+    why_no_null: str = ""
 
     @classmethod
     def from_details(cls, details: Mapping[str, Any]) -> Self | None:
@@ -82,6 +85,7 @@ class EvidenceSummary:
                 contradictions=tuple(map(text, kept["contradictions"])),
                 signal=None if signal is None else json.loads(str(signal)),
                 groups=_groups(kept["verdict"]["groups"]),
+                why_no_null=text(kept.get("why_no_null")),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
@@ -100,6 +104,9 @@ class EvidenceSummary:
             flow=self.flow,
             groups=None if self.label_column is None else self.groups,
             known_directions=known,
+            null_gene_halves=np.nan
+            if self.null is None
+            else self.null.numbers["gene_half_agreement"],
         )
 
 

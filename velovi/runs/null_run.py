@@ -12,17 +12,14 @@ from __future__ import annotations
 
 import traceback
 from contextlib import suppress
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from velovi.config import NULL_CELLS
-from velovi.data.clean import unique_names
 from velovi.data.embeddings import is_map
-from velovi.data.read import read
-from velovi.errors import Cancelled
+from velovi.errors import Cancelled, VeloviError
 from velovi.evidence import count_split
 from velovi.numerics.out_of_core import MatrixAllocator
 from velovi.preprocessing import preprocess
@@ -90,36 +87,64 @@ class NullReporter(Reporter):
         self._outer.step(at, message=message, eta=eta)
 
 
-def null_counts(spec: RunSpec, folder: RunFolder, result: AnnData) -> AnnData:
-    """Some of a run's cells with their spliced counts split at random in two.
+@dataclass(frozen=True)
+class NullCells:
+    """Some of a run's cells without velocity.
 
-    They keep groups and places on maps, so that the null's map can be laid beside the run's.
+    Attributes
+    ----------
+    counts
+        Their spliced counts, split at random in two.
+    rows
+        Their positions among the cells of the run, rising.
+    """
+
+    counts: AnnData
+    rows: np.ndarray
+
+
+def draw_null(counts: AnnData, spec: RunSpec) -> NullCells | None:
+    """Draw the cells of a run's null while their counts are in memory.
+
+    Returns
+    -------
+    None when the run is not checked against one, or its counts cannot be split.
     """
     from anndata import AnnData
 
-    wanted = spec.options.preprocess
-    names = (wanted.spliced_layer, wanted.unspliced_layer)
-    counts = read(Path(spec.source), layers=names)
-    rng = np.random.default_rng(spec.options.evidence.seed)
-    chosen = np.arange(result.n_obs)
-    if result.n_obs > NULL_CELLS:
-        chosen = np.sort(rng.choice(result.n_obs, NULL_CELLS, replace=False))
-    kept = result[chosen]
-    rows = unique_names(counts.obs_names).get_indexer(kept.obs_names)
-    layers = (counts.layers[name][rows] for name in names)
-    spliced, unspliced = count_split(*layers, seed=spec.options.evidence.seed)
-    maps = {name: kept.obsm[name].copy() for name in kept.obsm if is_map(name, kept.obsm[name])}
-    return AnnData(
+    options = spec.options
+    if not options.evidence.null_run or options.train.saved_model:
+        return None
+    names = (options.preprocess.spliced_layer, options.preprocess.unspliced_layer)
+    rows = np.arange(counts.n_obs)
+    if counts.n_obs > NULL_CELLS:
+        rng = np.random.default_rng(options.evidence.seed)
+        rows = np.sort(rng.choice(counts.n_obs, NULL_CELLS, replace=False))
+    try:
+        layers = (counts.layers[name][rows] for name in names)
+        spliced, unspliced = count_split(*layers, seed=options.evidence.seed)
+    except VeloviError:
+        return None
+    part = AnnData(
         spliced.copy(),
-        obs=kept.obs[[*kept.obs.select_dtypes("category")]].copy(),
-        var=counts.var.copy(),
+        var=counts.var[[]].copy(),
         layers={names[0]: spliced, names[1]: unspliced},
-        obsm=maps,
     )
+    return NullCells(part, rows)
+
+
+def _placed(null: NullCells, result: AnnData) -> AnnData:
+    """The null's counts with groups and places of the run, so that maps can be compared."""
+    kept, counts = result[null.rows], null.counts.copy()
+    counts.obs = kept.obs[[*kept.obs.select_dtypes("category")]].copy()
+    for name in kept.obsm:
+        if is_map(name, kept.obsm[name]):
+            counts.obsm[name] = kept.obsm[name].copy()
+    return counts
 
 
 def null_spec(spec: RunSpec, run_id: str, n_cells: int) -> RunSpec:
-    """The specification of the null: as that of the run, with half the epochs and few samples."""
+    """The specification of the null: as that of the run, with fewer epochs and samples."""
     options = spec.options
     epochs = options.train.schedule(n_cells).max_epochs
     smaller = replace(
@@ -137,26 +162,36 @@ def null_spec(spec: RunSpec, run_id: str, n_cells: int) -> RunSpec:
     return replace(spec, run_id=run_id, name=f"{spec.name} (null)", options=smaller)
 
 
-def add_null(result: AnnData, folder: RunFolder, reporter: Reporter) -> list[str]:
+def add_null(
+    result: AnnData,
+    cells: NullCells | None,
+    folder: RunFolder,
+    reporter: Reporter,
+    label_column: str | None,
+) -> str:
     """Do the same with the count-split null of some of the cells, and keep its numbers.
 
     A null that cannot be made costs the run nothing but a sentence.
 
     Returns
     -------
-    Notes for the reader of the result.
+    Why there is none, for the reader of the result; empty when there is one.
     """
     spec, null = folder.spec(), RunFolder(folder.null_path)
     if spec.options.train.saved_model:
-        return ["Nothing was compared with a null, because no model was trained in this run."]
-    remove(null.path)
-    null.path.mkdir()
+        return "Nothing was compared with a null, because no model was trained in this run."
+    if cells is None:
+        return "Nothing was compared with a null, because the counts could not be split."
+    if null.path.exists():
+        remove(null.path)
+        return "The comparison with a null was left out, because it was interrupted before."
     inner = NullReporter(null, reporter)
     try:
-        counts = null_counts(spec, folder, result)
-        made = null_spec(spec, null.run_id, counts.n_obs)
+        null.path.mkdir()
+        made = null_spec(spec, null.run_id, len(cells.rows))
         null.write_spec(made)
         with MatrixAllocator(null.path / SCRATCH_NAME, made.options.train.memory_gb) as matrices:
+            counts = _placed(cells, result)
             prepared = preprocess(counts, made.options.preprocess, allocate=matrices.empty)
             add_steady_state(
                 prepared.adata, prepared.size_factors, sample_seed=made.options.evidence.seed
@@ -164,12 +199,12 @@ def add_null(result: AnnData, folder: RunFolder, reporter: Reporter) -> list[str
             model = train(prepared.adata, made.options.model, made.options.train, null, inner)
             require_finite(model)
             without = ask(prepared, model, made, null, inner, matrices)
-            add_evidence(without, None, made.options.evidence)
+            add_evidence(without, None, made.options.evidence, label_column=label_column)
             write_result(without, null.result_path)
         keep_null(result, without)
     except NullStopped:
         remove(null.path)
-        return ["The comparison with a null was left out, because the run was asked to stop."]
+        return "The comparison with a null was left out, because the run was asked to stop."
     except Cancelled:
         raise
     except Exception as error:  # noqa: BLE001 - the run has its answer, and keeps it
@@ -177,6 +212,6 @@ def add_null(result: AnnData, folder: RunFolder, reporter: Reporter) -> list[str
         with suppress(OSError), folder.log_path.open("a", encoding="utf-8") as stream:
             stream.write(traceback.format_exc())
         remove(null.path)
-        return [f"No null could be compared with: {what}."]
+        return f"No null could be compared with: {what}."
     remove(null.checkpoint_path)
-    return []
+    return ""

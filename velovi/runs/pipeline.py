@@ -29,10 +29,13 @@ from velovi.runs.evidence import (
     add_signal,
     add_steady_state,
     evidence_notes,
+    keep_why_no_null,
+    label_column,
     look_for_velocity,
+    support_of,
 )
 from velovi.runs.folder import SCRATCH_NAME, RunFolder, RunSpec
-from velovi.runs.null_run import add_null
+from velovi.runs.null_run import NullCells, add_null, draw_null
 from velovi.runs.progress import Reporter
 from velovi.runs.rehearsal import check_storable
 from velovi.runs.results import WARNING, write_result
@@ -63,27 +66,28 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
     """
     spec = folder.spec()
     with MatrixAllocator(folder.path / SCRATCH_NAME, spec.options.train.memory_gb) as matrices:
-        prepared, signal = prepare(spec, folder, reporter, matrices)
+        prepared, signal, null_cells = prepare(spec, folder, reporter, matrices)
         model = fit(prepared, spec, folder, reporter)
         result = ask(prepared, model, spec, folder, reporter, matrices)
         add_signal(result, signal)
         reporter.stage("evidence", of=100, message="Comparing arrows of halves of the genes")
-        found = add_evidence(result, signal, spec.options.evidence)
-        reporter.notes += evidence_notes(result, found)
+        add_evidence(result, signal, spec.options.evidence)
         if spec.options.evidence.null_run:
-            reporter.notes += add_null(result, folder, reporter)
+            column = label_column(result)
+            keep_why_no_null(result, add_null(result, null_cells, folder, reporter, column))
         reporter.stage("write")
-        add_notes(result, reporter.notes)
-        folder.keep_support(found.verdict.support)
+        add_notes(result, [*reporter.notes, *evidence_notes(result)])
+        folder.keep_support(support_of(result))
         write_result(result, folder.result_path)
 
 
 def prepare(
     spec: RunSpec, folder: RunFolder, reporter: Reporter, matrices: MatrixAllocator
-) -> tuple[Preprocessed, VelocitySignal | None]:
+) -> tuple[Preprocessed, VelocitySignal | None, NullCells | None]:
     """The prepared cells of a run, once it is known that all the rest can be done with them.
 
-    Beside them stands what the counts say of velocity before any model has seen them.
+    Beside them stand what the counts say of velocity before any model has seen them, and the
+    cells of the null.
     """
     options = spec.options
     reporter.stage("read")
@@ -100,6 +104,7 @@ def prepare(
     reporter.stage("preprocess", of=100, message="Looking for velocity in the counts")
     signal, notes = look_for_velocity(counts, wanted, checked.label_column)
     reporter.notes += notes
+    null_cells = draw_null(counts, spec)
     prepared = preprocess(
         counts,
         wanted,
@@ -112,7 +117,7 @@ def prepare(
     gc.collect()  # AnnData objects refer to themselves, so their matrices wait for this
     _quiet()
     reporter.notes += check_storable(prepared.adata, folder.path)
-    return prepared, signal
+    return prepared, signal, null_cells
 
 
 def check(source: Path) -> DatasetSummary:

@@ -9,6 +9,7 @@ import numpy as np
 
 from velovi.data.read import READING
 from velovi.data.storable import storable_name
+from velovi.evidence.numbers import STEADY_STATE
 from velovi.keys import ANGLE_COLUMNS, SCALERS
 from velovi.runs import evidence
 from velovi.runs.diagnostics import EXTRINSIC_COLUMNS
@@ -30,6 +31,8 @@ RESERVED_CELL_COLUMNS = frozenset(
         "directional_cosine_sim_variance",
         "directional_cosine_sim_difference",
         "directional_cosine_sim_mean",
+        "velocity_transition_entropy",
+        *evidence.CELL_COLUMNS,
         *EXTRINSIC_COLUMNS,
         *ANGLE_COLUMNS,
     )
@@ -45,6 +48,8 @@ GENE_COLUMNS = frozenset(
         "shared_counts",
         "permutation_score",
         "time_scaling",
+        "velocity_coherence",
+        *STEADY_STATE.values(),
         *evidence.GENE_COLUMNS,
         *(
             f"fit_{name}"

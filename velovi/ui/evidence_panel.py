@@ -127,9 +127,10 @@ def numbers_panel(summary: EvidenceSummary) -> None:
     st.subheader("Beside the same cells without velocity")
     null = summary.null
     if null is None:
+        why = summary.why_no_null or "Switch *Check against a null* on when you train."
         st.caption(
             "This run was not checked against a null: nothing says what these numbers would be "
-            "without velocity. Switch *Check against a null* on when you train."
+            f"without velocity. {escape_markdown(why) if summary.why_no_null else why}"
         )
     else:
         st.caption(
@@ -190,15 +191,21 @@ def error_panel(view: ResultView) -> None:
     if column not in view.store.obs:
         return
     st.subheader("How far may a direction be off?")
+    flow = None if view.evidence is None else view.evidence.flow
+    reversed_ = "It supposes that the map as a whole is not reversed."
+    if flow is not None and flow.branching == "joins":
+        reversed_ = (
+            "Because ways join, it supposes that the whole map is reversed, and gives no bound."
+        )
     values = view.store.obs[column].to_numpy(dtype=float)
     bound = view.store.obs[upper].to_numpy(dtype=float)
     st.caption(
         "The angle between a cell's velocity over all genes and the true one, as simulated cells "
         "with known velocities had it whose speed, steady-state velocity and halves of the genes "
         "looked like these: half of such cells stay below the first number and 95 % below the "
-        f"second. In the median **{np.nanmedian(values):.0f}°**, at most "
+        f"second. Medians of the cells: **{np.nanmedian(values):.0f}°** and "
         f"**{np.nanmedian(bound):.0f}°**; 90° is no better than chance. It holds on the average of "
-        "data sets and supposes that the map as a whole is not reversed."
+        f"data sets, not on each. {reversed_}"
     )
     if view.store.embeddings:
         cell_map(view, [ColorBy(column=column), ColorBy(column=upper)], key="direction", height=300)
@@ -263,7 +270,7 @@ def directions_editor(view: ResultView, flow: GroupFlow) -> None:
     )
     store = KnownDirections(get_workspace(), view.run_id)
     kept = [pair for pair in store.load() if set(pair) <= set(flow.labels)]
-    for pair, word in zip(kept, flow.agreement(kept), strict=True):
+    for number, (pair, word) in enumerate(zip(kept, flow.agreement(kept), strict=True)):
         told = {
             "agrees": ":green[:material/check: found]",
             "contradicts": ":red[:material/close: contradicted]",
@@ -276,7 +283,7 @@ def directions_editor(view: ResultView, flow: GroupFlow) -> None:
             st.button(
                 "",
                 icon=":material/delete:",
-                key=f"forget_{pair[0]}_{pair[1]}",
+                key=f"forget_{number}",
                 help="Take this direction away",
                 type="tertiary",
                 on_click=_forget,
