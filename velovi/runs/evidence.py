@@ -171,7 +171,7 @@ def evidence_notes(adata: AnnData) -> list[str]:
     """The verdict in a sentence, each contradiction, and why there is no null."""
     kept = json.loads(adata.uns["velovi"]["evidence"])
     told = [f"Verdict on the velocities: {support_of(adata)}.", *kept["contradictions"]]
-    return told + [kept["why_no_null"]] * bool(kept.get("why_no_null"))
+    return [*told, kept["why_no_null"]] if "why_no_null" in kept else told
 
 
 def support_of(adata: AnnData) -> str:
