@@ -215,6 +215,8 @@ def cell_bounds(column: str) -> tuple[float, float] | None:
     """Ends of its colour scale whatever the data; None for those of the data."""
     if column in AGREEMENT_COLUMNS:
         return (-1.0, 1.0)
+    if column == "direction_error_upper":
+        return (0.0, 180.0)
     # angles have one scale: what looks dark is unsure
     return (0.0, 90.0) if column in (*ANGLE_COLUMNS, "direction_error") else None
 

@@ -182,6 +182,13 @@ def test_the_map_says_the_verdict_and_fades_its_arrows(judged, monkeypatch):
     assert len(drawn) == n
 
 
+def test_a_map_without_evidence_says_why_it_has_no_arrows(judged):
+    app, _ = judged("map", "none")
+    assert "Nothing supports arrows here" in texts(app)
+    app.toggle(key="map_all_arrows").set_value(True).run()
+    assert "Nothing supports arrows here" not in texts(app)
+
+
 def test_the_map_shows_arrows_of_the_steady_state_model(judged):
     app, _ = judged("map")
     choice = app.selectbox(key="map_arrows_of")

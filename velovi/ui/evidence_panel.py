@@ -107,6 +107,7 @@ def verdict_panel(view: ResultView, summary: EvidenceSummary, found: Verdict) ->
         hide_index=True,
         height="content" if len(table) <= 12 else 460,
         key="support_groups",
+        placeholder="–",
         column_config={
             "Genes above chance": st.column_config.NumberColumn(
                 format="%.0f %%", help="5 % without velocity."
@@ -340,6 +341,7 @@ def _flow_table(summary: EvidenceSummary, flow: GroupFlow) -> None:
         hide_index=True,
         height="content" if len(pairs) <= 12 else 460,
         key="flow_pairs",
+        placeholder="–",
         column_config={
             "There": st.column_config.TextColumn(
                 help=f"{cosine}1 straight across. With a standard error over cells and genes."

@@ -270,7 +270,10 @@ def _faded(view: ResultView, embedding: str, streams: StreamlineSet) -> Streamli
         levels = [STRENGTHS[own.get(str(name), found.support)] for name in labels.categories]
         # cells without a label are judged as the run
         strength = np.array([*levels, STRENGTHS[found.support]])[labels.codes]
-    return fade_streams(streams, view.store.embedding(embedding), strength)
+    faded = fade_streams(streams, view.store.embedding(embedding), strength)
+    if not faded.lines:
+        st.caption("Nothing supports arrows here, so none are drawn.")
+    return faded
 
 
 def _shown_cells(view: ResultView) -> str:
