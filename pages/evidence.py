@@ -3,6 +3,7 @@
 import streamlit as st
 
 from velovi.ui.cell_sets import linked_selection, selection_panel
+from velovi.ui.compare_panel import compare_panel
 from velovi.ui.evidence_panel import (
     arrows_panel,
     error_panel,
@@ -44,6 +45,7 @@ def body() -> None:
         arrows_panel(view, summary)
         flow_panel(view, summary)
     uncertainty_panel(view, lambda: chosen_cells(view))
+    compare_panel(view)
     selection_panel(view)
 
 

@@ -86,6 +86,9 @@ WEB_RUNS = (
     "cell_sets",
     "gene_sets",
     "estimate",
+    "evidence_summary",
+    "known_directions",
+    "compare_runs",
 )
 
 

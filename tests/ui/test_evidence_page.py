@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from tests.ui.fakes import SIGNAL, add_run, fake_result
 from velovi.plotting.support import STRENGTHS
 from velovi.runs.evidence_summary import EvidenceSummary
-from velovi.runs.folder import RunState
+from velovi.runs.folder import RunFolder, RunState
 from velovi.runs.known_directions import KnownDirections
 from velovi.runs.results import ResultStore, write_result
 
@@ -195,4 +197,40 @@ def test_the_map_shows_arrows_of_the_steady_state_model(judged):
     assert choice.options == ["veloVI", "Steady state, stochastic"]
     choice.set_value("stochastic").run()
     assert not app.exception
+    assert not app.error
+
+
+def test_two_runs_are_compared(judged, workspace):
+    app, run = judged("evidence")
+    assert app.selectbox(key="compare_with").disabled  # there is no other run
+    other = fake_result(300, 4)
+    other.layers["velocity"][:, 0] *= -1
+    other.obs["latent_time"] = 1 - other.obs["latent_time"]
+    second = workspace.root / "runs" / "20260102-000000-done"
+    shutil.copytree(run.path, second)
+    shutil.rmtree(second / "result.zarr")
+    spec = RunFolder(second).spec()
+    RunFolder(second).write_spec(replace(spec, run_id=second.name, name="second"))
+    write_result(other, second / "result.zarr")
+    app.run()
+    app.selectbox(key="compare_with").set_value(second.name).run()
+    assert not app.exception
+    shown = {item.label: item.value for item in app.metric}
+    assert shown["Shared cells"] == "300"
+    assert shown["Rank of time"] == "-1.00"
+    assert any("Time runs backwards" in item.value for item in app.error)
+    assert "**1 of 4 genes go the other way in most cells**" in texts(app)
+    assert "no evidence by itself" in texts(app)
+
+
+def test_two_more_seeds_are_one_click(judged, workspace, tmp_path):
+    app, run = judged("evidence")
+    source = tmp_path / "cells.h5ad"
+    source.write_bytes(b"")
+    run.write_spec(replace(run.spec(), source=str(source)))
+    app.run()
+    app.button(key="more_seeds").click().run()
+    specs = [item.spec() for item in workspace.runs() if "seed" in item.spec().name]
+    first = run.spec().options.train.seed
+    assert sorted(spec.options.train.seed for spec in specs) == [first + 1, first + 2]
     assert not app.error
