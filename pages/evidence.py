@@ -9,6 +9,7 @@ from velovi.ui.evidence_panel import (
     error_panel,
     flow_panel,
     no_evidence_kept,
+    null_map,
     numbers_panel,
     verdict_of,
     verdict_panel,
@@ -41,6 +42,7 @@ def body() -> None:
     signal_of_result(view, judged=summary is not None)
     if summary is not None:
         numbers_panel(summary)
+        null_map(view)
         error_panel(view)
         arrows_panel(view, summary)
         flow_panel(view, summary)

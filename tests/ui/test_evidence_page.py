@@ -234,3 +234,14 @@ def test_two_more_seeds_are_one_click(judged, workspace, tmp_path):
     first = run.spec().options.train.seed
     assert sorted(spec.options.train.seed for spec in specs) == [first + 1, first + 2]
     assert not app.error
+
+
+def test_the_map_of_the_null_stands_beside_that_of_the_run(judged):
+    app, run = judged("evidence")
+    assert "What the same method draws without velocity" not in texts(app)
+    run.null_path.mkdir()
+    write_result(fake_result(80, 4, seed=3), RunFolder(run.null_path).result_path)
+    app.run()
+    assert not app.exception
+    assert not app.error
+    assert "What the same method draws without velocity" in texts(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,8 +21,6 @@ COLUMN_CACHE_BYTES = 200 * 2**20  # bytes: four genes of a million cells with al
 
 @st.cache_resource(show_spinner=False, max_entries=6)
 def _store(path: str, changed: float) -> ResultStore:
-    from pathlib import Path
-
     verify_result(Path(path), quick=True)
     return ResultStore(Path(path))
 
@@ -73,6 +72,15 @@ class ResultView:
     def evidence(self) -> EvidenceSummary | None:
         """What the run found out about its own velocities; None for results of before."""
         return _evidence(self.path, self.changed)
+
+    @property
+    def null(self) -> ResultView | None:
+        """The run on the same cells without velocity; None when it is not there."""
+        path = Path(self.path).parent / "null" / "result.zarr"
+        marker = path / "zarr.json"
+        if not marker.exists():
+            return None
+        return ResultView(f"{self.run_id}-null", self.name, str(path), marker.stat().st_mtime)
 
     def gene(self, layer: str, gene: str) -> np.ndarray:
         """One layer's column for one gene (cells,); read-only."""

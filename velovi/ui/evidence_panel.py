@@ -15,7 +15,7 @@ from velovi.plotting.group_quantiles import group_quantiles_figure
 from velovi.runs.evidence_summary import NUMBERS, EvidenceSummary, GroupFlow, Support, Verdict
 from velovi.runs.known_directions import Direction, KnownDirections
 from velovi.ui.cached_result import ResultView
-from velovi.ui.cell_map import cell_map
+from velovi.ui.cell_map import MapLook, cell_map
 from velovi.ui.coloring import ColorBy
 from velovi.ui.errors import escape_markdown, show_errors
 from velovi.ui.labels import cell_column_title
@@ -158,6 +158,32 @@ def numbers_panel(summary: EvidenceSummary) -> None:
     )
 
 
+def null_map(view: ResultView) -> None:
+    """The map of the run beside the one that the same method draws without velocity."""
+    null = view.null
+    if null is None or not null.store.embeddings or not view.store.embeddings:
+        return
+    st.markdown(
+        "**What the same method draws without velocity**",
+        help="Left: this run. Right: some of its cells, at the same places, with their spliced "
+        "counts split at random in two. All lines are drawn, whatever supports them.",
+    )
+    titles = ("This run", "Without velocity")
+    for slot, (shown, title) in zip(
+        st.columns(2), zip((view, null), titles, strict=True), strict=True
+    ):
+        embedding = shown.store.embeddings[0]
+        labels = shown.labels()
+        coloring = (
+            ColorBy(title=title)
+            if labels is None
+            else ColorBy(column=str(labels.name), title=title)
+        )
+        with slot:
+            look = MapLook(embedding, names=False, streams=shown.streams(embedding, 1.0))
+            cell_map(shown, [coloring], key=f"beside_{shown.run_id}", height=300, look=look)
+
+
 def _told(value: float, form: str) -> str:
     return format(value, form) if math.isfinite(value) else "–"
 
@@ -211,8 +237,8 @@ def error_panel(view: ResultView) -> None:
     if view.store.embeddings:
         cell_map(view, [ColorBy(column=column), ColorBy(column=upper)], key="direction", height=300)
     labels = view.labels()
-    if labels is None:
-        return
+    if labels is None or np.nanmin(values) == np.nanmax(values):
+        return  # without evidence all cells have the same
     data = spread_by_group(
         view,
         cell_column_title(column)[0] + " (degrees)",
