@@ -202,7 +202,7 @@ def test_groups_beyond_what_can_be_told_apart_are_merged_and_offered(tmp_path):
     assert len(summary.unspliced_fraction_by_label) <= 120
     assert "150 kinds" in " ".join(problem.what for problem in summary.problems)
     store = ResultStore(finished(path, tmp_path).result_path)
-    assert store.label_columns == ["cell_type"]
+    assert store.label_columns == ["cell_type", "velocity_support"]
     merged = store.labels("cell_type")
     assert len(merged.cat.categories) == 120
     assert merged.cat.categories[-1] == "other groups"

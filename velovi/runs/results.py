@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 RESULT_VERSION = 1
 CHUNK_VALUES = 2**18  # 1 MB of float32: what one look at a gene has to read and unpack
 SHARD_VALUES = 2**25
+_VERDICT = "velocity_support"  # groups of ours, which are no kinds of cells
 _FEWEST_IN_A_GROUP = 2  # cells on average; columns of smaller groups name single cells
 WARNING = "WARNING: "
 """How those notes of a result begin that stand on every page of it."""
@@ -319,7 +320,7 @@ class ResultStore:
 
     @cached_property
     def label_columns(self) -> list[str]:
-        """Annotations that hold groups of cells, those with a usual cluster name first."""
+        """Annotations that hold groups of cells: usual cluster names first, the verdict last."""
         from velovi.data import MOST_GROUPS, usual_labels
 
         names, many = [], []
@@ -331,7 +332,8 @@ class ResultStore:
                 elif n_groups * _FEWEST_IN_A_GROUP <= self.n_cells:
                     many.append(str(column))
         first = usual_labels(names)
-        return first + [name for name in (*names, *many) if name not in first]
+        found = first + [name for name in (*names, *many) if name not in first]
+        return sorted(found, key=lambda name: name == _VERDICT)
 
     def labels(self, column: str) -> pd.Series:
         """Groups of the cells, at most as many as can be told apart.
