@@ -37,14 +37,14 @@ def body() -> None:
     if summary is None or found is None:
         no_evidence_kept()
     else:
-        verdict_panel(view, summary, found)
+        verdict_panel(found)
     st.subheader("Is there velocity in these counts?")
     signal_of_result(view, judged=summary is not None)
     if summary is not None:
         numbers_panel(summary)
         null_map(view)
         error_panel(view)
-        arrows_panel(view, summary)
+        arrows_panel(view)
         flow_panel(view, summary)
     uncertainty_panel(view, lambda: chosen_cells(view))
     compare_panel(view)

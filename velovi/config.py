@@ -18,6 +18,8 @@ ALL_NEIGHBOURS_UP_TO, NEIGHBOURS_BEYOND = 200_000, 100
 EXTRINSIC_NEIGHBOURS_UP_TO = 20_000
 NULL_CELLS = 1_000
 """Cells of the model that is trained on the null, at most."""
+NULL_EPOCHS = 0.4
+"""Its epochs, as a share of those that the schedule has for so many cells."""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,10 @@ class GridField:
     mass: NDArray[np.float64]
     mask: NDArray[np.bool_]
 
+    def to_dict(self) -> dict[str, NDArray[np.float64]]:
+        """The grid and the field without the mask, which ``u`` and ``v`` hold as NaN."""
+        return {"x": self.x, "y": self.y, "u": self.u, "v": self.v, "mass": self.mass}
+
     def __post_init__(self) -> None:
         shape = (self.y.size, self.x.size)
         found = {item.shape for item in (self.u, self.v, self.mass, self.mask)}

@@ -17,7 +17,7 @@ from velovi.errors import DataError
 from velovi.evidence.direction import direction_error, direction_features
 from velovi.evidence.flow import GroupFlow, group_flow
 from velovi.evidence.gene_halves import gene_half_agreement, gene_half_arrows
-from velovi.evidence.numbers import STEADY_STATE
+from velovi.evidence.numbers import MOST_CELLS, STEADY_STATE
 from velovi.evidence.signal_in_counts import VelocitySignal
 from velovi.evidence.steady_state import steady_state_velocity
 from velovi.evidence.support import Verdict, verdict
@@ -28,9 +28,6 @@ from velovi.numerics.vectors import row_cosines
 if TYPE_CHECKING:
     from anndata import AnnData
 
-MOST_CELLS = 20_000
-"""Arrows of halves of the genes are worked out for so many cells; the others take the values of
-the nearest of them."""
 _NEIGHBORS = 30
 _FEWEST_GENES, _FEWEST_CELLS = 4, 10
 _COMPONENTS_COMPARED = 10  # of X_pca, for which of the cells looked at is nearest
@@ -113,7 +110,7 @@ def assess(
     placed = _placed(adata, embedding)
     chosen = _chosen(placed, seed)
     part = _Part.of(adata, embedding, chosen)
-    labels = None if label_column is None else _groups(adata.obs[label_column])
+    labels = None if label_column is None else group_names(adata.obs[label_column])
     graph = part.graph(part.velocity)
     arrows = part.project(graph)
     halves = agreement = None
@@ -179,7 +176,7 @@ def assess(
     )
 
 
-def _groups(labels: pd.Series) -> pd.Series:
+def group_names(labels: pd.Series) -> pd.Series:
     """Names of the cells' groups, missing for those that have none."""
     names = labels.astype(str).where(labels.notna())
     return names.where(names != UNLABELLED)
@@ -220,7 +217,6 @@ def _chosen(placed: np.ndarray, seed: int) -> np.ndarray:
 class _Part:
     """The cells that are looked at, with neighbours among themselves."""
 
-    cells: np.ndarray
     velocity: np.ndarray
     expression: np.ndarray
     neighbors: sp.csr_matrix
@@ -238,7 +234,7 @@ class _Part:
             for name in ("velocity", "Ms")
         )
         places = np.asarray(adata.obsm[embedding], dtype=np.float64)[cells]
-        return cls(cells, velocity, expression, neighbors, places)
+        return cls(velocity, expression, neighbors, places)
 
     def graph(self, velocity: np.ndarray) -> dynamics.VelocityGraph:
         return dynamics.velocity_graph(velocity, self.expression, self.neighbors)

@@ -7,12 +7,14 @@ from typing import Literal
 
 import numpy as np
 
-Better = Literal["higher", "lower"]
 STEADY_STATE: dict[Literal["deterministic", "stochastic"], str] = {
     "deterministic": "steady_state_gamma",
     "stochastic": "steady_state_gamma_stochastic",
 }
 """Modes of the steady-state model, and the columns of ``var`` with the slopes of each."""
+MOST_CELLS = 20_000
+"""Arrows of halves of the genes are worked out for so many cells; the others take the values of
+the nearest of them."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,6 @@ class Number:
         Column of ``obs`` or ``var`` that it sums up; empty for those counted otherwise.
     of_genes
         Whether the column is one of ``var``.
-    better
-        Which way would speak for velocity.
     form
         How it is written, as :func:`format` takes it.
     middle
@@ -41,7 +41,6 @@ class Number:
     meaning: str
     column: str = ""
     of_genes: bool = False
-    better: Better = "higher"
     form: str = ".2f"
     middle: bool = True
     angle: bool = False
@@ -83,7 +82,6 @@ NUMBERS: dict[str, Number] = {
         "Typical angle of posterior samples",
         "Median over cells, in degrees: intrinsic uncertainty.",
         column="directional_cosine_sim_mean",
-        better="lower",
         form=".0f",
         angle=True,
     ),
@@ -91,7 +89,6 @@ NUMBERS: dict[str, Number] = {
         "… of where they lead",
         "Median over cells, in degrees: extrinsic uncertainty.",
         column="directional_cosine_sim_mean_extrinsic",
-        better="lower",
         form=".0f",
         angle=True,
     ),
@@ -114,14 +111,12 @@ NUMBERS: dict[str, Number] = {
         "Self-transition score",
         "Mean over cells of how little any neighbour lies where the velocity points, 0 to 1.",
         column="velocity_self_transition",
-        better="lower",
         middle=False,
     ),
     "transition_entropy": Number(
         "Normalised transition entropy",
         "Mean over cells, 0 to 1: 1 where velocities choose no neighbour before another.",
         column="velocity_transition_entropy",
-        better="lower",
         middle=False,
     ),
 }

@@ -188,7 +188,7 @@ def add_dynamics(adata: AnnData, spec: RunSpec, reporter: Reporter) -> None:
         adata.obsm[keys[name]] = vectors
         placed = has_place(places)
         field = dynamics.grid_field(places[placed, :2], vectors[placed, :2])
-        grids[name] = {key: getattr(field, key) for key in ("x", "y", "u", "v", "mass")}
+        grids[name] = field.to_dict()
         reporter.step(4 + number)
     adata.uns["velovi"]["grids"] = grids
 

@@ -22,17 +22,18 @@ from dataclasses import dataclass, replace
 
 from velovi.config import (
     NULL_CELLS,
+    NULL_EPOCHS,
     DynamicsOptions,
     ModelOptions,
     PosteriorOptions,
     PreprocessOptions,
     RunOptions,
 )
+from velovi.evidence.numbers import MOST_CELLS
 
 GB = 2**30
 # the true figure lies most likely between the estimate over this and the estimate times this
 CELLS_FOR_SCORES = 20_000  # at most; of more, a sample
-MOST_COMPARED = 20_000  # cells whose arrows are compared with others
 _EITHER_WAY = math.sqrt(2.0)
 _LEFT_BY_R2 = (
     0.2  # share of the genes that the filter on signal may leave: 371 of 2,000 of pancreas
@@ -47,7 +48,7 @@ _SAMPLE_VALUE, _EXTRINSIC_VALUE, _SCORE_VALUE = 0.08e-6, 0.065e-6, 0.47e-6
 _COMPARE_VALUE = 0.63e-9
 _WRITE_VALUE = 0.18e-6
 _ARROWS = 10.0  # graphs of the size of the run's, for arrows of halves and of other models
-_NULL, _NULL_EPOCHS = 5.0, 0.4  # seconds before it trains, and share of the run's epochs
+_NULL = 5.0  # seconds before it trains
 _NETWORK_SHARE = 0.25  # of training and sampling: products with the networks' weights
 _MOST_THREADS = 8  # more are assumed to bring nothing
 
@@ -221,7 +222,7 @@ def _seconds(file: FileSize, n_genes: int, options: RunOptions, threads: int) ->
 
 def _evidence_seconds(file: FileSize, n_genes: int, options: RunOptions, work: float) -> float:
     """Arrows of halves of the genes and of two other models, and a smaller model of a null."""
-    cells = min(file.n_cells, MOST_COMPARED)
+    cells = min(file.n_cells, MOST_CELLS)
     pairs = cells * _compared(cells, options.preprocess, options.dynamics)
     seconds = 2 + _ARROWS * _COMPARE_VALUE * pairs * n_genes
     if not options.evidence.null_run or options.train.saved_model:
@@ -231,7 +232,7 @@ def _evidence_seconds(file: FileSize, n_genes: int, options: RunOptions, work: f
     batches = math.ceil(options.train.train_size * few / schedule.batch_size)
     epoch = _BATCH * batches + _TRAIN_VALUE * few * n_genes * work
     asked = _posterior_seconds(few, n_genes, options.posterior) / 2
-    return seconds + _NULL + _NULL_EPOCHS * schedule.max_epochs * epoch + asked * work
+    return seconds + _NULL + NULL_EPOCHS * schedule.max_epochs * epoch + asked * work
 
 
 def most_genes(file: FileSize, options: PreprocessOptions) -> int:

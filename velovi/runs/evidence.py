@@ -152,8 +152,7 @@ def add_evidence(
         placed = np.isfinite(arrows).all(axis=1) & np.isfinite(places).all(axis=1)
         if places.shape[1] == arrows.shape[1] == 2 and placed.any():
             field = grid_field(places[placed], arrows[placed])
-            grid = {key: getattr(field, key) for key in ("x", "y", "u", "v", "mass")}
-            kept.setdefault("steady_state_grids", {})[mode] = grid
+            kept.setdefault("steady_state_grids", {})[mode] = field.to_dict()
     kept["evidence"] = json.dumps(
         {
             "embedding": found.embedding,
@@ -196,9 +195,11 @@ def contradictions(adata: AnnData, found: Evidence, column: str | None) -> list[
     """What does not go together in a result, in sentences for its reader."""
     if column is None or found.flow is None:
         return []
-    time, labels = adata.obs["latent_time"].to_numpy(), adata.obs[column]
+    from velovi.evidence.assessment import group_names
+
+    labels = group_names(adata.obs[column])
     known = labels.notna().to_numpy()
-    time, names = time[known], labels[known].astype(str).to_numpy()
+    time, names = adata.obs["latent_time"].to_numpy()[known], labels[known].to_numpy()
     told = [
         f"Time runs against the arrows: {target} is earlier than {source}, from which arrows lead "
         "into it."

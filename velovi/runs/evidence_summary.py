@@ -12,10 +12,10 @@ import pandas as pd
 
 from velovi.evidence.flow import GroupFlow
 from velovi.evidence.numbers import NUMBERS
-from velovi.evidence.support import SUPPORTS, Support, Verdict, verdict
+from velovi.evidence.support import Support, Verdict, verdict
 from velovi.runs.files import number, text
 
-__all__ = ["NUMBERS", "SUPPORTS", "EvidenceSummary", "GroupFlow", "Support", "Verdict"]
+__all__ = ["NUMBERS", "EvidenceSummary", "GroupFlow", "Support", "Verdict"]
 
 
 @dataclass(frozen=True)

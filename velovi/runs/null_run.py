@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from velovi.config import NULL_CELLS
+from velovi.config import NULL_CELLS, NULL_EPOCHS
 from velovi.data.embeddings import is_map
 from velovi.errors import Cancelled, VeloviError
 from velovi.evidence import count_split
@@ -35,7 +35,6 @@ from velovi.runs.training import require_finite, train
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_EPOCHS_SHARE = 0.4
 _SAMPLES, _DIRECTIONAL, _EXTRINSIC = 10, 25, 5
 # shares of the null's time, so that one bar tells of all of it
 _PARTS = {"train": (10, 75), "posterior": (75, 90), "dynamics": (90, 100)}
@@ -150,7 +149,7 @@ def null_spec(spec: RunSpec, run_id: str, n_cells: int) -> RunSpec:
     smaller = replace(
         options,
         preprocess=replace(options.preprocess, genes_to_keep=()),
-        train=replace(options.train, max_epochs=max(1, round(_EPOCHS_SHARE * epochs))),
+        train=replace(options.train, max_epochs=max(1, round(NULL_EPOCHS * epochs))),
         posterior=replace(
             options.posterior,
             n_samples=min(options.posterior.n_samples, _SAMPLES),

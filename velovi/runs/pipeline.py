@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from velovi.config import (
-    RunOptions,
-)
+from velovi.config import RunOptions
 from velovi.data import DatasetSummary, Preprocessed
 from velovi.data.clean import unique_names
 from velovi.data.inspect import inspect_file

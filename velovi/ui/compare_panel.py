@@ -18,6 +18,7 @@ from velovi.ui.cell_map import cell_map
 from velovi.ui.coloring import ColorBy
 from velovi.ui.errors import escape_markdown, show_errors
 from velovi.ui.explore import current_choice
+from velovi.ui.formatting import format_number
 from velovi.ui.panels import figure_panel, spread_by_group
 from velovi.ui.run_state import RunEntry, all_runs
 from velovi.ui.services import get_launcher, get_workspace
@@ -108,13 +109,13 @@ def _show(view: ResultView, entry: RunEntry) -> None:
         ("Shared cells", f"{found.n_cells:,}", "Matched by name."),
         ("Shared genes", f"{len(found.genes):,}", "In the models of both."),
         (
-            "Angle of velocities",
-            _told(float(np.nanmedian(found.angle)), ".0f", "°"),
+            "Angle of velocities (°)",
+            format_number(float(np.nanmedian(found.angle)), ".0f"),
             "Median over cells, over all shared genes: 0 the same direction, 90 none in common.",
         ),
         (
             "Rank of time",
-            _told(found.time_rank, ".2f"),
+            format_number(found.time_rank, ".2f"),
             "Spearman correlation of the shared latent times; below 0 they run against each other.",
         ),
     )
@@ -169,7 +170,3 @@ def _genes(found: RunComparison) -> None:
         placeholder="–",
         column_config={"Opposite in": percent, "Correlation": number},
     )
-
-
-def _told(value: float, form: str, unit: str = "") -> str:
-    return f"{value:{form}}{unit}" if math.isfinite(value) else "–"

@@ -18,6 +18,7 @@ from velovi.ui.cached_result import ResultView
 from velovi.ui.cell_map import MapLook, cell_map
 from velovi.ui.coloring import ColorBy
 from velovi.ui.errors import escape_markdown, show_errors
+from velovi.ui.formatting import format_number
 from velovi.ui.labels import cell_column_title
 from velovi.ui.panels import figure_panel, maps_header, spread_by_group
 from velovi.ui.services import get_workspace
@@ -73,7 +74,7 @@ def verdict_line(view: ResultView, beside: DeltaGenerator) -> None:
         st.page_link("pages/evidence.py", label="Why", icon=":material/arrow_forward:")
 
 
-def verdict_panel(view: ResultView, summary: EvidenceSummary, found: Verdict) -> None:
+def verdict_panel(found: Verdict) -> None:
     """The verdict on the run and on its groups, why, and what to do next."""
     words, icon, _ = SUPPORT_WORDS[found.support]
     reasons = "\n".join(f"- {escape_markdown(item)}" for item in found.reasons)
@@ -144,7 +145,7 @@ def numbers_panel(summary: EvidenceSummary) -> None:
         value = summary.numbers[name]
         without = float("nan") if null is None else null.numbers[name]
         if math.isfinite(value) or math.isfinite(without):
-            told = (_told(value, number.form), _told(without, number.form))
+            told = (format_number(value, number.form), format_number(without, number.form))
             rows.append((number.title, *told, number.meaning))
     table = pd.DataFrame(rows, columns=["", "This run", "Without velocity", "What it is"])
     if null is None:
@@ -184,11 +185,7 @@ def null_map(view: ResultView) -> None:
             cell_map(shown, [coloring], key=f"beside_{shown.run_id}", height=300, look=look)
 
 
-def _told(value: float, form: str) -> str:
-    return format(value, form) if math.isfinite(value) else "–"
-
-
-def arrows_panel(view: ResultView, summary: EvidenceSummary) -> None:
+def arrows_panel(view: ResultView) -> None:
     """Where arrows of other genes and of another method point the same way."""
     st.subheader("Do other genes and another method say the same?")
     st.caption(

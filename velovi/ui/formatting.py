@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -110,3 +111,14 @@ def format_age(then: float) -> str:
         hours = round(seconds / 3600)
         return f"{hours} hour{'s' * (hours > 1)} ago"
     return time.strftime("%d %B %Y", time.localtime(then))
+
+
+def format_number(value: float, form: str) -> str:
+    """A number as :func:`format` writes it; a dash for what is none.
+
+    Examples
+    --------
+    >>> format_number(0.456, ".2f"), format_number(float("nan"), ".2f")
+    ('0.46', '–')
+    """
+    return format(value, form) if math.isfinite(value) else "–"
