@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import plotly.io as pio
@@ -21,7 +23,7 @@ from velovi.plotting.embedding import (
     color_bounds,
     embedding_data,
 )
-from velovi.plotting.fitted_curve import fitted_curve
+from velovi.plotting.fitted_curve import NO_CELLS, fitted_curve
 from velovi.plotting.gene import course_band, course_chart, gene_data, phase_chart
 from velovi.plotting.sampling import showing, stratified_sample
 from velovi.plotting.states import StateCourse, state_course_chart, state_course_data
@@ -59,6 +61,42 @@ def test_fitted_curve_solves_the_splicing_equations(gamma):
         np.testing.assert_allclose(mine, theirs, atol=1e-7)
 
 
+def test_a_curve_is_measured_only_where_cells_lie():
+    curve = fitted_curve(1.0, 0.5, 0.3, 8.0, points=81)
+    time = np.concatenate([np.linspace(1, 4, 300), np.linspace(12, 15, 300), [19.0, np.nan]])
+    told = curve.with_cells(time)
+    slow = [int((np.abs(time - t) <= 0.6).sum()) >= 3 for t in (*told.t_on, *told.t_off)]
+    np.testing.assert_array_equal([*told.measured_on, *told.measured_off], slow)
+    pieces = list(told.segments())
+    assert [(p.part, p.measured) for p in pieces] == [
+        *(("induction", flag) for flag in (False, True, False)),
+        *(("repression", flag) for flag in (False, True, False)),
+    ]
+    assert [p.name for p in pieces] == [NO_CELLS, "induction", "", "", "repression", ""]
+    for one, following in pairwise(pieces):
+        assert (one.t[-1], one.s[-1]) == (following.t[0], following.s[0])
+    assert max(p.t.max() for p in told.segments(15.0)) <= 15.0
+
+
+def test_cells_at_rest_do_not_make_a_curve_measured():
+    curve, time = fitted_curve(1.0, 0.5, 0.3, 8.0), np.linspace(0, 20, 1000)
+    told = curve.with_cells(time, weights=np.zeros(1000))
+    assert not told.measured_on.any()
+    assert not told.measured_off.any()
+    # a part without any cells is still named, so that its colour can be read
+    assert [p.name for p in told.segments()] == ["induction", "repression"]
+
+
+def test_cells_in_which_the_gene_rests_are_grey_over_its_time():
+    resting = np.arange(60) >= 40
+    data = gene(weights=np.where(resting, 0.1, 0.9))
+    chart = course_chart(data, LIGHT, what="spliced")
+    grey = next(points for points in chart.points if points.name == "gene at rest")
+    assert (grey.color, len(grey.x)) == (LIGHT.missing, 20)
+    # they have a place in the phase portrait, which asks for no time
+    assert not any(points.name == "gene at rest" for points in phase_chart(data, LIGHT).points)
+
+
 @pytest.mark.parametrize("rates", [(np.nan, 1, 1, 1), (1, 0, 1, 1), (1, 1, -1, 1), (1, 1, 1, -2)])
 def test_rates_that_make_no_sense_give_no_curve(rates):
     assert fitted_curve(*rates) is None
@@ -66,7 +104,7 @@ def test_rates_that_make_no_sense_give_no_curve(rates):
 
 def test_extreme_rates_stay_finite():
     curve = fitted_curve(1.0, 500.0, 0.01, 20.0)
-    assert all(np.isfinite(var).all() for var in vars(curve).values())
+    assert all(np.isfinite(var).all() for var in vars(curve).values() if var is not None)
 
 
 def test_sampling_keeps_shares_and_small_groups():

@@ -162,7 +162,11 @@ GENE_LAYERS: dict[str, tuple[str, ScaleKind, str]] = {
         "abundance",
         "Posterior standard deviation of the velocity.",
     ),
-    "fit_t": ("Latent time of the gene", "time", "From 0 to 20, for this gene alone."),
+    "fit_t": (
+        "Latent time of the gene",
+        "time",
+        "From 0 to 20, for this gene alone; grey where it is off and has none.",
+    ),
     "p_induction": ("Probability: induction", "abundance", "The gene is being switched on."),
     "p_induction_steady": (
         "Probability: induction, steady",

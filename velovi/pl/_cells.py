@@ -14,6 +14,7 @@ from velovi.pl._figure import Save, drawing
 from velovi.pl._result import Result, ResultReader, read_result
 from velovi.plotting.arrows import grid_arrows, stream_arrows
 from velovi.plotting.embedding import EmbeddingData, StreamlineSet, embedding_data
+from velovi.plotting.gene import own_time
 from velovi.plotting.paper.cells import draw_embedding
 
 if TYPE_CHECKING:
@@ -165,7 +166,10 @@ def _numbers(
         return values, title, cell_scale(color), cell_bounds(color)
     if color in reader.genes:
         name, scale, _ = GENE_LAYERS.get(layer, (layer, "abundance", ""))
-        return reader.gene(layer, color), f"{color}: {name}", scale, layer_bounds(layer)
+        values = reader.gene(layer, color)
+        if layer == "fit_t" and "p_repression_steady" in reader.layers:
+            values = own_time(values, reader.gene("p_repression_steady", color))
+        return values, f"{color}: {name}", scale, layer_bounds(layer)
     raise UnknownNameError(
         f"there is no annotation and no gene called {color!r}",
         where="color",

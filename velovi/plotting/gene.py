@@ -7,18 +7,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from velovi.errors import OptionError
 from velovi.keys import TIME_AXIS
 from velovi.plotting.bands import Band, TimeBins
 from velovi.plotting.chart import Chart, ChartArea, ChartAxis, ChartLine, ChartPoints, path
-from velovi.plotting.fitted_curve import FittedCurve, fitted_curve
+from velovi.plotting.fitted_curve import CurveSegment, FittedCurve, fitted_curve
 from velovi.plotting.sampling import MOST_POINTS
 from velovi.plotting.selection import cells_drawn_caption, cells_to_draw
 from velovi.plotting.theme import FigureTheme, category_colors, translucent
 
 ALL_CELLS = "all cells"
-_DASHED, _BROKEN = (6.0, 4.0), (7.0, 3.0)  # strokes and gaps in pixels
+_DASHED, _DOTTED = (6.0, 4.0), (1.5, 4.0)  # strokes and gaps in pixels
+_AT_REST, _LIKELY = "gene at rest", 0.5
 _RATE_COLUMNS = ("fit_alpha", "fit_beta", "fit_gamma", "fit_t_")
 
 
@@ -28,7 +30,8 @@ class GeneData:
 
     ``spliced``, ``unspliced`` and ``time`` are (cells,); bands and curve may be missing.
     ``selected`` says which of the cells drawn the reader selected; None when no cell of the run
-    is. ``n_selected`` counts all of the run.
+    is. ``n_selected`` counts all of the run. ``at_rest`` says in which of them the gene is off and
+    has no time of its own; None when that is not known.
     """
 
     gene: str
@@ -44,10 +47,11 @@ class GeneData:
     bands: Mapping[str, Band] = field(default_factory=dict)
     selected: np.ndarray | None = None
     n_selected: int = 0
+    at_rest: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         columns = (self.cells, self.spliced, self.unspliced, self.labels, self.time, self.selected)
-        lengths = {len(column) for column in columns if column is not None}
+        lengths = {len(column) for column in (*columns, self.at_rest) if column is not None}
         if len(lengths) != 1:
             raise OptionError(
                 "columns of one gene differ in length", where=self.gene, found=str(sorted(lengths))
@@ -140,7 +144,34 @@ def gene_data(
         bands=bands,
         selected=None if selected is None else selected[chosen],
         n_selected=0 if selected is None else int(np.count_nonzero(selected)),
+        at_rest=None if weights is None else at_rest(1 - weights)[chosen],
     )
+
+
+def at_rest(p_repression_steady: np.ndarray) -> np.ndarray:
+    """In which cells a gene is most likely off and no longer falling, bool of the same shape.
+
+    There it has no latent time of its own: whatever the model says of it comes from the prior.
+
+    Examples
+    --------
+    >>> at_rest(np.array([0.1, 0.9, np.nan]))
+    array([False,  True, False])
+    """
+    return np.asarray(p_repression_steady) > _LIKELY
+
+
+def own_time(time: np.ndarray, p_repression_steady: np.ndarray | None) -> np.ndarray:
+    """A gene's latent time (cells,), NaN in cells in which it has none; see :func:`at_rest`.
+
+    Examples
+    --------
+    >>> own_time(np.array([3.0, 20.0]), np.array([0.1, 0.9]))
+    array([ 3., nan])
+    """
+    if p_repression_steady is None:
+        return time
+    return np.where(at_rest(p_repression_steady), np.nan, time)
 
 
 def gene_rates(row: pd.Series) -> tuple[float, float, float, float]:
@@ -179,7 +210,11 @@ def gene_data_from_layers(
         mean = layer(name)
         if mean is not None:
             fitted[what] = (mean, layer(f"{name}_sd"))
-    at_rest, rates = layer("p_repression_steady"), gene_rates(row)
+    resting, rates, time = layer("p_repression_steady"), gene_rates(row), layer("fit_t")
+    weights = None if resting is None else 1 - resting
+    curve = fitted_curve(*rates)
+    if curve is not None and time is not None:
+        curve = curve.with_cells(time, weights)
     return gene_data(
         gene,
         cells,
@@ -187,10 +222,10 @@ def gene_data_from_layers(
         unspliced,
         labels=labels,
         colors=colors,
-        time=layer("fit_t"),
+        time=time,
         fitted=fitted,
-        weights=None if at_rest is None else 1 - at_rest,
-        curve=fitted_curve(*rates),
+        weights=weights,
+        curve=curve,
         steady_slope=rates[2] / rates[1] if rates[1] > 0 else None,
         selected=selected,
         limit=limit,
@@ -229,10 +264,21 @@ def _phase_lines(
         ends = path(np.array([0, reach]), np.array([0, reach * slope]))
         lines.append(ChartLine(ends, theme.ink, 1.4, _DASHED, "steady state"))
     if curve is not None:
-        on, off = path(curve.s_on, curve.u_on), path(curve.s_off, curve.u_off)
-        lines.append(ChartLine(on, theme.induction, 3.2, name="induction"))
-        lines.append(ChartLine(off, theme.repression, 3.2, _BROKEN, "repression"))
+        lines += [
+            _curve_line(segment, path(segment.s, segment.u), theme, segment.name)
+            for segment in curve.segments()
+        ]
     return tuple(lines)
+
+
+def _curve_line(
+    segment: CurveSegment, points: NDArray[np.float32], theme: FigureTheme, name: str = ""
+) -> ChartLine:
+    """Whole and wide where cells lie; thin and dotted where the model alone speaks."""
+    color = theme.induction if segment.part == "induction" else theme.repression
+    if segment.measured:
+        return ChartLine(points, color, 3.2, name=name)
+    return ChartLine(points, color, 1.8, _DOTTED, name)
 
 
 def course_chart(data: GeneData, theme: FigureTheme, *, what: str, height: int = 430) -> Chart:
@@ -251,7 +297,7 @@ def course_chart(data: GeneData, theme: FigureTheme, *, what: str, height: int =
         x=ChartAxis("latent time of the gene", -0.02 * last, 1.02 * last),
         y=ChartAxis(f"{what} (scaled)", -0.04 * top, 1.06 * top),
         height=height,
-        points=_cell_points(data, theme, time, values),
+        points=_cell_points(data, theme, time, values, resting=data.at_rest),
         areas=tuple(areas),
         lines=_course_lines(data, theme, what, last),
     )
@@ -281,21 +327,27 @@ def _course_lines(
     curve, band = data.curve, data.bands.get(what)
     if curve is None:
         return () if band is None else (ChartLine(path(band.t, band.mean), theme.ink, 2.2),)
-    on, off = (curve.s_on, curve.s_off) if what == "spliced" else (curve.u_on, curve.u_off)
-    seen = curve.t_off <= last
-    return (
-        ChartLine(path(curve.t_on, on), theme.induction, 3.0),
-        ChartLine(path(curve.t_off[seen], off[seen]), theme.repression, 3.0, _BROKEN),
+    return tuple(
+        _curve_line(segment, path(segment.t, segment.s if what == "spliced" else segment.u), theme)
+        for segment in curve.segments(last)
     )
 
 
 def _cell_points(
-    data: GeneData, theme: FigureTheme, x: np.ndarray, y: np.ndarray
+    data: GeneData,
+    theme: FigureTheme,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    resting: np.ndarray | None = None,
 ) -> tuple[ChartPoints, ...]:
-    """Points of each group; cells that are not selected, when some are, by themselves below."""
+    """Points of each group; below them, in grey, cells not selected and cells without a time."""
     shown = np.ones(len(x), dtype=bool) if data.selected is None else data.selected
     opacity = 0.55 if data.selected is None else 0.9
     groups = [("not selected", ~shown, theme.missing, 0.8)]
+    if resting is not None:
+        groups.append((_AT_REST, shown & resting, theme.missing, 0.6))
+        shown = shown & ~resting
     for code, name in enumerate(data.labels.categories):
         groups.append((name, shown & (data.labels.codes == code), data.colors[name], opacity))
     return tuple(

@@ -228,13 +228,14 @@ def _line_over(points: np.ndarray, refs: dict[str, str], **line: Any) -> dict[st
 def _course(panel: GeneGridPanel, theme: FigureTheme, number: str) -> list[dict[str, Any]]:
     if panel.curve is None:
         return []
-    on = np.stack([panel.curve.s_on, panel.curve.u_on], axis=1)
-    off = np.stack([panel.curve.s_off, panel.curve.u_off], axis=1)
     refs = {"xref": f"x{number}", "yref": f"y{number}"}
-    return [
-        _line_over(on, refs, color=theme.induction, width=2.2),
-        _line_over(off, refs, color=theme.repression, width=2.2, dash="5px,2px"),
-    ]
+    shapes = []
+    for segment in panel.curve.segments():
+        color = theme.induction if segment.part == "induction" else theme.repression
+        look = {"width": 2.2} if segment.measured else {"width": 1.3, "dash": "1px,3px"}
+        points = np.stack([segment.s, segment.u], axis=1)
+        shapes.append(_line_over(points, refs, color=color, **look))
+    return shapes
 
 
 def _title(panel: GeneGridPanel, theme: FigureTheme, number: str) -> dict[str, Any]:

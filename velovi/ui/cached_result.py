@@ -11,6 +11,7 @@ import streamlit as st
 
 from velovi.plotting.arrows import grid_arrows, stream_arrows
 from velovi.plotting.embedding import StreamlineSet
+from velovi.plotting.gene import own_time
 from velovi.runs.evidence_summary import EvidenceSummary
 from velovi.runs.folder import RunFolder
 from velovi.runs.results import ResultStore, verify_result
@@ -90,6 +91,10 @@ class ResultView:
     def gene_if_there(self, layer: str, gene: str) -> np.ndarray | None:
         """The same, or None when the result has no such layer."""
         return self.gene(layer, gene) if layer in self.store.layers else None
+
+    def gene_time(self, gene: str) -> np.ndarray:
+        """A gene's latent time (cells,); NaN in cells in which it is at rest and has none."""
+        return own_time(self.gene("fit_t", gene), self.gene_if_there("p_repression_steady", gene))
 
     def streams(self, embedding: str, density: float, mode: str = "") -> StreamlineSet:
         """Lines of the velocity field; none when the result has no field for this embedding.

@@ -67,7 +67,10 @@ def resolve_color(view: ResultView, coloring: ColorBy) -> ColorData:
         return ColorData(title, note, labels=coloring.labels, colors=coloring.colors)
     if coloring.gene and coloring.layer:
         name, scale, note = GENE_LAYERS[coloring.layer]
-        values = view.gene(coloring.layer, coloring.gene)
+        if coloring.layer == "fit_t":
+            values = view.gene_time(coloring.gene)
+        else:
+            values = view.gene(coloring.layer, coloring.gene)
         bounds = layer_bounds(coloring.layer)
         return ColorData(name, note, coloring.gene, values=values, scale=scale, bounds=bounds)
     if coloring.column is None:

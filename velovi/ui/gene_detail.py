@@ -22,9 +22,9 @@ from velovi.ui.theme import color_key, current_theme
 _PORTRAIT_HEIGHT, _TIME_HEIGHT = 620, 180
 _TIME_NOTE = (
     "The same cells along this gene's own latent time, from 0 to 20. Line: the fitted course, "
-    "first on, then off, in the colours of the phase portrait; shade: the range that holds 95 % of "
-    "the posterior. A cell in which the gene rests has no time of its own; it may stand anywhere "
-    "along the bottom. Drag along the time to look closer, double-click to see all."
+    "first on, then off, in the colours of the phase portrait, dotted where no cells lie; shade: "
+    "the range that holds 95 % of the posterior. Grey cells: the gene is off there and has no time "
+    "of its own. Drag along the time to look closer, double-click to see all."
 )
 _MOST_CELLS = 8_000  # drawn at once, and few enough for the eye
 _NUMBERS = ("fit_explained", "fit_likelihood", "fit_beta", "half_life", "fit_t_")
@@ -87,8 +87,9 @@ def _portrait(view: ResultView, data: GeneData) -> None:
     figure_header(
         "Phase portrait",
         "Each point is a cell. Genes being switched on lie above the steady-state line, genes "
-        "being switched off below it; the fit runs from one to the other. Draw around cells to "
-        "select them on all pages: Shift adds them to the selection, Alt takes away.",
+        "being switched off below it; the fit runs from one to the other, dotted where "
+        "no cells lie. Draw around cells to select them on all pages: Shift adds them to the "
+        "selection, Alt takes away.",
         f"{data.gene} phase portrait",
         lambda: data,
         key="genes_portrait",

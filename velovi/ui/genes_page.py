@@ -174,12 +174,7 @@ def collect_grid(view: ResultView, genes: list[str]) -> GeneGridData:
     labels, table = view.labels(), gene_tables(view)[0]
     quality = next((name for name in ("fit_explained", "velocity_r2") if name in table), None)
     explained = {} if quality is None else {item: float(table[quality][item]) for item in genes}
-    curves: dict[str, FittedCurve | None] = {
-        gene: fitted_curve(
-            *gene_rates(view.store.var.iloc[view.store.genes.index(gene)]), points=60
-        )
-        for gene in genes
-    }
+    curves = {gene: _curve(view, gene) for gene in genes}
     return gene_grid_data(
         view.store.obs.index,
         {gene: (view.gene("Ms", gene), view.gene("Mu", gene)) for gene in genes},
@@ -189,3 +184,12 @@ def collect_grid(view: ResultView, genes: list[str]) -> GeneGridData:
         explained=explained,
         selected=selected(view),
     )
+
+
+def _curve(view: ResultView, gene: str) -> FittedCurve | None:
+    row = view.store.var.iloc[view.store.genes.index(gene)]
+    curve, time = fitted_curve(*gene_rates(row), points=60), view.gene_if_there("fit_t", gene)
+    if curve is None or time is None:
+        return curve
+    resting = view.gene_if_there("p_repression_steady", gene)
+    return curve.with_cells(time, None if resting is None else 1 - resting)

@@ -329,7 +329,7 @@ def courses_panel(
 def _gene_time(
     path: str, changed: float, time_id: str, gene: str, _view: ResultView, _time: np.ndarray
 ) -> GeneTimeBand:
-    return gene_time(gene, _time, _view.gene("fit_t", gene))
+    return gene_time(gene, _time, _view.gene_time(gene))
 
 
 def gene_time_panel(view: ResultView, time_id: str, time: np.ndarray) -> None:
@@ -342,8 +342,8 @@ def gene_time_panel(view: ResultView, time_id: str, time: np.ndarray) -> None:
     figure_panel(
         f"{escape_markdown(gene)}'s own time",
         "Each gene has a latent time of its own, from 0 to 20. Line: its median where the shared "
-        "time is known; shade: 80 % of the cells. A gene that rests has no time of its own, so "
-        "not every gene follows.",
+        "time is known; shade: 80 % of the cells. Cells in which the gene is off have no time "
+        "of it and are left out.",
         lambda theme: gene_time_figure(data, theme),
         data,
         key="gene_time",

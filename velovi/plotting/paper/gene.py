@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from velovi.keys import STATE_TITLES, TIME_AXIS
-from velovi.plotting.fitted_curve import FittedCurve
+from velovi.plotting.fitted_curve import CurveSegment, FittedCurve
 from velovi.plotting.gene import ALL_CELLS, GeneData, course_band
 from velovi.plotting.paper import style
 from velovi.plotting.paper.style import THEME
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from velovi.plotting.gene_grid import GeneGridData
 
 _WIDTH, _THIN = 1.6, 1.0  # of lines, in points
-_REPRESSION = (0, (4, 1.6))
 _REACH = 1.5  # times the largest value that a fit may lie above the cells and still be in view
 
 
@@ -94,7 +93,7 @@ def draw_gene_over_time(
     values = data.spliced if what == "spliced" else data.unspliced
     time = data.time if data.time is not None else np.full(len(values), np.nan)
     last, top = max(_end(time), TIME_AXIS), _end(values)
-    _draw_cells(axes, data, time, values, size)
+    _draw_cells(axes, data, time, values, size, resting=data.at_rest)
     band = course_band(data, what, last)
     if band is not None and band.sd.any():
         axes.fill_between(
@@ -183,14 +182,7 @@ def _grid_legend(figure: Figure, axes: Axes, data: GeneGridData, legend_loc: str
     if any(panel.curve is not None for panel in data.panels):
         handles += [
             Line2D([], [], color=THEME.induction, linewidth=_WIDTH, label="induction"),
-            Line2D(
-                [],
-                [],
-                color=THEME.repression,
-                linewidth=_WIDTH,
-                linestyle=_REPRESSION,
-                label="repression",
-            ),
+            Line2D([], [], color=THEME.repression, linewidth=_WIDTH, label="repression"),
         ]
     names = [name for name in data.labels.categories if name != ALL_CELLS]
     if legend_loc != "none":
@@ -211,12 +203,20 @@ def _grid_legend(figure: Figure, axes: Axes, data: GeneGridData, legend_loc: str
 
 
 def _draw_cells(
-    axes: Axes, data: GeneData, x: np.ndarray, y: np.ndarray, size: float | None
+    axes: Axes,
+    data: GeneData,
+    x: np.ndarray,
+    y: np.ndarray,
+    size: float | None,
+    *,
+    resting: np.ndarray | None = None,
 ) -> None:
-    """Cells in their groups' colours; those that are not selected below, in grey."""
+    """In their groups' colours; cells not selected and cells without a time below, in grey."""
     size = size or float(np.clip(60 / np.sqrt(max(len(x), 1)), 1.2, 3.0))
     shades = np.array([data.colors[name] for name in data.labels.categories], dtype=object)
     shown = np.ones(len(x), dtype=bool) if data.selected is None else data.selected
+    if resting is not None:
+        shown = shown & ~resting
     if not shown.all():
         style.points(axes, x[~shown], y[~shown], size=size, alpha=0.8, color=THEME.missing)
     alpha = 0.55 if data.selected is None else 0.9
@@ -232,16 +232,8 @@ def _draw_cells(
 
 
 def _draw_course(axes: Axes, curve: FittedCurve) -> None:
-    on, off = (curve.s_on, curve.u_on), (curve.s_off, curve.u_off)
-    axes.plot(*on, color=THEME.induction, linewidth=_WIDTH, label="induction", zorder=5)
-    axes.plot(
-        *off,
-        color=THEME.repression,
-        linewidth=_WIDTH,
-        linestyle=_REPRESSION,
-        label="repression",
-        zorder=5,
-    )
+    for segment in curve.segments():
+        axes.plot(segment.s, segment.u, **_look(segment))
 
 
 def _draw_time_course(axes: Axes, data: GeneData, what: str, last: float) -> None:
@@ -250,18 +242,17 @@ def _draw_time_course(axes: Axes, data: GeneData, what: str, last: float) -> Non
         if band is not None:
             axes.plot(band.t, band.mean, color=THEME.ink, linewidth=_THIN, label="fit", zorder=5)
         return
-    on, off = (curve.s_on, curve.s_off) if what == "spliced" else (curve.u_on, curve.u_off)
-    seen = curve.t_off <= last
-    axes.plot(curve.t_on, on, color=THEME.induction, linewidth=_WIDTH, label="induction", zorder=5)
-    axes.plot(
-        curve.t_off[seen],
-        off[seen],
-        color=THEME.repression,
-        linewidth=_WIDTH,
-        linestyle=_REPRESSION,
-        label="repression",
-        zorder=5,
-    )
+    for segment in curve.segments(last):
+        axes.plot(segment.t, segment.s if what == "spliced" else segment.u, **_look(segment))
+
+
+def _look(segment: CurveSegment) -> dict[str, Any]:
+    """Whole where cells lie, dotted where the model alone speaks."""
+    color = THEME.induction if segment.part == "induction" else THEME.repression
+    look = {"color": color, "label": segment.name or "_nolegend_", "zorder": 5}
+    if segment.measured:
+        return {**look, "linewidth": _WIDTH}
+    return {**look, "linewidth": _THIN, "linestyle": ":"}
 
 
 def _finish(axes: Axes, data: GeneData, title: str | None, legend_loc: str) -> None:
