@@ -11,6 +11,7 @@ from velovi.ui.evidence_panel import (
     no_evidence_kept,
     null_map,
     numbers_panel,
+    rates_panel,
     verdict_of,
     verdict_panel,
 )
@@ -46,6 +47,7 @@ def body() -> None:
         error_panel(view)
         arrows_panel(view)
         flow_panel(view, summary)
+        rates_panel(view)
     uncertainty_panel(view, lambda: chosen_cells(view))
     compare_panel(view)
     selection_panel(view)

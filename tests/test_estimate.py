@@ -7,6 +7,7 @@ import pytest
 
 from velovi.config import (
     DynamicsOptions,
+    EvidenceOptions,
     ModelOptions,
     PosteriorOptions,
     PreprocessOptions,
@@ -166,3 +167,16 @@ def test_any_size_gives_finite_numbers(n_cells, n_genes):
     for number in (*estimate.seconds.values(), *estimate.memory_gb.values(), estimate.disk_gb):
         assert math.isfinite(number)
         assert number >= 0
+
+
+def test_second_models_cost_time():
+    def evidence(**options):
+        return told(options=RunOptions(evidence=EvidenceOptions(**options))).seconds["evidence"]
+
+    neither = evidence(null_run=False)
+    assert neither < evidence(null_run=False, rate_check=True)
+    assert evidence(null_run=True) < evidence(null_run=True, rate_check=True)
+    saved = RunOptions(
+        train=TrainOptions(saved_model="there"), evidence=EvidenceOptions(rate_check=True)
+    )
+    assert told(options=saved).seconds["evidence"] == pytest.approx(neither)

@@ -202,7 +202,7 @@ def test_a_null_that_cannot_be_made_costs_the_run_a_sentence(finished, tmp_path)
         assert not run.null_path.exists()
         assert "could not be split" in add(None)
         empty = replace(cells, counts=cells.counts[:, :0].copy())
-        assert add(empty).startswith("No null could be compared with")
+        assert add(empty).startswith("The comparison with a null was left out: ")
         assert not run.null_path.exists()
         run.request_cancel()
         with pytest.raises(Cancelled):

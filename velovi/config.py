@@ -512,6 +512,13 @@ class EvidenceOptions(Options):
         "counts split at random in two. Every number then stands beside what it is without "
         f"velocity. At most {NULL_CELLS:,} cells and fewer epochs.",
     )
+    rate_check: bool = option(
+        False,
+        "Check which rates can be known",
+        "Train a second, smaller model on cells simulated from the fit, and see which rates it "
+        "finds again. Costs as much as the null. Without it, rates stand as not identified, "
+        "which they were on all simulated cells.",
+    )
     seed: int = option(
         0,
         "Seed of the null and of halves",

@@ -80,6 +80,10 @@ def judged(workspace, open_page):
     return opened
 
 
+def table_with(app, column):
+    return next(item.value for item in app.dataframe if column in item.value)
+
+
 def texts(app):
     kinds = (app.markdown, app.caption, app.success, app.warning, app.error, app.info)
     return "\n".join(item.value for kind in kinds for item in kind)
@@ -103,7 +107,7 @@ def test_each_verdict_is_said_in_words(judged, strength, kind, words):
 
 def test_numbers_stand_beside_those_of_the_null(judged):
     app, _ = judged("evidence")
-    table = next(item.value for item in app.dataframe if "Without velocity" in item.value)
+    table = table_with(app, "Without velocity")
     rows = table.set_index("")
     assert rows.loc["Halves of the genes", ["This run", "Without velocity"]].tolist() == [
         "0.90",
@@ -120,7 +124,7 @@ def test_a_run_without_a_null_says_so(judged):
 
 def test_flow_is_told_with_errors_and_that_of_the_null(judged):
     app, _ = judged("evidence")
-    table = next(item.value for item in app.dataframe if "There" in item.value)
+    table = table_with(app, "There")
     assert table["Direction"].tolist() == ["clear"] * 3 + ["not clear"]
     assert table["There"].iloc[0] == "0.80 ± 0.10"
     assert table["There, without velocity"].iloc[0] == "0.80 ± 0.10"
@@ -200,27 +204,54 @@ def test_the_map_shows_arrows_of_the_steady_state_model(judged):
     assert not app.error
 
 
-def test_two_runs_are_compared(judged, workspace):
+def test_runs_are_compared(judged, workspace):
     app, run = judged("evidence")
-    assert app.selectbox(key="compare_with").disabled  # there is no other run
+    assert app.multiselect(key="compare_with").disabled  # there is no other run
     other = fake_result(300, 4)
     other.layers["velocity"][:, 0] *= -1
     other.obs["latent_time"] = 1 - other.obs["latent_time"]
-    second = workspace.root / "runs" / "20260102-000000-done"
-    shutil.copytree(run.path, second)
-    shutil.rmtree(second / "result.zarr")
-    spec = RunFolder(second).spec()
-    RunFolder(second).write_spec(replace(spec, run_id=second.name, name="second"))
-    write_result(other, second / "result.zarr")
+    for name in ("second", "third"):
+        folder = workspace.root / "runs" / f"20260102-000000-{name}"
+        shutil.copytree(run.path, folder)
+        spec = RunFolder(folder).spec()
+        RunFolder(folder).write_spec(replace(spec, run_id=folder.name, name=name))
+    shutil.rmtree(RunFolder(workspace.root / "runs" / "20260102-000000-second").result_path)
+    write_result(other, workspace.root / "runs" / "20260102-000000-second" / "result.zarr")
     app.run()
-    app.selectbox(key="compare_with").set_value(second.name).run()
+    app.multiselect(key="compare_with").set_value(["20260102-000000-second"]).run()
     assert not app.exception
-    shown = {item.label: item.value for item in app.metric}
-    assert shown["Shared cells"] == "300"
-    assert shown["Rank of time"] == "-1.00"
+    told = table_with(app, "Shared cells").set_index("Run").loc["second"]
+    assert told["Shared cells"] == 300
+    assert told["Rank of time"] == pytest.approx(-1)
+    assert told["Genes the other way"] == 1
     assert any("Time runs backwards" in item.value for item in app.error)
     assert "**1 of 4 genes go the other way in most cells**" in texts(app)
     assert "no evidence by itself" in texts(app)
+    both = ["20260102-000000-second", "20260102-000000-third"]
+    app.multiselect(key="compare_with").set_value(both).run()
+    assert not app.exception
+    told = table_with(app, "Shared cells").set_index("Run")
+    assert told.loc["third", "Angle of velocities"] == pytest.approx(0, abs=1e-3)
+    app.button_group(key="compared_run").set_value(both[1]).run()
+    assert not app.exception
+    assert "**0 of 4 genes go the other way in most cells**" in texts(app)
+
+
+def test_rates_are_shown_as_identified_only_where_they_were_found_again(judged):
+    app, run = judged("evidence")
+    assert "This run was not asked" in texts(app)
+    result = fake_result(300, 4)
+    details = result.uns["velovi"]
+    details["evidence"], details["velocity_signal"] = evidence()
+    row = {"spearman": 0.9, "low": 0.8, "high": 0.95, "rank_error": 12.0, "identified": True}
+    lost = {"spearman": 0.1, "low": -0.1, "high": 0.3, "rank_error": 66.0, "identified": False}
+    details["rates"] = json.dumps({"fit_beta": row, "fit_gamma": lost})
+    write_result(result, run.result_path)
+    app.run()
+    assert not app.exception
+    told = table_with(app, "Rank correlation")
+    assert told.iloc[:, -1].to_list() == ["identified", "not identified"]
+    assert told["Rank correlation"].iloc[0] == "0.90 (0.80 to 0.95)"
 
 
 def test_two_more_seeds_are_one_click(judged, workspace, tmp_path):

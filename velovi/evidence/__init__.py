@@ -18,6 +18,8 @@ _HOMES = {
     "gene_half_agreement": "gene_halves",
     "gene_half_arrows": "gene_halves",
     "count_split": "nulls",
+    "counts_of_fit": "rates",
+    "rate_recovery": "rates",
     "Reliability": "reliability",
     "residual_reliability": "reliability",
     "VelocitySignal": "signal_in_counts",
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from velovi.evidence.flow import GroupFlow, against_time, at_both_ends, group_flow
     from velovi.evidence.gene_halves import gene_half_agreement, gene_half_arrows
     from velovi.evidence.nulls import count_split
+    from velovi.evidence.rates import counts_of_fit, rate_recovery
     from velovi.evidence.reliability import Reliability, residual_reliability
     from velovi.evidence.signal_in_counts import VelocitySignal, velocity_signal
     from velovi.evidence.steady_state import steady_state_gamma, steady_state_velocity
@@ -49,11 +52,13 @@ __all__ = [
     "assess",
     "at_both_ends",
     "count_split",
+    "counts_of_fit",
     "direction_error",
     "direction_features",
     "gene_half_agreement",
     "gene_half_arrows",
     "group_flow",
+    "rate_recovery",
     "residual_reliability",
     "steady_state_gamma",
     "steady_state_velocity",

@@ -221,18 +221,21 @@ def _seconds(file: FileSize, n_genes: int, options: RunOptions, threads: int) ->
 
 
 def _evidence_seconds(file: FileSize, n_genes: int, options: RunOptions, work: float) -> float:
-    """Arrows of halves of the genes and of two other models, and a smaller model of a null."""
+    """Arrows of halves of the genes and of two other models, and smaller second models."""
     cells = min(file.n_cells, MOST_CELLS)
     pairs = cells * _compared(cells, options.preprocess, options.dynamics)
     seconds = 2 + _ARROWS * _COMPARE_VALUE * pairs * n_genes
-    if not options.evidence.null_run or options.train.saved_model:
+    if options.train.saved_model:
         return seconds
     few = min(file.n_cells, NULL_CELLS)
     schedule = options.train.schedule(few)
     batches = math.ceil(options.train.train_size * few / schedule.batch_size)
     epoch = _BATCH * batches + _TRAIN_VALUE * few * n_genes * work
-    asked = _posterior_seconds(few, n_genes, options.posterior) / 2
-    return seconds + _NULL + NULL_EPOCHS * schedule.max_epochs * epoch + asked * work
+    second = _NULL + NULL_EPOCHS * schedule.max_epochs * epoch
+    if options.evidence.null_run:
+        asked = _posterior_seconds(few, n_genes, options.posterior) / 2
+        seconds += second + asked * work
+    return seconds + (second if options.evidence.rate_check else 0.0)
 
 
 def most_genes(file: FileSize, options: PreprocessOptions) -> int:

@@ -12,10 +12,12 @@ import pandas as pd
 
 from velovi.evidence.flow import GroupFlow
 from velovi.evidence.numbers import NUMBERS
+from velovi.evidence.rates import recovery_from_dict
 from velovi.evidence.support import Support, Verdict, verdict
+from velovi.numerics.vectors import rank_percent
 from velovi.runs.files import number, text
 
-__all__ = ["NUMBERS", "EvidenceSummary", "GroupFlow", "Support", "Verdict"]
+__all__ = ["NUMBERS", "EvidenceSummary", "GroupFlow", "Support", "Verdict", "rank_percent"]
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,19 @@ class EvidenceSummary:
             if self.null is None
             else self.null.numbers["gene_half_agreement"],
         )
+
+
+def kept_rate_recovery(details: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Which rates were found again, as :func:`velovi.evidence.rate_recovery` tells it.
+
+    From ``uns["velovi"]`` of a result; None when it was not checked, or when damaged.
+    """
+    try:
+        found = recovery_from_dict(json.loads(str(details["rates"])))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    columns = {"spearman", "low", "high", "rank_error", "identified"}
+    return found if columns <= set(found) else None
 
 
 def _numbers(kept: Mapping[str, Any]) -> dict[str, float]:

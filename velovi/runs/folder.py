@@ -243,6 +243,11 @@ class RunFolder(JobFolder):
         return self.path / "null"
 
     @property
+    def rate_check_path(self) -> Path:
+        """The model fitted to cells simulated from the run's fit, while it is being trained."""
+        return self.path / "rates"
+
+    @property
     def checkpoint_path(self) -> Path:
         """A training that was interrupted, to go on from."""
         return self.path / "checkpoint.pt"
@@ -427,7 +432,7 @@ class RunFolder(JobFolder):
         """Whether something of what a run made is still here."""
         made = (
             *(self.model_path, self.result_path, self.checkpoint_path, self.null_path),
-            self.path / SCRATCH_NAME,
+            *(self.rate_check_path, self.path / SCRATCH_NAME),
         )
         return any(path.exists() for path in made) or bool(leftovers(self.path))
 
@@ -457,7 +462,7 @@ def discard(folder: RunFolder) -> None:
     """Remove what a cancelled run made; its specification and log stay."""
     for path in (
         *(folder.model_path, folder.result_path, folder.checkpoint_path),
-        folder.null_path,
+        *(folder.null_path, folder.rate_check_path),
     ):
         remove(path)
     folder.tidy()

@@ -35,6 +35,7 @@ from velovi.runs.evidence import (
 from velovi.runs.folder import SCRATCH_NAME, RunFolder, RunSpec
 from velovi.runs.null_run import NullCells, add_null, draw_null
 from velovi.runs.progress import Reporter
+from velovi.runs.rate_check import add_rate_recovery
 from velovi.runs.rehearsal import check_storable
 from velovi.runs.results import WARNING, write_result
 from velovi.runs.training import fit
@@ -73,6 +74,9 @@ def run_pipeline(folder: RunFolder, reporter: Reporter) -> None:
         if spec.options.evidence.null_run:
             column = label_column(result)
             keep_why_no_null(result, add_null(result, null_cells, folder, reporter, column))
+        if spec.options.evidence.rate_check:
+            why = add_rate_recovery(result, model, prepared.size_factors, folder, reporter)
+            reporter.notes += [why] if why else []
         reporter.stage("write")
         add_notes(result, [*reporter.notes, *evidence_notes(result)])
         folder.keep_support(support_of(result))

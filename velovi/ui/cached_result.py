@@ -12,7 +12,7 @@ import streamlit as st
 from velovi.plotting.arrows import grid_arrows, stream_arrows
 from velovi.plotting.embedding import StreamlineSet
 from velovi.plotting.gene import own_time
-from velovi.runs.evidence_summary import EvidenceSummary
+from velovi.runs.evidence_summary import EvidenceSummary, kept_rate_recovery
 from velovi.runs.folder import RunFolder
 from velovi.runs.results import ResultStore, verify_result
 from velovi.ui.cache import ByteLRU
@@ -73,6 +73,11 @@ class ResultView:
     def evidence(self) -> EvidenceSummary | None:
         """What the run found out about its own velocities; None for results of before."""
         return _evidence(self.path, self.changed)
+
+    @property
+    def rate_recovery(self) -> pd.DataFrame | None:
+        """Which rates are found again in cells simulated from the fit; None when not checked."""
+        return kept_rate_recovery(self.store.details)
 
     @property
     def null(self) -> ResultView | None:

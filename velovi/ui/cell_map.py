@@ -138,6 +138,28 @@ def cell_map(
     hover_card(view, list(colorings), key=key)
 
 
+def maps_side_by_side(shown: Sequence[tuple[ResultView, str]], *, key: str) -> None:
+    """The maps of several results with all their lines, in colours of their groups.
+
+    Parameters
+    ----------
+    shown
+        Results with a map each, and what stands above it; drawn on the map of the first, where a
+        result has it.
+    key
+        Names what the maps keep.
+    """
+    wanted = shown[0][0].store.embeddings[0]
+    for slot, (view, title) in zip(st.columns(len(shown)), shown, strict=True):
+        embedding = wanted if wanted in view.store.embeddings else view.store.embeddings[0]
+        labels = view.labels()
+        column = None if labels is None else str(labels.name)
+        look = MapLook(embedding, names=False, streams=view.streams(embedding, 1.0))
+        coloring = ColorBy(column=column, title=title)
+        with slot:
+            cell_map(view, [coloring], key=f"{key}_{view.run_id}", height=300, look=look)
+
+
 def pack_maps(
     view: ResultView,
     colors: Sequence[CellColors],

@@ -1,8 +1,9 @@
-"""A run beside another one: angles of velocities, ranks of time, genes that changed their sign."""
+"""A run beside others: maps, angles of velocities, ranks of time, genes that changed sign."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,16 +15,15 @@ from velovi.runs.compare_runs import RunComparison, compare_runs
 from velovi.runs.folder import RunState
 from velovi.runs.workspace import Workspace
 from velovi.ui.cached_result import ResultView, open_result
-from velovi.ui.cell_map import cell_map
+from velovi.ui.cell_map import cell_map, maps_side_by_side
 from velovi.ui.coloring import ColorBy
 from velovi.ui.errors import escape_markdown, show_errors
 from velovi.ui.explore import current_choice
-from velovi.ui.formatting import format_number
 from velovi.ui.panels import figure_panel, spread_by_group
 from velovi.ui.run_state import RunEntry, all_runs
 from velovi.ui.services import get_launcher, get_workspace
 
-_MORE_SEEDS = (1, 2)
+_MORE_SEEDS, _MOST_RUNS = (1, 2), 3
 _MOST_GENES = 200
 
 
@@ -48,36 +48,33 @@ def _compared(
 
 
 def compare_panel(view: ResultView) -> None:
-    """Choose another finished run, and see what differs."""
-    st.subheader("Beside another run")
+    """Choose other finished runs, and see what differs."""
+    st.subheader("Beside other runs")
     st.caption(
         "Other seeds, options or cells of the same file. **That runs agree is no evidence by "
         "itself**: two seeds agree as well (.95) on cells whose velocity was taken away, because "
         "they share what misleads them. That they differ says what not to read."
     )
     workspace, choice = get_workspace(), current_choice()
-    others = [
-        entry
+    others = {
+        entry.run_id: entry
         for entry in all_runs(workspace)
         if entry.state == RunState.DONE and entry.run_id != view.run_id
-    ]
+    }
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        names = {entry.run_id: entry.name for entry in others}
-        picked = st.selectbox(
+        picked = st.multiselect(
             "Compare with",
-            list(names),
-            index=None,
-            format_func=lambda run_id: names[run_id],
+            list(others),
+            format_func=lambda run_id: others[run_id].name,
             key="compare_with",
-            placeholder="Choose a finished run" if others else "There is no other finished run",
+            max_selections=_MOST_RUNS,
+            placeholder="Choose finished runs" if others else "There is no other finished run",
             disabled=not others,
         )
         if choice is not None and not choice.is_demo:
             _seeds(workspace, choice)
-    entry = next((entry for entry in others if entry.run_id == picked), None)
-    if entry is not None:
-        with show_errors():
-            _show(view, entry)
+    with show_errors():
+        _show(view, [others[run_id] for run_id in picked])
 
 
 def _seeds(workspace: Workspace, choice: RunEntry) -> None:
@@ -100,40 +97,86 @@ def _seeds(workspace: Workspace, choice: RunEntry) -> None:
         st.toast("Two runs wait or train; the Runs page lists them.", icon=":material/casino:")
 
 
-def _show(view: ResultView, entry: RunEntry) -> None:
-    other = open_result(entry.run, entry.run_id)
-    found = _compared(view.path, view.changed, other.path, other.changed, view, other)
-    name = escape_markdown(entry.name)
-    slots = st.columns(4)
-    numbers = (
-        ("Shared cells", f"{found.n_cells:,}", "Matched by name."),
-        ("Shared genes", f"{len(found.genes):,}", "In the models of both."),
-        (
-            "Angle of velocities (°)",
-            format_number(float(np.nanmedian(found.angle)), ".0f"),
-            "Median over cells, over all shared genes: 0 the same direction, 90 none in common.",
-        ),
-        (
-            "Rank of time",
-            format_number(found.time_rank, ".2f"),
-            "Spearman correlation of the shared latent times; below 0 they run against each other.",
-        ),
-    )
-    for slot, (title, value, meaning) in zip(slots, numbers, strict=True):
-        slot.metric(title, value, help=meaning)
-    if math.isfinite(found.time_rank) and found.time_rank < 0:
-        st.error(
-            f"Time runs backwards in one of the two: its rank correlation with {name} is "
-            f"{found.time_rank:.2f}.",
-            icon=":material/error:",
+def _show(view: ResultView, entries: Sequence[RunEntry]) -> None:
+    if not entries:
+        return
+    names = {entry.run_id: entry.name for entry in entries}
+    views = {entry.run_id: open_result(entry.run, entry.run_id) for entry in entries}
+    found = {
+        run_id: _compared(view.path, view.changed, other.path, other.changed, view, other)
+        for run_id, other in views.items()
+    }
+    _numbers(names, found)
+    with_maps = [
+        (other, names[run_id]) for run_id, other in views.items() if other.store.embeddings
+    ]
+    if view.store.embeddings and with_maps:
+        maps_side_by_side([(view, "This run"), *with_maps], key="runs_beside")
+    detailed = entries[0].run_id
+    if len(entries) > 1:
+        detailed = st.segmented_control(
+            "In detail",
+            list(names),
+            format_func=lambda run_id: names[run_id],
+            default=detailed,
+            required=True,
+            key="compared_run",
         )
-    title = "Angle to the velocity of the other run (degrees)"
+    _in_detail(view, detailed, names[detailed], found[detailed])
+
+
+def _numbers(names: Mapping[str, str], found: Mapping[str, RunComparison]) -> None:
+    """What is shared with each run, and how far it agrees."""
+    table = pd.DataFrame(
+        {
+            "Run": [names[run_id] for run_id in found],
+            "Shared cells": [item.n_cells for item in found.values()],
+            "Shared genes": [len(item.genes) for item in found.values()],
+            "Angle of velocities": [float(np.nanmedian(item.angle)) for item in found.values()],
+            "Rank of time": [item.time_rank for item in found.values()],
+            "Genes the other way": [len(item.changed) for item in found.values()],
+        }
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        key="compared_numbers",
+        placeholder="–",
+        column_config={
+            "Angle of velocities": st.column_config.NumberColumn(
+                format="%.0f°",
+                help="Median over cells, over all shared genes: 0 the same direction, 90 none in "
+                "common.",
+            ),
+            "Rank of time": st.column_config.NumberColumn(
+                format="%.2f",
+                help="Spearman correlation of the shared latent times; below 0 they run against "
+                "each other.",
+            ),
+            "Genes the other way": st.column_config.NumberColumn(
+                help="Their velocities have opposite signs in more than half of the shared cells."
+            ),
+        },
+    )
+    for run_id, item in found.items():
+        if math.isfinite(item.time_rank) and item.time_rank < 0:
+            st.error(
+                f"Time runs backwards in one of the two: its rank correlation with "
+                f"{escape_markdown(names[run_id])} is {item.time_rank:.2f}.",
+                icon=":material/error:",
+            )
+
+
+def _in_detail(view: ResultView, run_id: str, name: str, found: RunComparison) -> None:
+    """Where on the map, in which groups and genes this run and another differ."""
+    title = f"Angle to the velocity of {name} (degrees)"
     angle = found.angle.astype(np.float32)
     if view.store.embeddings:
         cell_map(view, [ColorBy(title=title, values=angle)], key="compared", height=320)
     labels = view.labels()
     if labels is not None:
-        data = spread_by_group(view, title, f"compared with {entry.run_id}", angle, labels, None)
+        data = spread_by_group(view, title, f"compared with {run_id}", angle, labels, None)
         figure_panel(
             "Angle by group",
             "For each group the median (point), the middle half (bar) and 90 % (line) of its "

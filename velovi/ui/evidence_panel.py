@@ -15,7 +15,7 @@ from velovi.plotting.group_quantiles import group_quantiles_figure
 from velovi.runs.evidence_summary import NUMBERS, EvidenceSummary, GroupFlow, Support, Verdict
 from velovi.runs.known_directions import Direction, KnownDirections
 from velovi.ui.cached_result import ResultView
-from velovi.ui.cell_map import MapLook, cell_map
+from velovi.ui.cell_map import cell_map, maps_side_by_side
 from velovi.ui.coloring import ColorBy
 from velovi.ui.errors import escape_markdown, show_errors
 from velovi.ui.formatting import format_number
@@ -35,6 +35,12 @@ _BOXES = {
     "weak": st.warning,
     "no evidence": st.error,
     "cannot tell": st.info,
+}
+_RATE_TITLES = {
+    "fit_alpha": "Transcription",
+    "fit_beta": "Splicing",
+    "fit_gamma": "Degradation, half-life",
+    "fit_t_": "Switch time",
 }
 _ARROWS = ("gene_half_agreement", "agreement_stochastic")
 _NO_EVIDENCE_KEPT = (
@@ -169,20 +175,7 @@ def null_map(view: ResultView) -> None:
         help="Left: this run. Right: some of its cells, at the same places, with their spliced "
         "counts split at random in two. All lines are drawn, whatever supports them.",
     )
-    titles = ("This run", "Without velocity")
-    for slot, (shown, title) in zip(
-        st.columns(2), zip((view, null), titles, strict=True), strict=True
-    ):
-        embedding = shown.store.embeddings[0]
-        labels = shown.labels()
-        coloring = (
-            ColorBy(title=title)
-            if labels is None
-            else ColorBy(column=str(labels.name), title=title)
-        )
-        with slot:
-            look = MapLook(embedding, names=False, streams=shown.streams(embedding, 1.0))
-            cell_map(shown, [coloring], key=f"beside_{shown.run_id}", height=300, look=look)
+    maps_side_by_side([(view, "This run"), (null, "Without velocity")], key="beside")
 
 
 def arrows_panel(view: ResultView) -> None:
@@ -251,6 +244,51 @@ def error_panel(view: ResultView) -> None:
         lambda theme: group_quantiles_figure(data, theme),
         data,
         key="direction_error_by_group",
+    )
+
+
+def rates_panel(view: ResultView) -> None:
+    """Which of the fitted rates are found again in cells simulated from the fit."""
+    st.subheader("Which rates can be known?")
+    found = view.rate_recovery
+    if found is None:
+        st.caption(
+            "This run was not asked: switch *Check which rates can be known* on when you train. On "
+            "all simulated cells that were tried no rate was found again, so rates are shown as "
+            "ranks and stand as not identified."
+        )
+        return
+    st.caption(
+        "Cells were simulated from the fit, as if it were the truth, and fitted again. Shown is "
+        "how well the order of the genes by each rate was found: 1 is the same order, 0 chance. "
+        "A rate that is not found here is not known; real cells, which follow no model, can "
+        "only do worse."
+    )
+    table = pd.DataFrame(
+        {
+            "Rate": [_RATE_TITLES.get(str(name), str(name)) for name in found.index],
+            "Rank correlation": [
+                f"{row.spearman:.2f} ({row.low:.2f} to {row.high:.2f})"
+                for row in found.itertuples()
+            ],
+            "Nine of ten genes within": [f"± {row.rank_error:.0f}" for row in found.itertuples()],
+            "": np.where(found["identified"].astype(bool), "identified", "not identified"),
+        }
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        key="rate_recovery",
+        column_config={
+            "Rank correlation": st.column_config.TextColumn(
+                help="Spearman over genes with its 95 % interval; identified from 0.5 at its lower "
+                "end."
+            ),
+            "Nine of ten genes within": st.column_config.TextColumn(
+                help="Ranks, from 0 to 100; ± 68 where the order is lost."
+            ),
+        },
     )
 
 

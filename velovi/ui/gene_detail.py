@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from velovi.keys import GENE_LAYERS, STATE_TITLES
@@ -14,7 +15,7 @@ from velovi.ui.cell_map import cell_map
 from velovi.ui.chart import draw_chart
 from velovi.ui.coloring import ColorBy
 from velovi.ui.errors import escape_markdown
-from velovi.ui.gene_list import COLUMNS, gene_tables
+from velovi.ui.gene_list import COLUMNS, RATE_OF_COLUMN, gene_tables
 from velovi.ui.panels import figure_header, maps_header, state_key
 from velovi.ui.selection import Outline, merge, select, selected
 from velovi.ui.theme import color_key, current_theme
@@ -33,13 +34,27 @@ _NUMBERS = ("fit_explained", "fit_likelihood", "fit_beta", "half_life", "fit_t_"
 def gene_numbers(view: ResultView, gene: str) -> None:
     """The gene's key numbers, each with its explanation."""
     row = gene_tables(view)[0].loc[gene]
-    present = [name for name in _NUMBERS if name in row.index]
+    numbers = dict(zip(row.index, row.to_numpy(dtype=float), strict=True))
+    present = [name for name in _NUMBERS if name in numbers]
     if not present:
         return
     for slot, name in zip(st.columns(len(present)), present, strict=True):
         column = COLUMNS[name]
-        value = column.form % row[name] if np.isfinite(row[name]) else "–"
+        number = numbers[name]
+        value = column.form % number if np.isfinite(number) else "–"
+        if name in RATE_OF_COLUMN and view.rate_recovery is not None:
+            value = _rank_with_interval(number, view.rate_recovery, RATE_OF_COLUMN[name])
         slot.metric(column.label, value, help=column.note)
+
+
+def _rank_with_interval(rank: float, recovery: pd.DataFrame, rate: str) -> str:
+    """A rank with the interval in which nine of ten genes are found again, if that is known."""
+    if rate not in recovery.index or not np.isfinite(rank):
+        return "–"
+    if not recovery.loc[rate, "identified"]:
+        return "not identified"
+    error = float(recovery["rank_error"].astype(float)[rate])
+    return f"{rank:.0f} ({max(0.0, rank - error):.0f} to {min(100.0, rank + error):.0f})"
 
 
 def collect_gene(view: ResultView, gene: str) -> GeneData:

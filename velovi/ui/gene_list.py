@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
+from velovi.runs.evidence_summary import rank_percent
 from velovi.runs.gene_sets import GeneMatch, match_genes, rank_genes, split_names
 from velovi.ui.cached_result import ResultView
 from velovi.ui.errors import show_errors
@@ -27,8 +28,9 @@ _IN_MODEL, _LEFT_OUT = "In the model", "Left out"
 
 _GENE = Column("", "Gene", "The gene's name in your file.", 92)
 _RANK = (
-    "Its rank among the genes of this run, from 0 (lowest) to 100. Not identified: on simulated "
-    "cells the rank of a fitted rate hardly follows that of the true one (Spearman 0.0 to 0.25)."
+    "Its rank among the genes of this run, from 0 (lowest) to 100. Not identified, unless this run "
+    "has checked it (page Evidence): on simulated cells the rank of a fitted rate hardly follows "
+    "that of the true one (Spearman 0.0 to 0.25)."
 )
 _COLUMNS = (
     Column(
@@ -97,6 +99,8 @@ _COLUMNS = (
 )
 RATE_COLUMNS = ("fit_alpha", "fit_beta", "fit_gamma", "half_life", "fit_t_")
 """Shown as ranks, because their values are not identified."""
+RATE_OF_COLUMN = {name: name for name in RATE_COLUMNS} | {"half_life": "fit_gamma"}
+"""The rate on which each of them depends."""
 COLUMNS = {item.name: item for item in _COLUMNS}
 _REASON, _SHARED = "Why it was left out", "Shared counts"
 _LEFT_OUT_COLUMNS = (
@@ -147,25 +151,12 @@ def gene_table(var: pd.DataFrame) -> pd.DataFrame:
         table["half_life"] = np.log(2) / gamma
     for name in RATE_COLUMNS:
         if name in table:
-            table[name] = ranks(table[name])
+            table[name] = rank_percent(table[name])
     table = table[[name for name in COLUMNS if name in table]]
     for column in ("fit_explained", "fit_likelihood", "velocity_r2"):
         if column in table and table[column].notna().any():
             return table.sort_values(column, ascending=False, kind="stable")
     return table
-
-
-def ranks(values: pd.Series) -> pd.Series:
-    """Ranks from 0 (lowest) to 100; NaN for what is none.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> ranks(pd.Series([3.0, 1.0, float("nan"), 2.0])).to_list()
-    [100.0, 0.0, nan, 50.0]
-    """
-    others = max(int(values.notna().sum()) - 1, 1)
-    return 100 * (values.rank() - 1) / others
 
 
 def dropped_table(genes: pd.DataFrame) -> pd.DataFrame:

@@ -164,9 +164,9 @@ def rate_panels(view: ResultView) -> None:
         "over much faster or slower. Click a gene to choose it.",
     )
     st.caption(
-        "Fitted rates, not identified: on simulated cells their ranks hardly follow those of the "
-        "true rates (Spearman 0.0 to 0.25). Read them for which genes the fit treats alike, not "
-        "for how fast a gene turns over."
+        "Fitted rates, not identified unless this run has checked them (page Evidence): on "
+        "simulated cells their ranks hardly follow those of the true rates (Spearman 0.0 to 0.25). "
+        "Read them for which genes the fit treats alike, not for how fast a gene turns over."
     )
     gene = current_gene(view) if view.store.genes else ""
     for slot, (x, y) in zip(st.columns(len(_PAIRS), gap="medium"), _PAIRS, strict=True):
