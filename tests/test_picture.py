@@ -27,7 +27,7 @@ from velovi.plotting.group_quantiles import group_quantiles
 from velovi.plotting.null_comparison import NullComparison
 from velovi.plotting.paper import draw as paper
 from velovi.plotting.paper.style import FONTS as FAMILIES
-from velovi.plotting.paper.style import paper_style
+from velovi.plotting.paper.style import paper_style, write_note
 from velovi.plotting.picture import FONTS, KINDS, PictureOptions, picture
 from velovi.plotting.quantity_maps import QuantityMaps
 from velovi.plotting.rates import rate_pair, shares_by_group
@@ -249,6 +249,28 @@ def test_nothing_is_cut_at_the_page(name, size):
             assert box.y0 >= -1, text
             assert box.x1 <= figure.bbox.x1 + 1, text
             assert box.y1 <= figure.bbox.y1 + 1, text
+
+
+NOTE = "RNA velocities of this run: no evidence (verdict of veloVI Explorer)."
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("size", [(60, 60), (183, 90)])
+def test_a_note_stands_below_the_figure_and_covers_nothing(name, size):
+    data, how, _, _ = EXAMPLES[name]
+    with paper_style(font_size=7):
+        figure = Figure(figsize=[side / 25.4 for side in size], layout="constrained", dpi=100)
+        paper.draw(figure, data(), **how)
+        write_note(figure, NOTE)
+        figure.draw_without_rendering()
+        note = figure._supxlabel.get_window_extent()
+        assert note.x0 >= -1
+        assert note.x1 <= figure.bbox.x1 + 1
+        assert note.y0 >= -1
+        for axes in figure.axes:
+            assert axes.get_tightbbox().y0 >= note.y1 - 1
+    root = ET.fromstring(picture(data(), PictureOptions(note=NOTE), **how))
+    assert " ".join(texts(root).split()).count("no evidence") == 1
 
 
 def _written(figure: Figure) -> list:

@@ -47,6 +47,8 @@ class PictureOptions:
         Dots an inch, 72 to 600: of a PNG, and of clouds of more than 20,000 points in SVG and PDF.
     transparent
         No ground instead of a white one.
+    note
+        A line below the figure, such as how far its velocities are supported; none when empty.
     """
 
     kind: Kind = "svg"
@@ -56,6 +58,7 @@ class PictureOptions:
     font_size_pt: float = 8.0
     dpi: int = 300
     transparent: bool = False
+    note: str = ""
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, KINDS)
@@ -123,7 +126,7 @@ def picture(data: PlotData, options: PictureOptions | None = None, **how: Any) -
     from matplotlib.figure import Figure
 
     from velovi.plotting.paper.draw import draw
-    from velovi.plotting.paper.style import paper_style
+    from velovi.plotting.paper.style import paper_style, write_note
 
     options = options or PictureOptions()
     svg = options.kind == "svg"
@@ -137,6 +140,8 @@ def picture(data: PlotData, options: PictureOptions | None = None, **how: Any) -
         figure = Figure(figsize=size, dpi=options.dpi, layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure, data, **how)
+        if options.note:
+            write_note(figure, options.note)
         content = io.BytesIO()
         figure.savefig(
             content,

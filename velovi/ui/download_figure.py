@@ -25,8 +25,13 @@ from velovi.ui.errors import show_errors
 from velovi.ui.messages import VisiblePartQuery
 
 _FONTS = {"sans-serif": "Arial, or its shapes", "serif": "Times", "DejaVu Sans": "DejaVu Sans"}
-_CHOSEN, _TROUBLE = "download_chosen", "download_trouble"
+_CHOSEN, _TROUBLE, _NOTE = "download_chosen", "download_trouble", "download_note"
 _query = headless_component("visible_part")
+
+
+def set_figure_note(note: str) -> None:
+    """What a reader may have written below every figure of this page; nothing when empty."""
+    st.session_state[_NOTE] = note
 
 
 def download_figure(
@@ -187,13 +192,21 @@ def _options(key: str) -> PictureOptions:
         options=list(_FONTS),
         format_func=lambda option: _FONTS[option],
     )
-    return PictureOptions(kind=kind, font=font, **sizes)
+    note = str(st.session_state.get(_NOTE) or "")
+    wanted = bool(note) and _widget(
+        st.checkbox,
+        key,
+        "with_note",
+        label="With the verdict below",
+        help=f"A line below the figure: “{note}”",
+    )
+    return PictureOptions(kind=kind, font=font, note=note if wanted else "", **sizes)
 
 
 def _widget(make: Callable[..., Any], key: str, field: str, **look: Any) -> Any:
     chosen = st.session_state.setdefault(_CHOSEN, {})
     own = f"{key}_download_{field}"
-    st.session_state[own] = chosen.get(field, getattr(PictureOptions, field))
+    st.session_state[own] = chosen.get(field, getattr(PictureOptions, field, False))
 
     def changed() -> None:
         chosen[field] = st.session_state[own]

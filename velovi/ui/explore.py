@@ -5,10 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from velovi.runs.folder import RunState
+from velovi.runs.known_directions import KnownDirections
 from velovi.ui.cached_result import ResultView, open_result
 from velovi.ui.convergence import training_convergence
+from velovi.ui.download_figure import set_figure_note
 from velovi.ui.errors import escape_markdown
 from velovi.ui.run_state import RunEntry
+from velovi.ui.services import get_workspace
 
 
 def current_choice() -> RunEntry | None:
@@ -33,7 +36,19 @@ def need_result() -> ResultView | None:
         return None
     view = open_result(choice.run, choice.run_id)
     _warnings(choice, view)
+    _tell_figures(view)
     return view
+
+
+def _tell_figures(view: ResultView) -> None:
+    """Have the verdict at hand for figures that are saved."""
+    evidence = view.evidence
+    if evidence is None:
+        set_figure_note("")
+        return
+    known = KnownDirections(get_workspace(), view.run_id).load()
+    support = evidence.verdict(known).support
+    set_figure_note(f"RNA velocities of this run: {support} (verdict of veloVI Explorer).")
 
 
 def _warnings(choice: RunEntry, view: ResultView) -> None:

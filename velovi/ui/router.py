@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from velovi.ui.download_figure import set_figure_note
 from velovi.ui.errors import show_errors
 from velovi.ui.navigation import navigate
 from velovi.ui.preload_plotly import preload_plotly
@@ -54,5 +55,6 @@ def page(body: Callable[[], None]) -> None:
     if ROUTED not in st.session_state:
         navigate()
         st.rerun()
+    set_figure_note("")  # of the page before; a page with a result says its own
     with show_errors():
         body()

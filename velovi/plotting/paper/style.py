@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -252,3 +253,11 @@ def legend_place(axes: Axes, loc: str, entries: int) -> dict[str, Any]:
 def own_colors(names: Sequence[str], colors: Mapping[str, str]) -> dict[str, str]:
     """The colours of some names alone, in their order."""
     return {name: colors[name] for name in names if name in colors}
+
+
+def write_note(figure: Figure, note: str) -> None:
+    """Write a line below everything in a figure, in as many lines as its width asks for."""
+    size = 0.85 * float(mpl.rcParams["font.size"])
+    letters = max(10, int(figure.get_figwidth() * 72 / (0.52 * size)))
+    text = "\n".join(wrap(note, letters))
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=size, color=THEME.muted)
