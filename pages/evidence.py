@@ -11,6 +11,7 @@ from velovi.ui.evidence_panel import (
     no_evidence_kept,
     null_map,
     numbers_panel,
+    on_this_page,
     rates_panel,
     verdict_of,
     verdict_panel,
@@ -39,7 +40,8 @@ def body() -> None:
         no_evidence_kept()
     else:
         verdict_panel(found)
-    st.subheader("Is there velocity in these counts?")
+        on_this_page()
+    st.subheader("Is there velocity in these counts?", anchor="counts")
     signal_of_result(view, judged=summary is not None)
     if summary is not None:
         numbers_panel(summary)

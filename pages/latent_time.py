@@ -3,6 +3,7 @@
 import streamlit as st
 
 from velovi.ui.cell_sets import linked_selection, selection_panel
+from velovi.ui.evidence_panel import title_with_verdict, verdict_line
 from velovi.ui.explore import demo_banner, need_result
 from velovi.ui.panels import chosen_cells
 from velovi.ui.router import page
@@ -19,11 +20,12 @@ from velovi.ui.url_state import copy_link
 
 
 def body() -> None:
-    st.title("When cells get there")
+    beside = title_with_verdict("When cells get there")
     demo_banner()
     view = need_result()
     if view is None:
         return
+    verdict_line(view, beside)
     st.caption(
         "Latent time puts all cells on one way from start (0) to end (1), by all genes together. "
         "Read the map for where it begins and ends, and the genes below for what happens when."

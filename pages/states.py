@@ -3,6 +3,7 @@
 import streamlit as st
 
 from velovi.ui.cell_sets import linked_selection, selection_panel
+from velovi.ui.evidence_panel import title_with_verdict, verdict_line
 from velovi.ui.explore import demo_banner, need_result
 from velovi.ui.router import page
 from velovi.ui.states_panel import gene_states, genes_by_state, known_states, rate_panels
@@ -10,11 +11,12 @@ from velovi.ui.url_state import copy_link
 
 
 def body() -> None:
-    st.title("What genes are doing")
+    beside = title_with_verdict("What genes are doing")
     demo_banner()
     view = need_result()
     if view is None:
         return
+    verdict_line(view, beside)
     if not view.store.genes:
         st.info("No gene is in this model.")
         return

@@ -49,7 +49,7 @@ def _compared(
 
 def compare_panel(view: ResultView) -> None:
     """Choose other finished runs, and see what differs."""
-    st.subheader("Beside other runs")
+    st.subheader("Beside other runs", anchor="runs")
     st.caption(
         "Other seeds, options or cells of the same file. **That runs agree is no evidence by "
         "itself**: two seeds agree as well (.95) on cells whose velocity was taken away, because "

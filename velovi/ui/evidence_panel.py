@@ -30,6 +30,7 @@ SUPPORT_WORDS: dict[Support, tuple[str, str, str]] = {
     "cannot tell": ("not decided: too little to tell", ":material/help:", "gray"),
 }
 """Each word of the verdict as a page says it of velocities, with an icon and a colour."""
+_FEW_GROUPS = 12
 _BOXES = {
     "supported": st.success,
     "weak": st.warning,
@@ -42,6 +43,17 @@ _RATE_TITLES = {
     "fit_gamma": "Degradation, half-life",
     "fit_t_": "Switch time",
 }
+SECTIONS = {
+    "counts": "The counts",
+    "null": "Beside a null",
+    "error": "Error of direction",
+    "arrows": "Arrows",
+    "flow": "Flow",
+    "rates": "Rates",
+    "model": "The model's own uncertainty",
+    "runs": "Other runs",
+}
+"""Anchors of the Evidence page's parts, in their order, with what each is called in a line."""
 _ARROWS = ("gene_half_agreement", "agreement_stochastic")
 _NO_EVIDENCE_KEPT = (
     "This run is from before velocities were judged. Train again, or take the run's options with "
@@ -98,41 +110,41 @@ def verdict_panel(found: Verdict) -> None:
         "of which nothing can be told, are faded on the map; those over groups without evidence "
         "are not drawn unless you ask for them.",
     )
-    table = pd.DataFrame(
-        {
-            "Group": rows.index,
-            "Velocities": rows["support"].to_numpy(),
-            "Cells": rows["n_cells"].to_numpy(),
-            "Genes above chance": 100 * rows["share_above_null"].to_numpy(dtype=float),
-            "Halves of the genes": rows["gene_halves"].to_numpy(dtype=float),
-            "Steady state": rows["steady_state"].to_numpy(dtype=float),
-            "Why": rows["reason"].to_numpy(),
-        }
-    )
-    st.dataframe(
-        table,
+    shares = 100 * rows["share_above_null"].to_numpy(dtype=float)
+    st.table(
+        pd.DataFrame(
+            {
+                "Group": [escape_markdown(str(name)) for name in rows.index],
+                "Velocities": rows["support"].to_numpy(),
+                "Cells": [f"{n:,.0f}" for n in rows["n_cells"]],
+                "Genes above chance (5 % without velocity)": [
+                    format_number(share, ".0f") + (" %" if math.isfinite(share) else "")
+                    for share in shares
+                ],
+                "Halves of the genes": [format_number(x, ".2f") for x in rows["gene_halves"]],
+                "Steady state": [format_number(x, ".2f") for x in rows["steady_state"]],
+                "Why": [escape_markdown(str(why)) for why in rows["reason"]],
+            }
+        ),
+        border="horizontal",
         hide_index=True,
-        height="content" if len(table) <= 12 else 460,
-        key="support_groups",
-        placeholder="–",
-        column_config={
-            "Genes above chance": st.column_config.NumberColumn(
-                format="%.0f %%", help="5 % without velocity."
-            ),
-            "Halves of the genes": st.column_config.NumberColumn(
-                format="%.2f", help="Median cosine between arrows of two random halves."
-            ),
-            "Steady state": st.column_config.NumberColumn(
-                format="%.2f", help="Median cosine with arrows of the steady-state model."
-            ),
-            "Why": st.column_config.TextColumn(width="large"),
-        },
+        height="content" if len(rows) <= _FEW_GROUPS else 460,
     )
+    st.caption(
+        "Halves of the genes and steady state: median cosines, -1 to 1, between arrows of two "
+        "random halves of the genes, and with arrows of the steady-state model."
+    )
+
+
+def on_this_page() -> None:
+    """Links to the parts of the page, which is long."""
+    links = " · ".join(f"[{title}](#{anchor})" for anchor, title in SECTIONS.items())
+    st.caption(f"On this page: {links}")
 
 
 def numbers_panel(summary: EvidenceSummary) -> None:
     """Every number of the run beside that of the same cells without velocity."""
-    st.subheader("Beside the same cells without velocity")
+    st.subheader("Beside the same cells without velocity", anchor="null")
     null = summary.null
     if null is None:
         why = summary.why_no_null or "Switch *Check against a null* on when you train."
@@ -153,16 +165,10 @@ def numbers_panel(summary: EvidenceSummary) -> None:
         if math.isfinite(value) or math.isfinite(without):
             told = (format_number(value, number.form), format_number(without, number.form))
             rows.append((number.title, *told, number.meaning))
-    table = pd.DataFrame(rows, columns=["", "This run", "Without velocity", "What it is"])
+    table = pd.DataFrame(rows, columns=["Number", "This run", "Without velocity", "What it is"])
     if null is None:
         table = table.drop(columns="Without velocity")
-    st.dataframe(
-        table,
-        hide_index=True,
-        height="content",
-        key="null_numbers",
-        column_config={"What it is": st.column_config.TextColumn(width="large")},
-    )
+    st.table(table, border="horizontal", hide_index=True)
 
 
 def null_map(view: ResultView) -> None:
@@ -180,7 +186,7 @@ def null_map(view: ResultView) -> None:
 
 def arrows_panel(view: ResultView) -> None:
     """Where arrows of other genes and of another method point the same way."""
-    st.subheader("Do other genes and another method say the same?")
+    st.subheader("Do other genes and another method say the same?", anchor="arrows")
     st.caption(
         "Left: each cell's arrow from one random half of the genes beside that from the other, "
         "mean of eight divisions. Right: veloVI's arrow beside that of the steady-state model, "
@@ -207,7 +213,7 @@ def error_panel(view: ResultView) -> None:
     column, upper = "direction_error", "direction_error_upper"
     if column not in view.store.obs:
         return
-    st.subheader("How far may a direction be off?")
+    st.subheader("How far may a direction be off?", anchor="error")
     flow = None if view.evidence is None else view.evidence.flow
     reversed_ = "It supposes that the map as a whole is not reversed."
     if flow is not None and flow.branching == "joins":
@@ -249,7 +255,7 @@ def error_panel(view: ResultView) -> None:
 
 def rates_panel(view: ResultView) -> None:
     """Which of the fitted rates are found again in cells simulated from the fit."""
-    st.subheader("Which rates can be known?")
+    st.subheader("Which rates can be known?", anchor="rates")
     found = view.rate_recovery
     if found is None:
         st.caption(
@@ -294,7 +300,7 @@ def rates_panel(view: ResultView) -> None:
 
 def flow_panel(view: ResultView, summary: EvidenceSummary) -> None:
     """Which way cells go between groups that touch, and what the reader knows of it."""
-    st.subheader("Flow between groups")
+    st.subheader("Flow between groups", anchor="flow")
     flow = summary.flow
     if flow is None or flow.pairs.empty:
         st.caption("No two groups of cells touch, or the cells have no groups.")
@@ -372,6 +378,12 @@ def _forget(store: KnownDirections, pair: Direction) -> None:
 def _flow_table(summary: EvidenceSummary, flow: GroupFlow) -> None:
     pairs = flow.pairs.sort_values("clear", ascending=False, kind="stable")
     null = None if summary.null is None else summary.null.flow
+    without = {}
+    if null is not None:
+        without["Without velocity"] = [
+            _null_cbdir(null, str(s), str(t))
+            for s, t in zip(pairs["source"], pairs["target"], strict=True)
+        ]
     columns = {
         "From": pairs["source"],
         "To": pairs["target"],
@@ -380,6 +392,7 @@ def _flow_table(summary: EvidenceSummary, flow: GroupFlow) -> None:
             _with_error(value, error)
             for value, error in zip(pairs["cbdir"], pairs["cbdir_se"], strict=True)
         ],
+        **without,
         "Back": [
             _with_error(value, error)
             for value, error in zip(pairs["cbdir_back"], pairs["cbdir_back_se"], strict=True)
@@ -391,11 +404,6 @@ def _flow_table(summary: EvidenceSummary, flow: GroupFlow) -> None:
             for a, b in zip(pairs["n_source"], pairs["n_target"], strict=True)
         ],
     }
-    if null is not None:
-        columns["There, without velocity"] = [
-            _null_cbdir(null, str(s), str(t))
-            for s, t in zip(pairs["source"], pairs["target"], strict=True)
-        ]
     cosine = "Mean cosine between arrows of border cells and the ways to their neighbours across: "
     st.dataframe(
         pd.DataFrame(columns),
@@ -406,6 +414,9 @@ def _flow_table(summary: EvidenceSummary, flow: GroupFlow) -> None:
         column_config={
             "There": st.column_config.TextColumn(
                 help=f"{cosine}1 straight across. With a standard error over cells and genes."
+            ),
+            "Without velocity": st.column_config.TextColumn(
+                help="There, in the same cells without velocity."
             ),
             "Back": st.column_config.TextColumn(
                 help=f"{cosine}of the other group's cells; below 0 they point away."

@@ -57,13 +57,15 @@ def _warnings(choice: RunEntry, view: ResultView) -> None:
     Warnings about its file, training that broke off, and what contradicts itself.
     """
     verdict = training_convergence(choice.run)
-    told = [escape_markdown(warning) for warning in view.store.warnings]
+    evidence = view.evidence
+    # what the counts say is the first reason of the verdict, which stands beside the title
+    judged = "" if evidence is None or not evidence.signal else evidence.signal.get("sentence")
+    told = [escape_markdown(item) for item in view.store.warnings if item != judged]
     if verdict is not None and not verdict.settled:
         told.append(verdict.sentence)
     if told:
         text = told[0] if len(told) == 1 else "\n".join(f"- {item}" for item in told)
         st.warning(text, icon=":material/flag:")
-    evidence = view.evidence
     for item in evidence.contradictions if evidence else ():
         st.error(escape_markdown(item), icon=":material/error:")
 

@@ -58,7 +58,7 @@ def uncertainty_panel(view: ResultView, only: Callable[[], np.ndarray | None]) -
     only
         Asks which cells alone are looked at.
     """
-    st.subheader("What the model says of its own uncertainty")
+    st.subheader("What the model says of its own uncertainty", anchor="model")
     names = measures(view)
     if not names:
         st.info(
