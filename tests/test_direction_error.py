@@ -12,7 +12,6 @@ from velovi import simulate
 from velovi.evidence.direction import (
     FEATURES,
     LEVELS,
-    WITHOUT_VELOCITY,
     direction_error,
     direction_features,
 )
@@ -69,9 +68,15 @@ def test_bounds_rise_with_the_share_they_hold_for():
 
 
 def test_without_evidence_the_error_is_that_of_cells_without_velocity():
-    found = direction_error(cells(), ["no evidence", "cannot tell", "weak", "supported"])
-    assert (found.iloc[:2] == [WITHOUT_VELOCITY[level] for level in LEVELS]).all(axis=None)
-    assert (found.iloc[2:] != [WITHOUT_VELOCITY[level] for level in LEVELS]).any(axis=None)
+    given = cells(300)
+    found = direction_error(given, ["no evidence"] * 300)
+    # neither speed nor the steady-state model says anything of cells without velocity
+    moved = given.assign(steady_state_angle=5.0, log_speed=1.0)
+    assert direction_error(moved, ["cannot tell"] * 300).equals(found)
+    assert found[0.5].between(75, 90).all()
+    assert found[0.95].between(100, 110).all()
+    assert spearmanr(found[0.5], given["gene_half_angle"])[0] == pytest.approx(1)
+    assert (direction_error(given, ["weak"] * 300)[0.5] != found[0.5]).all()
 
 
 def test_where_ways_join_the_direction_is_likely_the_opposite_and_has_no_bound():

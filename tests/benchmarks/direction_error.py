@@ -2,7 +2,9 @@
 
 ``train`` draws simulated cells of many kinds and trains a model on each (a minute and more);
 ``learn`` fits the regressions of ``velovi/evidence/direction.py`` and prints how well
-they hold on runs, simulators and data that they were not fitted on.
+they hold on runs, simulators and data that they were not fitted on; ``rank DIR`` trains on real
+and broken cells of the named simulators and prints how well the error of direction ranks arrows
+on the map that are wrong by more than 90 degrees.
 """
 
 from __future__ import annotations
@@ -17,11 +19,14 @@ import scvi
 from anndata import AnnData
 from scipy.stats import spearmanr
 from sklearn.linear_model import QuantileRegressor
+from sklearn.metrics import roc_auc_score
 
-from tests.benchmarks.broken import source
+from tests.benchmarks.broken import KINDS, broken, source
 from tests.benchmarks.simulators import SIMULATORS, drawn_at_random, simulated
 from velovi import VELOVI, preprocess
 from velovi.config import TrainOptions
+from velovi.dynamics import project, transition_matrix, velocity_graph
+from velovi.evidence import velocity_signal
 from velovi.evidence.assessment import assess, steady_state_in_units
 from velovi.evidence.direction import FEATURES, LEVELS, direction_features
 from velovi.numerics.vectors import row_cosines
@@ -29,6 +34,7 @@ from velovi.runs.evidence import add_steady_state
 
 CAPTURES = (0.3, 0.06)
 _CELLS_A_RUN = 100
+_WRONG = 90.0  # degrees
 
 
 def train(out: Path, n_random: int) -> None:
@@ -52,7 +58,8 @@ def _data_sets(n_random: int):  # type: ignore[no-untyped-def]
         yield f"random-{seed}", drawn_at_random(seed)[0]
 
 
-def _features(adata: AnnData) -> pd.DataFrame:
+def _trained(adata: AnnData) -> AnnData:
+    """A result of the defaults on these cells, with the slopes of the steady-state model."""
     prepared = preprocess(adata)
     cells = prepared.adata
     add_steady_state(cells, prepared.size_factors, sample_seed=0)
@@ -66,6 +73,11 @@ def _features(adata: AnnData) -> pd.DataFrame:
         enable_progress_bar=False,
     )
     model.add_results(cells, in_place=True)
+    return cells
+
+
+def _features(adata: AnnData) -> pd.DataFrame:
+    cells = _trained(adata)
     found = assess(cells, label_column="clusters", embedding="X_umap")
     velocity = np.asarray(cells.layers["velocity"], dtype=float)
     table = direction_features(
@@ -117,6 +129,60 @@ def learn(folder: Path) -> None:
     print("mean of runs but dyngen", *(f"{value:.2f}" for value in np.mean(shares, axis=0)))
 
 
+def rank(folder: Path) -> None:
+    """Print the area under the curve for arrows that are wrong, real and broken cells pooled."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = []
+    for name, adata in _data_sets(0):
+        for kind in KINDS:
+            path = folder / f"{name}-{kind}.pkl"
+            if not path.exists():
+                made = broken(adata, kind)
+                arrow_errors(_trained(made), made).assign(kind=kind).to_pickle(path)
+            tables.append(pd.read_pickle(path))
+            print(name, kind, f"{(tables[-1]['angle'] > _WRONG).mean():.2f} wrong", flush=True)
+    print_auc(pd.concat(tables, ignore_index=True))
+
+
+def arrow_errors(cells: AnnData, counts: AnnData) -> pd.DataFrame:
+    """Error of direction that is told, and the angle of each arrow to the true one on the map.
+
+    Parameters
+    ----------
+    cells
+        A result.
+    counts
+        What it was trained on; the truth lies beside the counts.
+    """
+    signal = velocity_signal(counts, label_column="clusters")
+    embedding = "X_umap" if "X_umap" in cells.obsm else "X_pca"
+    found = assess(cells, signal, label_column="clusters", embedding=embedding)
+    arrows = [
+        project(
+            transition_matrix(
+                velocity_graph(
+                    np.ascontiguousarray(velocity, dtype=np.float32),
+                    cells.layers["Ms"],
+                    cells.obsp["distances"],
+                )
+            ),
+            np.asarray(cells.obsm[embedding])[:, :2],
+        )
+        for velocity in (cells.layers["velocity"], _truth(counts, cells))
+    ]
+    angle = np.degrees(np.arccos(np.clip(row_cosines(*arrows), -1, 1)))
+    told = found.cells["direction_error"].to_numpy()
+    return pd.DataFrame({"told": told, "angle": angle})
+
+
+def print_auc(table: pd.DataFrame) -> None:
+    """Print it for all cells, and without those whose time was turned round."""
+    table = table.dropna()
+    for title, rows in (("all", table), ("but mirror", table[table["kind"] != "mirror"])):
+        area = roc_auc_score(rows["angle"] > _WRONG, rows["told"])
+        print(f"AUC, {title}: {area:.2f} of {len(rows):,} arrows")
+
+
 def _fitted(runs: dict[str, pd.DataFrame], level: float) -> np.ndarray:
     rows = pd.concat([table.sample(_CELLS_A_RUN, random_state=0) for table in runs.values()])
     model = QuantileRegressor(quantile=level, alpha=1e-4, solver="highs")
@@ -129,15 +195,17 @@ def _told(coefficients: np.ndarray, table: pd.DataFrame) -> np.ndarray:
 
 
 def main() -> None:
-    """Train, or learn from what was trained."""
+    """Train, learn from what was trained, or rank arrows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("train", "learn"))
+    parser.add_argument("what", choices=("train", "learn", "rank"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--random", type=int, default=30)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     if given.what == "train":
         train(given.folder, given.random)
+    elif given.what == "rank":
+        rank(given.folder)
     else:
         learn(given.folder)
 

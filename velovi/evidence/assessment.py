@@ -167,7 +167,9 @@ def assess(
     if agreement is not None and "stochastic" in velocities:
         features = direction_features(part.velocity, velocities["stochastic"], agreement)
         joins = flow is not None and flow.branching == "joins"
-        support = cells["velocity_support"].to_numpy()[chosen]
+        support = cells["velocity_support"].to_numpy(dtype=str)[chosen]
+        # of a group that is too small to be judged by itself, the run as a whole is the best word
+        support = np.where(support == "cannot tell", judged.support, support)
         error = direction_error(features, support, joins=joins)
         cells["direction_error"] = spread(error[0.5].to_numpy())
         cells["direction_error_upper"] = spread(error[0.95].to_numpy())

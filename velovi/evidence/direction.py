@@ -19,8 +19,13 @@ _COEFFICIENTS: Mapping[float, tuple[float, ...]] = {
     0.8: (32.839, 0.6063, -16.570, 0.1729),
     0.95: (49.668, 0.4543, -24.269, 0.1604),
 }
-# of cells whose velocity was taken away: the angle says nothing, but for what smoothing leaves
-WITHOUT_VELOCITY: Mapping[float, float] = {0.5: 86.0, 0.8: 95.0, 0.95: 106.0}
+# The same of cells whose velocity was taken away, by the angle between halves of the genes alone:
+# where they agree, something that is no velocity (groups, the smoothing) leads the right way.
+_WITHOUT_VELOCITY: Mapping[float, tuple[float, float]] = {
+    0.5: (75.4, 0.1409),
+    0.8: (87.9, 0.0799),
+    0.95: (107.4, -0.0340),
+}
 _LEAST, _MOST = 5.0, 130.0
 _SPEEDS = (-2.0, 1.0)
 
@@ -76,7 +81,8 @@ def direction_error(
         From :func:`direction_features`.
     support
         The verdict on each cell, (cells,). Without evidence, and where nothing can be told, the
-        angles are those of cells whose velocity was taken away.
+        angles are those of cells whose velocity was taken away and whose halves of the genes
+        agree as these do.
     joins
         Whether ways join, so that the direction is more likely reversed: then the expected angle is
         that of the opposite direction, and there is no bound.
@@ -91,7 +97,7 @@ def direction_error(
     >>> from velovi.evidence.direction import FEATURES, direction_error
     >>> cells = pd.DataFrame([[30, 0.5, 2], [80, -1, 60], [30, 0.5, 2]], columns=FEATURES)
     >>> direction_error(cells, ["weak", "weak", "no evidence"]).round(0)[0.5].to_list()
-    [33.0, 98.0, 86.0]
+    [33.0, 98.0, 76.0]
     """
     values = features[list(FEATURES)].to_numpy(dtype=float)
     found = {}
@@ -103,6 +109,7 @@ def direction_error(
         table[0.5] = 180 - table[0.5]
         table[list(LEVELS[1:])] = 180.0
     nothing = np.isin(np.asarray(support).astype(str), ("no evidence", "cannot tell"))
-    for level in LEVELS:
-        table.loc[nothing, level] = WITHOUT_VELOCITY[level]
+    between = features["gene_half_angle"].to_numpy(dtype=float)[nothing]
+    for level, (constant, slope) in _WITHOUT_VELOCITY.items():
+        table.loc[nothing, level] = constant + slope * between
     return table
