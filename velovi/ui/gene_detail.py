@@ -52,7 +52,7 @@ def _rank_with_interval(rank: float, recovery: pd.DataFrame, rate: str) -> str:
     if rate not in recovery.index or not np.isfinite(rank):
         return "–"
     if not recovery.loc[rate, "identified"]:
-        return "not identified"
+        return "unknown"
     error = float(recovery["rank_error"].astype(float)[rate])
     return f"{rank:.0f} ({max(0.0, rank - error):.0f} to {min(100.0, rank + error):.0f})"
 
