@@ -85,12 +85,12 @@ def _features(adata: AnnData) -> pd.DataFrame:
         steady_state_in_units(cells, "steady_state_gamma_stochastic"),
         found.cells["gene_half_agreement"].to_numpy(),
     )
-    truth = _truth(adata, cells)
+    truth = true_velocity(adata, cells)
     angle = np.degrees(np.arccos(np.clip(row_cosines(velocity, truth), -1, 1)))
     return table.assign(truth=angle).dropna()
 
 
-def _truth(adata: AnnData, cells: AnnData) -> np.ndarray:
+def true_velocity(adata: AnnData, cells: AnnData) -> np.ndarray:
     """True velocities in the units of the result; of dyngen's cells the slope along its time."""
     if "true_velocity" in adata.layers:
         true = np.asarray(adata[cells.obs_names, cells.var_names].layers["true_velocity"])
@@ -168,7 +168,7 @@ def arrow_errors(cells: AnnData, counts: AnnData) -> pd.DataFrame:
             ),
             np.asarray(cells.obsm[embedding])[:, :2],
         )
-        for velocity in (cells.layers["velocity"], _truth(counts, cells))
+        for velocity in (cells.layers["velocity"], true_velocity(counts, cells))
     ]
     angle = np.degrees(np.arccos(np.clip(row_cosines(*arrows), -1, 1)))
     told = found.cells["direction_error"].to_numpy()
