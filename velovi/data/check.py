@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from velovi.data import DatasetSummary, Problem
@@ -45,7 +46,7 @@ def check_file(path: Path) -> DatasetSummary:
     """
     try:
         return DatasetSummary.from_dict(json.loads(_answer(path)))
-    except _NoAnswerError as trouble:
+    except NoAnswerError as trouble:
         problem = Problem("error", str(trouble), REMEDY)
         return DatasetSummary(problems=(problem,), given_up=trouble.given_up)
 
@@ -57,12 +58,12 @@ def probe_file(path: Path) -> str | None:
     """
     try:
         _answer(path, "--probe")
-    except _NoAnswerError as trouble:
+    except NoAnswerError as trouble:
         return str(trouble)
     return None
 
 
-class _NoAnswerError(Exception):
+class NoAnswerError(Exception):
     """The process that looked into a file ended, or was given up, before it could answer."""
 
     def __init__(self, what: str, *, given_up: bool = False) -> None:
@@ -72,14 +73,36 @@ class _NoAnswerError(Exception):
 
 def _answer(path: Path, *flags: str) -> bytes:
     size = path.stat().st_size if path.is_file() else 0
+    return run_limited([__name__, str(path), *flags], seconds=_seconds(size))
+
+
+def run_limited(arguments: Sequence[str], *, seconds: float) -> bytes:
+    """What a module of this package prints when it runs in a process of its own.
+
+    Parameters
+    ----------
+    arguments
+        The module's name and what follows it. It limits itself with :func:`limit_process`.
+    seconds
+        Of work that it may take.
+
+    Returns
+    -------
+    A JSON object.
+
+    Raises
+    ------
+    NoAnswerError
+        It ended, or was given up, before it could answer.
+    """
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(
         [str(_PACKAGE_PARENT), *filter(None, [environment.get("PYTHONPATH")])]
     )
-    patience = PATIENCE * _seconds(size)
+    patience = PATIENCE * seconds
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "velovi.data.check", str(path), *flags],
+            [sys.executable, "-m", *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=patience,
@@ -87,15 +110,15 @@ def _answer(path: Path, *flags: str) -> bytes:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise _NoAnswerError(
+        raise NoAnswerError(
             f"Looking into this file was given up after {patience:.0f} seconds.", given_up=True
         ) from None
     if done.returncode in _OUT_OF_TIME:
-        raise _NoAnswerError(
-            f"Looking into this file was given up after {_seconds(size):.0f} seconds of work."
+        raise NoAnswerError(
+            f"Looking into this file was given up after {seconds:.0f} seconds of work."
         )
     if done.returncode != 0 or not done.stdout.startswith(b"{"):
-        raise _NoAnswerError("Looking into this file ends the program that reads it.")
+        raise NoAnswerError("Looking into this file ends the program that reads it.")
     return done.stdout
 
 
@@ -103,16 +126,23 @@ def _seconds(size: int) -> float:
     return SECONDS + SECONDS_PER_BYTE * size
 
 
-def _limit(size: int) -> None:
-    """Take no more than the file can justify; more ends in a sentence, not in a full machine."""
-    allowed = MEMORY + MEMORY_PER_BYTE * size
+def limit_process(seconds: float, memory: int) -> None:
+    """Let this process take no more than that, so that a file cannot fill the machine.
+
+    Parameters
+    ----------
+    seconds
+        Of work.
+    memory
+        Bytes beside what it has taken so far.
+    """
     try:
         import resource  # of POSIX systems only
 
-        seconds = max(1, round(_seconds(size)))
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+        whole = max(1, round(seconds))
+        resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = pages * resource.getpagesize() + allowed
+        limit = pages * resource.getpagesize() + memory
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     except (ImportError, OSError, ValueError):  # a system that cannot; the limit of time stays
         return
@@ -124,7 +154,8 @@ def main() -> int:
     from velovi.data.read import look_at_everything
 
     path = Path(sys.argv[1])
-    _limit(path.stat().st_size if path.is_file() else 0)
+    size = path.stat().st_size if path.is_file() else 0
+    limit_process(_seconds(size), MEMORY + MEMORY_PER_BYTE * size)
     if "--probe" in sys.argv[2:]:
         look_at_everything(path)
         print("{}")  # noqa: T201 - the answer

@@ -7,6 +7,7 @@ version since 0.6 are read.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,6 +57,8 @@ _KNOWN = {
 }
 """Encodings of anndata and the newest version of each that this package knows."""
 
+CONVERTED = "velovi_source"
+"""Where ``uns`` of a converted file says, as JSON, what it was read from, with notes."""
 Table = Literal["obs", "var"]
 
 
@@ -104,6 +107,14 @@ class H5adFile:
 
     file: h5py.File
     problems: list[Problem] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Say what the file was made of, when it was of another format."""
+        try:
+            told = json.loads(clean_text(self.file[f"uns/{CONVERTED}"][()]))
+            self.note(" ".join([f"Read from {told['title']}.", *told["notes"]]))
+        except (KeyError, ValueError, TypeError, OSError, AttributeError):
+            return
 
     def note(self, what: str, remedy: str = "") -> None:
         """Say once that something was left out or kept in another way."""

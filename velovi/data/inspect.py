@@ -1,4 +1,4 @@
-"""A quick look into an .h5ad file: h5py and NumPy only, in flat memory."""
+"""A quick look into a file: h5py and NumPy only, in flat memory."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from velovi.data import (
 )
 from velovi.data.check import check_file
 from velovi.data.columns import Matrix, shape_text
+from velovi.data.formats.convert import as_h5ad
 from velovi.data.groups import merge_small_groups
 from velovi.data.h5ad import H5adFile, as_data_error
 from velovi.data.hdf5_limits import COPY_AGAIN
@@ -46,14 +47,18 @@ def inspect_file(path: Path | str) -> DatasetSummary:
     Parameters
     ----------
     path
-        An .h5ad file of any anndata version, or what a user took for one.
+        A file or folder of counts in any format, or what a user took for one.
 
     Returns
     -------
     DatasetSummary
         With an ``error`` among its problems when no run can start from this file.
     """
-    return check_file(Path(path))
+    try:
+        with as_h5ad(Path(path)) as h5ad:
+            return check_file(h5ad)
+    except DataError as error:
+        return DatasetSummary(problems=(_problem(error),))
 
 
 def inspect_here(path: Path) -> DatasetSummary:

@@ -14,6 +14,7 @@ import numpy as np
 from velovi.data import guess_layers
 from velovi.data.check import REMEDY, probe_file
 from velovi.data.columns import Column, shape_text
+from velovi.data.formats.convert import as_h5ad
 from velovi.data.h5ad import H5adFile, Table, open_h5ad
 from velovi.data.hdf5_limits import require_stored_below
 from velovi.data.storable import clean_text, renamed, storable_name
@@ -35,7 +36,8 @@ def read(path: Path | str, *, layers: tuple[str, str] | None = None) -> AnnData:
     Parameters
     ----------
     path
-        The file; its ending says how it is read.
+        The file or folder: AnnData (h5ad, zarr), loom, MuData, or what STARsolo, alevin-fry and
+        kb-python write; also inside zip, tar and gzip. What it holds says how it is read.
     layers
         Read only these two layers, and of the rest only what a run uses: X, the tables of cells
         and genes, embeddings and colours. Everything that can be read when left out.
@@ -60,17 +62,8 @@ def read(path: Path | str, *, layers: tuple[str, str] | None = None) -> AnnData:
     >>> read(path).shape
     (40, 10)
     """
-    path = Path(path)
-    if path.suffix.lower() != ".h5ad":
-        reason = unreadable_reason(path) if path.suffix.lower() == ".h5mu" else None
-        raise DataError(
-            "this kind of file cannot be read",
-            where=path.name,
-            expected="a file that ends in .h5ad",
-            found=reason[0] if reason else repr(path.suffix or path.name),
-            remedy=reason[1] if reason else "Save the data as .h5ad with anndata or scanpy",
-        )
-    return _read_h5ad(path, layers)
+    with as_h5ad(Path(path), trusted=layers is not None) as h5ad:
+        return _read_h5ad(h5ad, layers)
 
 
 def _read_h5ad(path: Path, layers: tuple[str, str] | None) -> AnnData:
@@ -253,9 +246,3 @@ def _read_rest(file: H5adFile, adata: AnnData) -> None:
             except Exception as error:  # noqa: BLE001 - nobody asked for this part
                 why = next(iter(clean_text(error).strip().splitlines()), type(error).__name__)
                 file.note(f"'{clean_text(name)}' of {part} was left out: {why[:160]}.")
-
-
-"""How each ending of a file name is read; further formats are added here."""
-
-
-# Cleaning: each gives a new object ----------------------------------------------------------------

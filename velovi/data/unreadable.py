@@ -50,6 +50,7 @@ def _describe_bytes(start: bytes) -> tuple[str, str]:
         b"PK": "a zip archive",
         b"BZh": "a bzip2-compressed file",
         b"RDX": "an R data file",
+        b"X\n\0\0\0": "an R object",
     }
     for magic, name in known.items():
         if start.startswith(magic):

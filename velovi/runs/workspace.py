@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from velovi import __version__
 from velovi.config import RunOptions
+from velovi.data.formats.convert import convert
 from velovi.errors import DataError, OptionError, StoreError
 from velovi.runs.files import (
     PART,
@@ -149,12 +150,12 @@ class Workspace:
         return self.root / "runs"
 
     def add_dataset(self, source: Path, name: str, *, move: bool = False) -> Dataset:
-        """Take a file into the workspace.
+        """Take a file into the workspace, as h5ad whatever it was.
 
         Parameters
         ----------
         source
-            The file to take.
+            The file or folder of counts to take.
         name
             What to call it.
         move
@@ -163,11 +164,11 @@ class Workspace:
         Raises
         ------
         DataError
-            There is no such file.
+            There is no such file, or it holds no counts that can be read.
         StoreError
             The workspace has no room for it or cannot be written to.
         """
-        if not source.is_file():
+        if not source.exists():
             raise DataError(
                 "there is no such file", where=str(source), remedy="Check the path and its name"
             )
@@ -176,7 +177,8 @@ class Workspace:
         with told_as_store_error(beside / name):
             try:
                 beside.mkdir()
-                (shutil.move if move else shutil.copyfile)(source, beside / "source.h5ad")
+                if not convert(source, beside / "source.h5ad"):
+                    (shutil.move if move else shutil.copyfile)(source, beside / "source.h5ad")
                 write_json(beside / "dataset.json", {"name": name, "created": time.time()})
                 beside.rename(self.datasets_path / dataset_id)
             except BaseException:

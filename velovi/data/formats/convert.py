@@ -1,0 +1,193 @@
+"""Other formats become h5ad once, in a process of its own; everything else reads only h5ad.
+
+``python -m velovi.data.formats.convert SOURCE OUT`` prints as JSON whether it wrote the file, or
+what is wrong. A file may be made so that reading it takes for ever or fills the memory; then it is
+this process that suffers.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from velovi.data.check import REMEDY, NoAnswerError, limit_process, run_limited
+from velovi.data.formats.containers import read_mudata, read_zarr, unpacked
+from velovi.data.formats.foreign import foreign_reason
+from velovi.data.formats.recognise import SourceFormat, recognise
+from velovi.data.h5ad import CONVERTED
+from velovi.errors import DataError, VeloviError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anndata import AnnData
+
+_DEEPEST = 3  # archives inside each other
+_ONE_ARCHIVE = "Unpack it, and bring the file or folder inside"
+_SECONDS, _SECONDS_PER_BYTE = 60.0, 4e-6
+_MEMORY, _MEMORY_PER_BYTE = 2**31, 60
+
+
+@contextmanager
+def as_h5ad(path: Path, *, trusted: bool = False) -> Iterator[Path]:
+    """The path itself when nothing has to be converted, else an h5ad made of what it holds.
+
+    Parameters
+    ----------
+    path
+        A file or folder.
+    trusted
+        It has been checked before, so that this process may look into it.
+
+    Raises
+    ------
+    DataError
+        As :func:`convert`.
+    """
+    if trusted and not _needs_conversion(path):
+        yield path
+        return
+    with TemporaryDirectory(prefix="velovi-read-") as folder:
+        out = Path(folder) / f"{path.name}.h5ad"
+        yield out if convert(path, out) else path
+
+
+def _needs_conversion(path: Path) -> bool:
+    found = recognise(path)
+    return path.is_dir() or (found is not None and found.kind != "h5ad")
+
+
+def convert(path: Path, out: Path) -> bool:
+    """Write what a file or folder holds as h5ad, in a process of its own.
+
+    Parameters
+    ----------
+    path
+        A loom, MuData or zarr file, an archive, or a folder of counts.
+    out
+        The h5ad to write.
+
+    Returns
+    -------
+    False when nothing was written, because the file is h5ad as it is, or none that we know: what
+    reads h5ad says what it is instead.
+
+    Raises
+    ------
+    DataError
+        It holds no counts that we can read, or is damaged.
+    """
+    size = _size(path)
+    arguments = [__name__, str(path), str(out)]
+    try:
+        answer = json.loads(run_limited(arguments, seconds=_SECONDS + _SECONDS_PER_BYTE * size))
+    except NoAnswerError as trouble:
+        raise DataError(
+            "the file cannot be read",
+            where=path.name,
+            found=str(trouble).rstrip("."),
+            remedy=REMEDY,
+        ) from trouble
+    if "what" in answer:
+        raise DataError(
+            answer["what"],
+            where=answer.get("where") or path.name,
+            expected=answer.get("expected"),
+            found=answer.get("found"),
+            remedy=answer.get("remedy"),
+        )
+    return bool(answer["converted"])
+
+
+def convert_here(path: Path, out: Path, *, depth: int = 0) -> None:
+    """What :func:`convert` does, in this process."""
+    found = recognise(path)
+    if found is None:
+        raise _nothing_found(path.name, path)
+    if found.kind in ("archive", "compressed"):
+        if depth >= _DEEPEST:
+            raise DataError("archives lie inside archives", where=path.name, remedy=_ONE_ARCHIVE)
+        with unpacked(found.path) as folder:
+            inside = recognise(folder)
+            if inside is None:
+                raise _nothing_found(path.name, folder)
+            convert_here(inside.path, out, depth=depth + 1)
+        return
+    if found.kind == "h5ad":
+        shutil.copyfile(found.path, out)
+        return
+    adata, notes = _reader(found)(found.path)
+    told = {"title": found.title, "notes": notes}
+    adata.uns[CONVERTED] = json.dumps(told)
+    with warnings.catch_warnings(action="ignore"):  # names that repeat are told about elsewhere
+        adata.write_h5ad(out, compression="lzf")
+
+
+def _nothing_found(name: str, path: Path) -> DataError:
+    found, remedy = foreign_reason(path)
+    return DataError(
+        "there are no spliced and unspliced counts here that can be read",
+        where=name,
+        found=found,
+        remedy=remedy,
+    )
+
+
+def _reader(found: SourceFormat) -> Callable[[Path], tuple[AnnData, list[str]]]:
+    from velovi.data.formats.loom import read_loom
+    from velovi.data.formats.quantifiers import (
+        read_alevin_fry,
+        read_celldancer,
+        read_kb,
+        read_starsolo,
+    )
+
+    readers = {
+        "loom": read_loom,
+        "mudata": read_mudata,
+        "zarr": read_zarr,
+        "starsolo": read_starsolo,
+        "alevin-fry": read_alevin_fry,
+        "kb": read_kb,
+        "celldancer": read_celldancer,
+    }
+    return readers[found.kind]
+
+
+def _size(path: Path) -> int:
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def main() -> int:
+    """Entry point of the process."""
+    path, out = map(Path, sys.argv[1:3])
+    size = _size(path)
+    limit_process(_SECONDS + _SECONDS_PER_BYTE * size, _MEMORY + _MEMORY_PER_BYTE * size)
+    answer: Mapping[str, object] = {"converted": False}
+    try:
+        if _needs_conversion(path):
+            convert_here(path, out)
+            answer = {"converted": True}
+    except VeloviError as error:
+        answer = error.to_dict()
+    except MemoryError:
+        answer = {
+            "what": "the file cannot be read",
+            "found": "a file that declares more than it holds, or is too large for memory",
+            "remedy": REMEDY,
+        }
+    json.dump(answer, sys.stdout)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""What a file or folder is, by what it holds and not by its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import h5py
+
+Kind = Literal[
+    "h5ad",
+    "loom",
+    "mudata",
+    "zarr",
+    "starsolo",
+    "alevin-fry",
+    "kb",
+    "celldancer",
+    "archive",
+    "compressed",
+]
+
+TITLES: dict[Kind, str] = {
+    "h5ad": "AnnData (.h5ad)",
+    "loom": "a loom file",
+    "mudata": "MuData (.h5mu)",
+    "zarr": "AnnData in zarr",
+    "starsolo": "STARsolo's Velocyto output",
+    "alevin-fry": "alevin-fry's USA output",
+    "kb": "kb-python's output",
+    "celldancer": "cellDancer's table",
+    "archive": "an archive",
+    "compressed": "a gzip-compressed file",
+}
+CELLDANCER = {"gene_name", "unsplice", "splice", "cellID"}
+"""Columns of cellDancer's table, a line for each gene and cell."""
+FOLDERS: tuple[Kind, ...] = ("zarr", "starsolo", "alevin-fry", "kb")
+"""Kinds that are folders."""
+_ENDINGS = (".h5ad", ".loom", ".h5mu")
+_PACKED = (*(f"{ending}.gz" for ending in _ENDINGS), ".zip", ".tar", ".tar.gz", ".tgz")
+_DEPTH, _MOST_FOLDERS = 6, 2_000
+_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
+_TAR_AT, _TAR = 257, b"ustar"
+
+
+@dataclass(frozen=True)
+class SourceFormat:
+    """A file or folder that can be read.
+
+    Attributes
+    ----------
+    kind
+        How it is read.
+    path
+        Itself, or the folder inside it that holds the counts.
+    """
+
+    kind: Kind
+    path: Path
+
+    @property
+    def title(self) -> str:
+        """What it is called in a sentence."""
+        return TITLES[self.kind]
+
+
+def recognise(path: Path) -> SourceFormat | None:
+    """What kind of source a path is; None for what is none that we know.
+
+    A folder is looked through for the first that holds counts, filtered before raw.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from velovi import simulate
+    >>> path = Path(tempfile.mkdtemp()) / "cells.data"
+    >>> simulate(40, 10).write_h5ad(path)
+    >>> recognise(path).kind
+    'h5ad'
+    """
+    if path.is_dir():
+        return _of_folders(path)
+    if not path.is_file():
+        return None
+    if h5py.is_hdf5(path):
+        kind = _of_hdf5(path)
+        return None if kind is None else SourceFormat(kind, path)
+    with path.open("rb") as file:
+        start = file.read(_TAR_AT + len(_TAR))
+    if start.startswith(_ZIP) or start[_TAR_AT:] == _TAR:
+        return SourceFormat("archive", path)
+    if start.startswith(_GZIP):
+        return SourceFormat("compressed", path)
+    return SourceFormat("celldancer", path) if _is_celldancer(start) else None
+
+
+def _of_hdf5(path: Path) -> Kind | None:
+    try:
+        with h5py.File(path, "r") as file:
+            if {"row_attrs", "col_attrs", "matrix"} <= set(file):
+                return "loom"
+            if isinstance(file.get("mod"), h5py.Group) and "X" not in file:
+                return "mudata"
+            return "h5ad" if {"obs", "var"} <= set(file) else None
+    except Exception:  # noqa: BLE001 - a damaged file makes h5py raise nearly every built-in kind
+        return None
+
+
+def _of_folders(path: Path) -> SourceFormat | None:
+    """The first source among a folder and those below it, the nearest first."""
+    level, seen = [path], 0
+    for _ in range(_DEPTH):
+        found = [
+            SourceFormat(kind, folder)
+            for folder in level
+            if (kind := _of_folder(folder)) is not None
+        ]
+        if found:
+            return min(found, key=lambda item: item.path.name == "raw")
+        inside = [file for folder in level for file in _files(folder) if _is_source(file)]
+        if inside:
+            return recognise(inside[0])
+        level = [item for folder in level for item in _folders(folder)]
+        seen += len(level)
+        if not level or seen > _MOST_FOLDERS:
+            return None
+    return None
+
+
+def _is_source(path: Path) -> bool:
+    name = path.name.lower()
+    if name.endswith(_ENDINGS):
+        return h5py.is_hdf5(path)
+    if name.endswith(".csv"):
+        with path.open("rb") as file:
+            return _is_celldancer(file.read(_TAR_AT))
+    return name.endswith(_PACKED)
+
+
+def _is_celldancer(start: bytes) -> bool:
+    header = start.split(b"\n", 1)[0].decode(errors="replace").strip().replace('"', "")
+    return set(header.split(",")) >= CELLDANCER
+
+
+def _of_folder(folder: Path) -> Kind | None:
+    names = {file.name.removesuffix(".gz") for file in _files(folder)}
+    if names & {".zgroup", "zarr.json"} and {"obs", "var"} <= {
+        item.name for item in _folders(folder)
+    }:
+        return "zarr"
+    if "quants_mat.mtx" in names and any(
+        name.startswith("quants_mat_cols") or name.startswith("quants_mat_rows") for name in names
+    ):
+        return "alevin-fry"
+    if kb_stems(names):
+        return "kb"
+    tables = bool(names & {"barcodes.tsv"}) and bool(names & {"features.tsv", "genes.tsv"})
+    if tables and {"spliced.mtx", "unspliced.mtx"} <= names:
+        return "starsolo"
+    if tables and "matrix.mtx" in names and folder.parent.name == "Velocyto":
+        return "starsolo"
+    if tables and "matrix.mtx" in names and value_columns(find(folder, "matrix.mtx")) > 1:
+        return "starsolo"
+    return None
+
+
+def kb_stems(names: set[str]) -> tuple[str, str, str] | None:
+    """Stems of the matrices of spliced, unspliced and ambiguous counts; None for other folders.
+
+    The last is empty where a workflow counts no ambiguous molecules.
+
+    Examples
+    --------
+    >>> kb_stems({"spliced.mtx", "spliced.barcodes.txt", "spliced.genes.txt", "unspliced.mtx"})
+    ('spliced', 'unspliced', '')
+    """
+    for spliced, unspliced, ambiguous in (
+        ("spliced", "unspliced", ""),
+        ("cells_x_genes.mature", "cells_x_genes.nascent", "cells_x_genes.ambiguous"),
+        ("cells_x_genes.cell", "cells_x_genes.nucleus", ""),
+    ):
+        if not {f"{spliced}.mtx", f"{unspliced}.mtx"} <= names:
+            continue
+        if {f"{spliced}.barcodes.txt", "cells_x_genes.barcodes.txt"} & names:
+            return spliced, unspliced, ambiguous if f"{ambiguous}.mtx" in names else ""
+    return None
+
+
+def find(folder: Path, name: str) -> Path:
+    """A file of this name, or the same compressed."""
+    for candidate in (folder / name, folder / f"{name}.gz"):
+        if candidate.is_file():
+            return candidate
+    return folder / name
+
+
+def value_columns(path: Path) -> int:
+    """Values in each line of a Matrix Market file; STARsolo writes three side by side."""
+    from velovi.data.formats.matrix_market import open_text
+
+    try:
+        with open_text(path) as lines:
+            sizes = False
+            for line in lines:
+                if line.startswith("%") or not line.strip():
+                    continue
+                if sizes:
+                    return len(line.split()) - 2
+                sizes = True
+    except (OSError, EOFError, ValueError):
+        return 0
+    return 0
+
+
+def _files(folder: Path) -> list[Path]:
+    return _inside(folder, folders=False)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return _inside(folder, folders=True)
+
+
+def _inside(folder: Path, *, folders: bool) -> list[Path]:
+    try:
+        items = sorted(folder.iterdir())
+    except OSError:
+        return []
+    hidden = (".zgroup", ".zattrs")
+    return [
+        item
+        for item in items
+        if item.is_dir() == folders and (not item.name.startswith(".") or item.name in hidden)
+    ]
