@@ -4,6 +4,7 @@ import streamlit as st
 
 from velovi.ui.cell_sets import linked_selection, selection_panel
 from velovi.ui.compare_panel import compare_panel
+from velovi.ui.errors import show_errors
 from velovi.ui.evidence_panel import (
     arrows_panel,
     error_panel,
@@ -45,7 +46,8 @@ def body() -> None:
     signal_of_result(view, judged=summary is not None)
     if summary is not None:
         numbers_panel(summary)
-        null_map(view)
+        with show_errors():
+            null_map(view)
         error_panel(view)
         arrows_panel(view)
         flow_panel(view, summary)

@@ -273,6 +273,12 @@ def test_a_note_stands_below_the_figure_and_covers_nothing(name, size):
     assert " ".join(texts(root).split()).count("no evidence") == 1
 
 
+@pytest.mark.parametrize("note", ["cost $x_{$", "$$", "a\ud800b", "50 % <b>"])
+def test_a_note_is_text_and_no_formula(note):
+    root = ET.fromstring(picture(history(), PictureOptions(note=note)))
+    assert note.encode("utf-8", "replace").decode() in texts(root)
+
+
 def _written(figure: Figure) -> list:
     """Every text that is on the page."""
     found = [text for legend in figure.legends for text in legend.get_texts()]

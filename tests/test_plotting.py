@@ -84,7 +84,10 @@ def test_cells_at_rest_do_not_make_a_curve_measured():
     assert not told.measured_on.any()
     assert not told.measured_off.any()
     # a part without any cells is still named, so that its colour can be read
-    assert [p.name for p in told.segments()] == ["induction", "repression"]
+    assert [p.name for p in told.segments()] == [
+        f"induction ({NO_CELLS})",
+        f"repression ({NO_CELLS})",
+    ]
 
 
 def test_cells_in_which_the_gene_rests_are_grey_over_its_time():

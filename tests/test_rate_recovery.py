@@ -58,6 +58,19 @@ def test_a_rate_that_is_the_same_for_all_genes_is_not_identified():
     assert found.loc["fit_gamma", "identified"]
 
 
+def test_a_few_genes_in_order_are_no_proof():
+    assert not rate_recovery(_rates(29, 0), _rates(29, 0))["identified"].any()
+    assert rate_recovery(_rates(30, 0), _rates(30, 0))["identified"].all()
+
+
+@pytest.mark.parametrize(
+    ("fitted", "factors"), [(np.nan, [1.0, 1]), (1e20, [1.0, 1]), (1, [0.0, 1]), (1, [1.0])]
+)
+def test_a_fit_of_which_no_counts_can_be_drawn_is_told(fitted, factors):
+    with pytest.raises(OptionError):
+        counts_of_fit(np.full((2, 2), fitted), np.zeros(2), np.ones(2), np.array(factors), seed=0)
+
+
 def test_too_few_genes_and_shapes_that_do_not_match_are_told():
     with pytest.raises(DataError, match="rates cannot be compared"):
         rate_recovery(_rates(3, 0), _rates(3, 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from velovi.evidence.numbers import NUMBERS
 from velovi.runs import launch, results
 from velovi.runs.evidence import look_for_velocity
 from velovi.runs.export import cell_table, export_h5ad, gene_table
+from velovi.runs.files import remove
 from velovi.runs.folder import FolderFacts, RunFolder, RunSpec, RunState, run_state
 from velovi.runs.jobs import WorkerProcess, reap
 from velovi.runs.null_run import add_null, draw_null
@@ -197,6 +199,11 @@ def test_a_null_that_cannot_be_made_costs_the_run_a_sentence(finished, tmp_path)
         assert "asked to stop" in add()
         assert not run.null_path.exists()
         (run.path / "stop").unlink()
+        shutil.copytree(finished.null_path, run.null_path)  # killed when its null was whole
+        before = json.loads(adata.uns["velovi"]["evidence"])["null"]
+        assert add() == ""
+        assert json.loads(adata.uns["velovi"]["evidence"])["null"] == before
+        remove(run.null_path)
         run.null_path.mkdir()  # a worker was killed while at it
         assert "interrupted before" in add()
         assert not run.null_path.exists()

@@ -358,6 +358,25 @@ def test_one_known_direction_decides_nothing():
     assert any("two that are found decide" in reason for reason in one.reasons)
 
 
+def test_a_known_direction_that_is_missed_weighs_more_than_ways_that_part():
+    tree = flow_of(("stem", "a"), ("stem", "b"), ("stem", "c"), ("a", "d"))
+    assert judge(signal_of(0.6), flow=tree).support == "supported"
+    tree.pairs.loc[3, "clear"] = False
+    found = judge(signal_of(0.6), flow=tree, known_directions=[("stem", "a")])
+    assert found.support == "supported"
+    missed = judge(signal_of(0.6), flow=tree, known_directions=[("stem", "a"), ("a", "d")])
+    assert missed.support == "weak"
+    assert any("weighs more" in reason for reason in missed.reasons)
+    two = [("stem", "a"), ("stem", "b"), ("a", "d")]
+    assert judge(signal_of(0.6), flow=tree, known_directions=two).support == "supported"
+
+
+def test_a_group_without_a_name_is_still_named():
+    flow = flow_of(("", "a"), ("", "b"))
+    reasons = " ".join(judge(signal_of(0.6), flow=flow).reasons)
+    assert "from (no name) to a, b" in reasons
+
+
 def test_halves_of_the_genes_must_agree_better_than_without_velocity():
     assert judge(signal_of(0.8), flow=TREE, null_gene_halves=0.5).support == "supported"
     beside = judge(signal_of(0.8), flow=TREE, null_gene_halves=0.85)

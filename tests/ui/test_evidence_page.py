@@ -11,7 +11,7 @@ import pytest
 
 from tests.ui.fakes import SIGNAL, add_run, fake_result
 from velovi.plotting.support import STRENGTHS
-from velovi.runs.evidence_summary import EvidenceSummary
+from velovi.runs.evidence_summary import EvidenceSummary, kept_rate_recovery
 from velovi.runs.folder import RunFolder, RunState
 from velovi.runs.known_directions import KnownDirections
 from velovi.runs.results import ResultStore, write_result
@@ -276,3 +276,63 @@ def test_the_map_of_the_null_stands_beside_that_of_the_run(judged):
     assert not app.exception
     assert not app.error
     assert "What the same method draws without velocity" in texts(app)
+
+
+DAMAGE = {
+    "no cells of a group": lambda kept, signal: kept["verdict"]["groups"][0].pop("n_cells"),
+    "flow of numbers": lambda kept, signal: kept["flow"]["pairs"][0].update(source=3),
+    "clear by words": lambda kept, signal: kept["flow"]["pairs"][0].update(clear="false"),
+    "a huge number": lambda kept, signal: kept["flow"]["pairs"][0].update(cbdir=10**400),
+    "a column of numbers": lambda kept, signal: kept.update(label_column=3),
+    "a column that is gone": lambda kept, signal: kept.update(label_column="gone"),
+    "no strength": lambda kept, signal: signal.pop("strength"),
+    "no sentence": lambda kept, signal: signal.pop("sentence"),
+    "groups without names": lambda kept, signal: signal.update(groups=[{}]),
+    "a share in words": lambda kept, signal: signal["groups"][0].update(share_above_null="x"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_evidence_is_as_none(judged, open_page, damage):
+    app, run = judged("evidence")
+    result = fake_result(300, 4)
+    kept, signal = (json.loads(item) for item in evidence())
+    DAMAGE[damage](kept, signal)
+    result.uns["velovi"]["evidence"] = json.dumps(kept)
+    result.uns["velovi"]["velocity_signal"] = json.dumps(signal)
+    write_result(result, run.result_path)
+    for page in ("evidence", "map"):
+        app = open_page(page, run=run.run_id)
+        assert not app.exception
+        assert not app.error, damage
+
+
+@pytest.mark.parametrize("kept", ["[]", "{}", "[" * 100_000, '{"evidence": 1', '"x"'])
+def test_evidence_of_another_shape_is_as_none(kept):
+    good, signal = evidence()
+    assert EvidenceSummary.from_details({"evidence": kept, "velocity_signal": signal}) is None
+    assert EvidenceSummary.from_details({"evidence": good, "velocity_signal": kept}) is None
+    assert kept_rate_recovery({"rates": kept}) is None
+
+
+def test_a_damaged_null_leaves_the_rest_of_the_page(judged):
+    app, run = judged("evidence")
+    run.null_path.mkdir()
+    write_result(fake_result(80, 4, seed=3), RunFolder(run.null_path).result_path)
+    (RunFolder(run.null_path).result_path / "zarr.json").write_text("{")
+    app.run()
+    assert not app.exception
+    assert any("damaged" in item.value for item in app.error)
+    assert "Beside other runs" in [item.value for item in app.subheader]
+
+
+def test_the_error_of_a_run_without_evidence_is_said_to_be_that(judged):
+    app, run = judged("evidence", "none", joins=True)
+    result = fake_result(300, 4)
+    result.obs["direction_error"], result.obs["direction_error_upper"] = 80.0, 106.0
+    details = result.uns["velovi"]
+    details["evidence"], details["velocity_signal"] = evidence("none", joins=True)
+    write_result(result, run.result_path)
+    app.run()
+    assert "Nothing supports the directions of this run." in texts(app)
+    assert "gives no bound" not in texts(app)

@@ -114,6 +114,10 @@ class GroupFlow:
         pairs = pd.DataFrame(kept["pairs"], columns=list(_COLUMNS))
         numbers = [name for name in _COLUMNS if name not in ("source", "target", "clear")]
         pairs[numbers] = pairs[numbers].astype(float)
+        if not all(isinstance(name, str) for end in ("source", "target") for name in pairs[end]):
+            raise TypeError("groups are named by text")
+        if not all(isinstance(clear, bool | np.bool_) for clear in pairs["clear"]):
+            raise TypeError("a direction is clear or not")
         return cls(pairs, tuple(map(str, kept["labels"])))
 
     def _ends(self) -> tuple[set[str], set[str]]:

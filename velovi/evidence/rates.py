@@ -14,7 +14,9 @@ RATE_NAMES = ("fit_alpha", "fit_beta", "fit_gamma", "fit_t_")
 """Columns of ``var`` that are compared."""
 _NUMBERS = ("spearman", "low", "high", "rank_error")
 _LEAST_GENES = 4  # the standard error of a rank correlation needs more than three
+_FEWEST_GENES = 30  # for a rate to be called identified
 _LEAST_CORRELATION = 0.5  # below it two thirds of the order is noise
+_MOST_COUNTS = 1e15
 _NORMAL = 1.96  # standard errors that hold 95 %
 _COVERED = 0.9  # of the genes lie within the interval of their rank
 
@@ -56,8 +58,20 @@ def counts_of_fit(
             expected=f"(cells, {len(low)}) values",
             found=str(fitted.shape),
         )
+    if size_factors is not None and len(size_factors) != len(fitted):
+        raise OptionError(
+            "there is not one size factor for each cell",
+            expected=f"{len(fitted):,}",
+            found=f"{len(size_factors):,}",
+        )
     factors = np.ones(len(fitted)) if size_factors is None else np.asarray(size_factors)
-    mean = np.clip(fitted * (high - low) + low, 0, None) / factors[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.clip(fitted * (high - low) + low, 0, None) / factors[:, None]
+    if not np.isfinite(mean).all() or mean.max(initial=0) > _MOST_COUNTS:
+        raise OptionError(
+            "no counts can be drawn of this fit",
+            expected=f"finite means up to {_MOST_COUNTS:.0e}, and size factors above 0",
+        )
     return np.random.default_rng(seed).poisson(mean).astype(np.float32)
 
 
@@ -81,7 +95,7 @@ def rate_recovery(fitted: pd.DataFrame, recovered: pd.DataFrame) -> pd.DataFrame
     ``rank_error``
         Ranks from 0 to 100 within which nine of ten genes were found again.
     ``identified``
-        Whether ``low`` is at least one half.
+        Whether ``low`` is at least one half, over at least thirty genes.
 
     Raises
     ------
@@ -124,7 +138,7 @@ def _compared(fitted: pd.Series, recovered: pd.Series) -> dict[str, float | bool
         "low": low,
         "high": high,
         "rank_error": float(apart.quantile(_COVERED)),
-        "identified": low >= _LEAST_CORRELATION,
+        "identified": low >= _LEAST_CORRELATION and len(fitted) >= _FEWEST_GENES,
     }
 
 

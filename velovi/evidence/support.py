@@ -90,8 +90,8 @@ def verdict(
     each other. *Supported*: the signal is clear, arrows of halves of the genes agree with each
     other and with those of the steady-state model (medians of at least 0.5, and those of halves at
     least 0.1 above the null's, where there is one), and something beside the fit speaks for the
-    direction: two or more known directions are found and none is
-    contradicted, or none is stated and ways part from one another. *Weak*: all others. A signal
+    direction: no known direction is contradicted, and two are found, or ways part from one
+    another and no known direction is missed. *Weak*: all others. A signal
     alone fixes no direction, because cells whose unspliced counts are mirrored hold as much of it
     and are fitted as well.
 
@@ -213,6 +213,7 @@ def _direction(
         )
         advice.append("Give the cells groups, and state a direction that you know.")
         return False
+    missed = False
     if known:
         words = flow.agreement(known)
         contradicted = [
@@ -227,12 +228,17 @@ def _direction(
         reasons.append(f"{told} and none is contradicted; two that are found decide.")
         if found >= _ENOUGH_KNOWN:
             return True
+        missed = found < len(known)
     branching = flow.branching
-    if branching == "parts":
+    if branching == "parts" and missed:
+        reasons.append(
+            "Ways part, but a direction that you know and that is not found weighs more."
+        )
+    elif branching == "parts":
         starts, ends = _listed(flow.starts), _listed(flow.ends)
         reasons.append(f"Ways part, as differentiation does: from {starts} to {ends}.")
         return True
-    if branching == "joins":
+    elif branching == "joins":
         starts, ends = _listed(flow.starts), _listed(flow.ends)
         reasons.append(
             f"Ways join: arrows lead from {starts} into {ends}. Cells of one kind become several "
@@ -248,7 +254,7 @@ def _direction(
 
 
 def _listed(groups: Sequence[str]) -> str:
-    return ", ".join(groups) or "no group"
+    return ", ".join(name or "(no name)" for name in groups) if groups else "no group"
 
 
 def _groups(

@@ -102,8 +102,8 @@ class FittedCurve:
     def segments(self, last: float = np.inf) -> Iterator[CurveSegment]:
         """Pieces of the curve in the order of time, up to a last time, ready to be drawn.
 
-        The first piece of each part that has cells is named by it, else the first of the part;
-        the first unnamed piece without cells says that there are none.
+        The first piece of each part that has cells is named by it, else the first of the part,
+        which says that it has none; so does the first unnamed piece without cells.
         """
         halves = (
             (CURVE_PARTS[0], self.t_on, self.u_on, self.s_on, self.measured_on),
@@ -121,6 +121,8 @@ class FittedCurve:
             named = next((at for at, (low, _) in enumerate(pieces) if flags[low]), 0)
             for number, (low, high) in enumerate(pieces):
                 name: str = part if number == named else ""
+                if name and not flags[low]:
+                    name = f"{part} ({NO_CELLS})"
                 if not name and not flags[low] and not told_of_none:
                     name, told_of_none = NO_CELLS, True
                 # one point more, so that the pieces touch

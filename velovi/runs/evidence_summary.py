@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import pandas as pd
 from velovi.evidence.flow import GroupFlow
 from velovi.evidence.numbers import NUMBERS
 from velovi.evidence.rates import recovery_from_dict
+from velovi.evidence.strength import Strength
 from velovi.evidence.support import Support, Verdict, verdict
 from velovi.numerics.vectors import rank_percent
 from velovi.runs.files import number, text
@@ -67,13 +68,16 @@ class EvidenceSummary:
     @classmethod
     def from_details(cls, details: Mapping[str, Any]) -> Self | None:
         """From ``uns["velovi"]`` of a result; None for results of before, or when damaged."""
+        if "evidence" not in details:
+            return None
         try:
             kept = json.loads(str(details["evidence"]))
             signal = details.get("velocity_signal")
             null = kept.get("null")
-            return cls(
+            column = kept["label_column"]
+            found = cls(
                 embedding=text(kept["embedding"]),
-                label_column=kept["label_column"],
+                label_column=None if column is None else _string(column),
                 numbers=_numbers(kept["numbers"]),
                 null=None
                 if null is None
@@ -85,12 +89,14 @@ class EvidenceSummary:
                 ),
                 flow=_flow(kept["flow"]),
                 contradictions=tuple(map(text, kept["contradictions"])),
-                signal=None if signal is None else json.loads(str(signal)),
+                signal=None if signal is None else _signal(json.loads(str(signal))),
                 groups=_groups(kept["verdict"]["groups"]),
                 why_no_null=text(kept.get("why_no_null")),
             )
-        except (KeyError, TypeError, ValueError, AttributeError):
+            found.verdict()  # which reads everything
+        except Exception:  # noqa: BLE001 - what is damaged can be of any kind and depth
             return None
+        return found
 
     def verdict(self, known_directions: Sequence[tuple[str, str]] = ()) -> Verdict:
         """Judge by the rule of :func:`velovi.evidence.verdict`, with what a reader knows.
@@ -119,10 +125,29 @@ def kept_rate_recovery(details: Mapping[str, Any]) -> pd.DataFrame | None:
     """
     try:
         found = recovery_from_dict(json.loads(str(details["rates"])))
-    except (KeyError, TypeError, ValueError, AttributeError):
+        numbers = found[["spearman", "low", "high", "rank_error"]].astype(float)
+        told = [value is True for value in found["identified"]]
+    except Exception:  # noqa: BLE001 - what is damaged can be of any kind and depth
         return None
-    columns = {"spearman", "low", "high", "rank_error", "identified"}
-    return found if columns <= set(found) else None
+    return numbers.assign(identified=told)
+
+
+def _string(kept: Any) -> str:
+    if not isinstance(kept, str):
+        raise TypeError(type(kept).__name__)
+    return kept
+
+
+def _signal(kept: Any) -> dict[str, Any]:
+    """What is kept of the counts, once its parts are of their kinds."""
+    if _string(kept["strength"]) not in get_args(Strength):
+        raise ValueError(kept["strength"])
+    _string(kept["sentence"])
+    for row in kept["groups"]:
+        _string(row["group"])
+        _string(row["strength"])
+        number(row["share_above_null"], float("nan"))
+    return dict(kept)
 
 
 def _numbers(kept: Mapping[str, Any]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from velovi.errors import DataError
-from velovi.runs.files import make_folder, read_json_object, text, write_json
+from velovi.runs.files import make_folder, read_json_object, write_json
 from velovi.runs.workspace import Workspace
 
 Direction = tuple[str, str]
@@ -30,10 +30,10 @@ class KnownDirections:
         """What is kept; nothing when there is none or it is damaged."""
         try:
             kept = read_json_object(self._path).get("directions", [])
-            pairs = [(text(source), text(target)) for source, target in kept]
+            pairs = [(source, target) for source, target in kept]
         except (OSError, ValueError, TypeError):
             return []
-        return [pair for pair in pairs if all(pair)]
+        return [pair for pair in pairs if all(isinstance(name, str) for name in pair)]
 
     def save(self, directions: Sequence[Direction]) -> None:
         """Keep these in place of what was there.

@@ -109,6 +109,12 @@ def add_null(
     if cells is None:
         return "Nothing was compared with a null, because the counts could not be split."
     drawn = cells
+    if (RunFolder(folder.null_path).result_path / "zarr.json").exists():
+        # the run was interrupted after its null was whole, and does the rest again
+        import anndata
+
+        keep_null(result, anndata.read_zarr(RunFolder(folder.null_path).result_path))
+        return ""
 
     def work(null: RunFolder, inner: SecondModelReporter) -> None:
         spec = second_spec(folder.spec(), null.run_id, "null", len(drawn.rows))

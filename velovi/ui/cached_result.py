@@ -52,7 +52,11 @@ def _arrows(
 
 @st.cache_resource(show_spinner=False, max_entries=6)
 def _evidence(path: str, changed: float) -> EvidenceSummary | None:
-    return EvidenceSummary.from_details(_store(path, changed).details)
+    store = _store(path, changed)
+    found = EvidenceSummary.from_details(store.details)
+    if found is not None and found.label_column not in (None, *store.obs.columns):
+        return None  # damaged: its groups are gone
+    return found
 
 
 @dataclass(frozen=True)

@@ -208,27 +208,42 @@ def arrows_panel(view: ResultView) -> None:
     cell_map(view, found, key="agreement", height=340)
 
 
-def error_panel(view: ResultView) -> None:
-    """How far a cell's direction is off, in degrees."""
-    column, upper = "direction_error", "direction_error_upper"
-    if column not in view.store.obs:
-        return
-    st.subheader("How far may a direction be off?", anchor="error")
-    flow = None if view.evidence is None else view.evidence.flow
-    reversed_ = "It supposes that the map as a whole is not reversed."
-    if flow is not None and flow.branching == "joins":
-        reversed_ = (
-            "Because ways join, it supposes that the whole map is reversed, and gives no bound."
+def _error_words(view: ResultView) -> str:
+    """What the two angles are of this run, in sentences."""
+    evidence = view.evidence
+    own = None if evidence is None else evidence.verdict()
+    if own is not None and own.support in ("no evidence", "cannot tell"):
+        return (
+            "Nothing supports the directions of this run. The angles are those of cells whose "
+            "velocity was taken away and whose halves of the genes agree as these do: half of them "
+            "were off by less than the first, 95 % by less than the second."
         )
-    values = view.store.obs[column].to_numpy(dtype=float)
-    bound = view.store.obs[upper].to_numpy(dtype=float)
-    st.caption(
+    joins = evidence is not None and evidence.flow is not None
+    joins = joins and evidence.flow.branching == "joins"  # type: ignore[union-attr]
+    supposed = (
+        "Because ways join, it supposes that the whole map is reversed, and gives no bound."
+        if joins
+        else "It supposes that the map as a whole is not reversed."
+    )
+    return (
         "The angle between a cell's velocity over all genes and the true one, as simulated cells "
         "with known velocities had it whose speed, steady-state velocity and halves of the genes "
         "looked like these: half of such cells stay below the first number and 95 % below the "
-        f"second. Medians of the cells: **{np.nanmedian(values):.0f}°** and "
-        f"**{np.nanmedian(bound):.0f}°**; 90° is no better than chance. It holds on the average of "
-        f"data sets, not on each. {reversed_}"
+        f"second. It holds on the average of data sets, not on each. {supposed}"
+    )
+
+
+def error_panel(view: ResultView) -> None:
+    """How far a cell's direction is off, in degrees."""
+    column, upper = "direction_error", "direction_error_upper"
+    if not {column, upper} <= set(view.store.obs):
+        return
+    st.subheader("How far may a direction be off?", anchor="error")
+    values = view.store.obs[column].to_numpy(dtype=float)
+    bound = view.store.obs[upper].to_numpy(dtype=float)
+    st.caption(
+        f"{_error_words(view)} Medians of the cells: **{np.nanmedian(values):.0f}°** and "
+        f"**{np.nanmedian(bound):.0f}°**; 90° is no better than chance."
     )
     if view.store.embeddings:
         cell_map(view, [ColorBy(column=column), ColorBy(column=upper)], key="direction", height=300)

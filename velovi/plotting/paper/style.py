@@ -259,5 +259,6 @@ def write_note(figure: Figure, note: str) -> None:
     """Write a line below everything in a figure, in as many lines as its width asks for."""
     size = 0.85 * float(mpl.rcParams["font.size"])
     letters = max(10, int(figure.get_figwidth() * 72 / (0.52 * size)))
-    text = "\n".join(wrap(note, letters))
+    plain = note.encode("utf-8", "replace").decode().replace("$", r"\$")
+    text = "\n".join(wrap(plain, letters))
     figure.supxlabel(text, x=0.01, ha="left", fontsize=size, color=THEME.muted)
