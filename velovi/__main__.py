@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -64,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="train on a file and write a run folder")
-    run.add_argument("file", type=Path, metavar="FILE", help="h5ad with (un)spliced counts")
+    run.add_argument(
+        "file", type=Path, metavar="FILE", help="h5ad, loom, zarr, zip or folder of counts"
+    )
     run.add_argument("--out", type=Path, required=True, metavar="DIR", help="new run folder")
     run.add_argument("--seed", type=int, help="one seed for all stages")
     run.add_argument("--detach", action="store_true", help="return at once; the run goes on")
@@ -77,7 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     resume.set_defaults(command=_resume)
 
     check = commands.add_parser("check", help="say what a file holds and what is wrong with it")
-    check.add_argument("file", type=Path, metavar="FILE")
+    check.add_argument("file", type=Path, metavar="FILE", help="a file or folder of counts")
+    check.add_argument("--json", action="store_true", help="all of it, for programs")
     check.set_defaults(command=_check)
 
     export = commands.add_parser("export", help="write a result as h5ad and tables")
@@ -154,6 +158,7 @@ def options_from(given: argparse.Namespace) -> RunOptions:
 
 
 def _run(given: argparse.Namespace) -> int:
+    from velovi.data.formats import title_of
     from velovi.runs.folder import RunFolder, RunSpec
     from velovi.runs.workspace import versions
 
@@ -167,7 +172,7 @@ def _run(given: argparse.Namespace) -> int:
     folder = RunFolder(given.out.resolve())
     source = str(given.file.resolve())
     folder.write_spec(
-        RunSpec(folder.run_id, given.file.stem, "", source, options, time.time(), versions())
+        RunSpec(folder.run_id, title_of(given.file), "", source, options, time.time(), versions())
     )
     return _start(folder, detach=given.detach)
 
@@ -198,7 +203,7 @@ def _resume(given: argparse.Namespace) -> int:
 
 
 def _need_file(path: Path) -> None:
-    if not path.is_file():
+    if not path.exists():
         raise DataError("there is no such file", where=str(path), remedy="Check the path")
 
 
@@ -263,6 +268,9 @@ def _check(given: argparse.Namespace) -> int:
 
     _need_file(given.file)
     summary = inspect_file(given.file)
+    if given.json:
+        print(json.dumps({"ready": summary.ready, **summary.to_dict()}, indent=1))
+        return 0 if summary.ready else 1
     print(f"{summary.n_cells} cells, {summary.n_genes} genes")
     print(f"spliced: {summary.spliced_layer}, unspliced: {summary.unspliced_layer}")
     for problem in summary.problems:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 from fakes import SIGNAL, add_run, fake_result, write_velocity_file
 
+from tests.written_formats import loom, starsolo
+from velovi.data.simulate import simulate
 from velovi.errors import DataError
 from velovi.runs.files import write_json
 from velovi.runs.folder import RunState
@@ -119,6 +123,39 @@ def test_upload_is_moved_into_the_workspace(workspace, tmp_path):
     assert dataset.name == "My cells"
     assert dataset.source.read_bytes() == path.read_bytes()
     assert [item.name for item in workspace.root.iterdir() if item.name.startswith(".up")] == []
+
+
+def test_a_loom_is_taken_as_h5ad(workspace, tmp_path):
+    with loom(simulate(40, 10), tmp_path / "cells.loom").open("rb") as stream:
+        dataset = take_upload(workspace, stream, "Day 15.loom")
+    assert dataset.name == "Day 15"
+    assert dataset.summary().ready
+    assert "Read from a loom file." in [item.what for item in dataset.summary().problems]
+
+
+def test_an_upload_that_holds_nothing_for_us_says_what_it_is(open_page, workspace):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("object.rds", b"X")
+    app = open_page("data")
+    app.file_uploader[0].upload("seurat.zip", archive.getvalue(), "application/zip").run()
+    assert "an R object" in app.error[0].value
+    assert "SeuratDisk" in app.error[0].value
+    assert workspace.datasets() == []
+
+
+def test_folders_of_counts_are_listed_and_taken(workspace, tmp_path, monkeypatch):
+    allowed = tmp_path / "allowed"
+    starsolo(simulate(40, 10), allowed / "Solo.out" / "Velocyto" / "raw")
+    loom(simulate(40, 10), allowed / "b.loom")
+    (allowed / "notes.txt").write_text("no counts")
+    monkeypatch.setenv("VELOVI_DATA", str(allowed))
+    raw = allowed / "Solo.out" / "Velocyto" / "raw"
+    assert services.server_files() == sorted(map(str, (raw, allowed / "b.loom")))
+    assert services.server_file("Solo.out/Velocyto/raw") == raw
+    with pytest.raises(DataError):
+        services.server_file("notes.txt")
+    assert workspace.add_dataset(raw, "raw").summary().ready
 
 
 def test_server_paths_stay_inside_the_allowed_folders(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from velovi.data.formats import title_of
 from velovi.errors import DataError
 from velovi.plotting.dataset import unspliced_data, unspliced_figure
 from velovi.runs.velocity_signal import (
@@ -33,16 +34,23 @@ if TYPE_CHECKING:
     from velovi.data import DatasetSummary
 
 NEEDS = """
-A velocity file is an **AnnData file (.h5ad)** with two layers of counts, each of the same cells and
-genes:
+A file of velocity holds two counts of the same cells and genes:
 
-- **spliced**: counts of mature RNA, without introns
-- **unspliced**: counts of nascent RNA, with introns
+- **spliced**: mature RNA, without introns
+- **unspliced**: nascent RNA, with introns
 
-An ordinary count matrix (Cell Ranger, Seurat) has only the first. Both come from the raw reads with
-**STARsolo** (`--soloFeatures Gene Velocyto`), **alevin-fry** (USA mode), **kb-python**
-(`--workflow nac`) or **velocyto**. Clusters in `obs` and a UMAP in `obsm` are used when they are
-there.
+An ordinary count matrix (Cell Ranger, Seurat) has only the first. Both come from the raw reads:
+
+| from | bring |
+|---|---|
+| **velocyto** | its `.loom` |
+| **STARsolo** (`--soloFeatures Gene Velocyto`) | `Solo.out/Velocyto`, as a zip |
+| **alevin-fry** (USA mode) | its output folder, as a zip |
+| **kb-python** (`--workflow nac` or `lamanno`) | its `counts_unfiltered`, as a zip |
+| **nf-core/scrnaseq**, scanpy, scVelo | `.h5ad`, zarr (as a zip) or `.h5mu` |
+
+What a file holds counts, not its name; `.gz`, `.zip` and `.tar.gz` may be around it. Clusters in
+`obs` and a UMAP in `obsm` are used when they are there.
 """
 REFUSED = "refused_upload"
 """In the session while the uploader holds a file that was not taken."""
@@ -76,9 +84,10 @@ def bring_file(workspace: Workspace) -> None:
 def _upload(workspace: Workspace) -> None:
     turn = st.session_state.setdefault("upload_turn", 0)
     uploaded = st.file_uploader(
-        "Upload an .h5ad file",
+        "Upload a file of counts",
         key=f"upload_{turn}",
-        help="The file goes into the workspace at once, so that a refresh loses nothing.",
+        help="h5ad, loom, h5mu, or a zip of a folder; see below. The file goes into the workspace "
+        "at once, so that a refresh loses nothing.",
     )
     if uploaded is None or uploaded.file_id in st.session_state.setdefault("taken", set()):
         if uploaded is None:
@@ -87,14 +96,6 @@ def _upload(workspace: Workspace) -> None:
     st.session_state["taken"].add(uploaded.file_id)
     st.session_state[REFUSED] = True  # until the file has been taken
     with show_errors(), st.spinner(f"Taking {escape_markdown(uploaded.name)} in …"):
-        if not uploaded.name.lower().endswith(".h5ad"):
-            raise DataError(
-                "this is not an AnnData file",
-                where=uploaded.name[:120],
-                expected="a file whose name ends in .h5ad",
-                remedy="In Python, adata.write_h5ad() makes one; MuData and loom files can be "
-                "read and written anew",
-            )
         dataset = take_upload(workspace, uploaded, uploaded.name)
         refuse_unreadable(workspace, dataset)
         # a fresh uploader lets go of the copy that it holds in memory
@@ -106,10 +107,10 @@ def _upload(workspace: Workspace) -> None:
 def take_upload(workspace: Workspace, stream: Any, name: str) -> Dataset:
     """Copy an open upload into the workspace in pieces."""
     with tempfile.TemporaryDirectory(dir=workspace.root, prefix=".upload-") as folder:
-        path = Path(folder) / "upload.h5ad"
+        path = Path(folder) / (Path(name).name[-120:] or "upload")
         with path.open("wb") as target:
             shutil.copyfileobj(stream, target, 1 << 22)
-        return workspace.add_dataset(path, Path(name).stem[:120] or "upload", move=True)
+        return workspace.add_dataset(path, title_of(path)[:120], move=True)
 
 
 def refuse_unreadable(workspace: Workspace, dataset: Dataset) -> None:
@@ -141,7 +142,7 @@ def _from_server(workspace: Workspace) -> None:
     if st.button("Take this file", disabled=not chosen, icon=":material/folder_open:"):
         with show_errors(), st.spinner("Copying …"):
             path = server_file(str(chosen))
-            dataset = workspace.add_dataset(path, path.stem)
+            dataset = workspace.add_dataset(path, title_of(path))
             refuse_unreadable(workspace, dataset)
             _choose(dataset)
 

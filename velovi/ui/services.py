@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from velovi.data.formats import may_be_source, sources_below
 from velovi.errors import DataError
 from velovi.runs.workspace import Workspace
 from velovi.ui.errors import show_errors
@@ -75,13 +76,10 @@ def server_folders() -> list[Path]:
 
 
 def server_files() -> list[str]:
-    """The .h5ad files in those folders, the first few hundred."""
+    """Files and folders of counts in those folders, the first few hundred."""
     files: list[str] = []
     for folder in server_folders():
-        for path in sorted(folder.rglob("*.h5ad")):
-            files.append(str(path))
-            if len(files) >= LISTED_FILES:
-                return files
+        files += map(str, sources_below(folder, LISTED_FILES - len(files)))
     return files
 
 
@@ -91,16 +89,16 @@ def server_file(text: str) -> Path:
     Raises
     ------
     DataError
-        When it leads outside, also by way of ``..`` or a link, or is no .h5ad file.
+        When it leads outside, also by way of ``..`` or a link, or is no file or folder of counts.
     """
     folders = server_folders()
     for candidate in _allowed(text, folders):
-        if candidate.suffix == ".h5ad" and candidate.is_file():
+        if may_be_source(candidate):
             return candidate
     raise DataError(
-        "this is not an .h5ad file that the app may open",
+        "this is no file or folder of counts that the app may open",
         where=text.strip()[:200] or "path",
-        expected="a file inside " + " or ".join(map(str, folders)),
+        expected="one inside " + " or ".join(map(str, folders)),
         remedy="Check the path, or ask whoever runs the server to add the folder to VELOVI_DATA",
     )
 

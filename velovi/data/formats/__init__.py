@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from velovi.data.formats.recognise import SourceFormat, recognise
+from velovi.data.formats.recognise import (
+    SourceFormat,
+    may_be_source,
+    recognise,
+    sources_below,
+    title_of,
+)
 
-__all__ = ["SourceFormat", "recognise"]
+__all__ = ["SourceFormat", "may_be_source", "recognise", "sources_below", "title_of"]

@@ -39,6 +39,8 @@ FOLDERS: tuple[Kind, ...] = ("zarr", "starsolo", "alevin-fry", "kb")
 """Kinds that are folders."""
 _ENDINGS = (".h5ad", ".loom", ".h5mu")
 _PACKED = (*(f"{ending}.gz" for ending in _ENDINGS), ".zip", ".tar", ".tar.gz", ".tgz")
+SUFFIXES = (*_PACKED, *_ENDINGS, ".csv.gz")
+"""Endings of files that may hold counts; the longest that fits comes first."""
 _DEPTH, _MOST_FOLDERS = 6, 2_000
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _TAR_AT, _TAR = 257, b"ustar"
@@ -93,6 +95,50 @@ def recognise(path: Path) -> SourceFormat | None:
     if start.startswith(_GZIP):
         return SourceFormat("compressed", path)
     return SourceFormat("celldancer", path) if _is_celldancer(start) else None
+
+
+def sources_below(folder: Path, most: int) -> list[Path]:
+    """Files and folders of counts in a folder, by their names and without opening any.
+
+    Parameters
+    ----------
+    folder
+        Looked through to its depths; what lies inside a folder of counts is not listed.
+    most
+        Paths after which the search ends.
+    """
+    found: list[Path] = []
+    waiting = [folder]
+    while waiting and len(found) < most:
+        here = waiting.pop(0)
+        if _of_folder(here) is not None:
+            found.append(here)
+            continue
+        found += [file for file in _files(here) if file.name.lower().endswith(SUFFIXES)]
+        waiting += _folders(here)
+    return sorted(found[:most])
+
+
+def may_be_source(path: Path) -> bool:
+    """Whether a path's name, or the names in a folder, are those of counts."""
+    if path.is_dir():
+        return _of_folder(path) is not None
+    return path.is_file() and path.name.lower().endswith(SUFFIXES)
+
+
+def title_of(path: Path) -> str:
+    """A name for what was read from a path, without the endings of files.
+
+    Examples
+    --------
+    >>> title_of(Path("day 15/pancreas.h5ad.gz")), title_of(Path("Solo.out"))
+    ('pancreas', 'Solo.out')
+    """
+    name = path.name
+    for suffix in SUFFIXES:
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return name
 
 
 def _of_hdf5(path: Path) -> Kind | None:
