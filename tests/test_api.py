@@ -309,3 +309,10 @@ def test_the_history_is_that_of_metrics_logged_at_every_step(monkeypatch):
         np.testing.assert_allclose(
             ours[name].to_numpy(float), theirs[name].to_numpy(float), rtol=1e-6, err_msg=name
         )
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 10])
+def test_a_rate_that_rises_and_falls_takes_any_number_of_steps(steps):
+    model = made_model(scaled_data())
+    model.train(max_epochs=steps, batch_size=10_000, plan_kwargs={"one_cycle": True}, **QUIET)
+    assert len(model.history["elbo_train"]) == steps

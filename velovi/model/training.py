@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 import warnings
@@ -93,11 +94,14 @@ class Plan(TrainingPlan):
         """The optimiser, and the schedule of its learning rate if there is one."""
         config: dict[str, Any] = super().configure_optimizers()
         if self.one_cycle:
+            steps = int(self.trainer.estimated_stepping_batches)
+            # a rise that ends with the first step divides by its length of 0
+            rising = 1.5 * _RISING if math.isclose(_RISING * steps, 1) else _RISING
             schedule = OneCycleLR(
                 config["optimizer"],
                 max_lr=self.lr,
-                total_steps=int(self.trainer.estimated_stepping_batches),
-                pct_start=_RISING,
+                total_steps=steps,
+                pct_start=rising,
                 div_factor=_FIRST_RATE,
                 final_div_factor=_LAST_RATE,
                 cycle_momentum=False,
