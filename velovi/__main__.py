@@ -84,6 +84,16 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="all of it, for programs")
     check.set_defaults(command=_check)
 
+    merge = commands.add_parser(
+        "merge", help="put samples together, or their counts into an annotated file"
+    )
+    merge.add_argument("counts", type=Path, nargs="+", metavar="COUNTS", help="one for each sample")
+    merge.add_argument("--out", type=Path, required=True, metavar="FILE", help="new h5ad")
+    merge.add_argument("--into", type=Path, metavar="FILE", help="annotated cells: clusters, UMAP")
+    merge.add_argument("--all-genes", action="store_true", help="not only those that all hold")
+    merge.add_argument("--allow-few", action="store_true", help="even if few cells are found")
+    merge.set_defaults(command=_merge)
+
     export = commands.add_parser("export", help="write a result as h5ad and tables")
     export.add_argument("run", type=Path, metavar="RUN", help="a finished run's folder")
     export.add_argument("--h5ad", type=Path, metavar="FILE", help="the whole result")
@@ -277,6 +287,39 @@ def _check(given: argparse.Namespace) -> int:
         print(f"{problem.level}: {problem.what} {problem.remedy}".rstrip())
     print("ready to train on" if summary.ready else "not ready: see the errors above")
     return 0 if summary.ready else 1
+
+
+def _merge(given: argparse.Namespace) -> int:
+    import pandas as pd
+
+    from velovi.data.clean import unique_names
+    from velovi.data.formats import title_of
+    from velovi.data.merge import LEAST_MATCHED, add_counts, combine_samples
+    from velovi.data.read import read
+
+    for path in [*given.counts, *([given.into] if given.into else [])]:
+        _need_file(path)
+    if given.out.exists():
+        raise StoreError(
+            "there already is such a file", where=str(given.out), remedy="Name another"
+        )
+    names = unique_names(pd.Index([title_of(path) for path in given.counts]))
+    counts = {name: read(path) for name, path in zip(names, given.counts, strict=True)}
+    if given.into is None:
+        made = combine_samples(counts, genes="all" if given.all_genes else "shared")
+    else:
+        least = 0.0 if given.allow_few else LEAST_MATCHED
+        made, match = add_counts(read(given.into), counts, least=least)
+        print(f"samples told apart by {match.told_apart_by}")
+        for name, row in match.table.iterrows():
+            share = f"{row['share']:.0%}".replace("%", " %")
+            print(f"{name}: {row['found']:,} of {row['n_cells']:,} cells ({share})")
+    print(f"{made.n_obs:,} cells, {made.n_vars:,} genes")
+    make_folder(given.out.resolve().parent)
+    made.uns.pop("velovi_reading", None)
+    made.write_h5ad(given.out)
+    print(given.out)
+    return 0
 
 
 def _export(given: argparse.Namespace) -> int:
