@@ -371,6 +371,27 @@ def test_a_known_direction_that_is_missed_weighs_more_than_ways_that_part():
     assert judge(signal_of(0.6), flow=tree, known_directions=two).support == "supported"
 
 
+def test_a_known_direction_between_groups_apart_says_nothing():
+    tree = flow_of(("stem", "a"), ("stem", "b"), ("a", "c"), ("a", "d"))
+    found = judge(signal_of(0.6), flow=tree, known_directions=[("stem", "c")])
+    assert found.support == "supported"
+    assert any("1 between groups that do not touch" in reason for reason in found.reasons)
+
+
+def test_a_direction_that_the_null_has_as_well_is_not_clear():
+    flow, null = flow_of(("a", "b"), ("b", "c"), ("c", "d")), flow_of(("a", "b"), ("c", "b"))
+    flow.pairs["cbdir"], flow.pairs["cbdir_se"] = [0.9, 0.7, 0.7], 0.1
+    null.pairs["cbdir"], null.pairs["cbdir_back"] = [0.6, 0.9], [-0.6, 0.55]
+    assert flow.beyond(null).clear_pairs["source"].tolist() == ["a", "c"]  # .9 > .6, .7 < .55 + .2
+    assert flow.beyond(None) is flow
+    known = [("a", "b"), ("b", "c")]
+    assert judge(signal_of(0.8), flow=flow, known_directions=known).support == "supported"
+    beside = judge(signal_of(0.8), flow=flow, known_directions=known, null_flow=null)
+    assert beside.support == "weak"
+    assert any("1 of 2 found" in reason for reason in beside.reasons)
+    assert flow.clear_pairs["source"].tolist() == ["a", "b", "c"]
+
+
 def test_a_group_without_a_name_is_still_named():
     flow = flow_of(("", "a"), ("", "b"))
     reasons = " ".join(judge(signal_of(0.6), flow=flow).reasons)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -95,6 +95,32 @@ class GroupFlow:
         _, part = connected_components(steps, connection="strong")
         sets = [np.flatnonzero(part == number) for number in np.unique(part)]
         return tuple(tuple(self.labels[at] for at in own) for own in sets if len(own) > 1)
+
+    def beyond(self, null: Self | None) -> Self:
+        """The same flow, in which directions that the null has as well are not clear.
+
+        Parameters
+        ----------
+        null
+            Flow of the same cells without velocity; None changes nothing.
+
+        Returns
+        -------
+        A direction stays clear where its ``cbdir`` lies two of its standard errors above that of
+        the null from the same group to the same other; where the null has no such pair it stays.
+        """
+        if null is None:
+            return self
+        there = null.pairs.set_index(["source", "target"])["cbdir"].to_dict()
+        there |= null.pairs.set_index(["target", "source"])["cbdir_back"].to_dict()
+        pairs = self.pairs.copy()
+        without = [
+            there.get(ends, np.nan) for ends in zip(pairs["source"], pairs["target"], strict=True)
+        ]
+        above = pairs["cbdir"] - np.array(without, dtype=float)
+        as_null = (above < _ERRORS * pairs["cbdir_se"]).to_numpy(dtype=bool)
+        pairs["clear"] = pairs["clear"].to_numpy(dtype=bool) & ~as_null
+        return replace(self, pairs=pairs)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""

@@ -82,6 +82,7 @@ def verdict(
     groups: pd.DataFrame | None = None,
     known_directions: Sequence[tuple[str, str]] = (),
     null_gene_halves: float = math.nan,
+    null_flow: GroupFlow | None = None,
 ) -> Verdict:
     """Judge the velocities of a run by one rule.
 
@@ -116,6 +117,8 @@ def verdict(
         Pairs of groups (source, target) whose direction is known from elsewhere.
     null_gene_halves
         ``gene_halves`` of the same cells without velocity; NaN where nobody looked.
+    null_flow
+        Their flow; a known direction that they have as well counts as not found.
 
     Returns
     -------
@@ -131,7 +134,7 @@ def verdict(
     """
     known = tuple(known_directions)
     support, reasons, advice = _of_run(
-        signal, (gene_halves, null_gene_halves), steady_state, flow, known
+        signal, (gene_halves, null_gene_halves), steady_state, (flow, null_flow), known
     )
     return Verdict(support, tuple(reasons), tuple(advice), _groups(support, signal, groups))
 
@@ -140,7 +143,7 @@ def _of_run(
     signal: Mapping[str, Any] | None,
     halves: tuple[float, float],
     steady: float,
-    flow: GroupFlow | None,
+    flows: tuple[GroupFlow | None, GroupFlow | None],
     known: tuple[tuple[str, str], ...],
 ) -> tuple[Support, list[str], list[str]]:
     if signal is None:
@@ -176,7 +179,7 @@ def _of_run(
             reasons,
             ["Look at the genes one by one before any direction is read."],
         )
-    fixed = _direction(flow, known, reasons, advice)
+    fixed = _direction(*flows, known, reasons, advice)
     if signal["strength"] == "clear" and agree and fixed:
         return (
             "supported",
@@ -202,6 +205,7 @@ def _agrees(whose: str, other: str, value: float, null: float, reasons: list[str
 
 def _direction(
     flow: GroupFlow | None,
+    null: GroupFlow | None,
     known: tuple[tuple[str, str], ...],
     reasons: list[str],
     advice: list[str],
@@ -215,20 +219,22 @@ def _direction(
         return False
     missed = False
     if known:
-        words = flow.agreement(known)
+        words = flow.beyond(null).agreement(known)
         contradicted = [
             pair for pair, word in zip(known, words, strict=True) if word == "contradicts"
         ]
-        found = words.count("agrees")
-        told = f"Of {len(known)} directions that you know, {found} are found"
+        found, apart = words.count("agrees"), words.count("apart")
+        told = f"Directions that you know: {found} of {len(known)} found"
+        if apart:
+            told += f", {apart} between groups that do not touch, of which nothing can be told"
         if contradicted:
             pairs = ", ".join(f"{source} to {target}" for source, target in contradicted)
             reasons.append(f"{told}, and {pairs} is contradicted: arrows may be reversed.")
             return False
-        reasons.append(f"{told} and none is contradicted; two that are found decide.")
+        reasons.append(f"{told}, and none is contradicted; two that are found decide.")
         if found >= _ENOUGH_KNOWN:
             return True
-        missed = found < len(known)
+        missed = found + apart < len(known)
     branching = flow.branching
     if branching == "parts" and missed:
         reasons.append(
@@ -249,7 +255,7 @@ def _direction(
             "Nothing in the map fixes the direction: a signal in the counts looks the same "
             "forwards and backwards."
         )
-    advice.append("State two directions that you know on the Evidence page.")
+    advice.append("State two directions that you know, of groups that touch, on the Evidence page.")
     return False
 
 
@@ -298,4 +304,5 @@ def _of_group(
         return "weak", f"{told}, but its arrows could not be compared."
     if min(halves, steady) < LEAST_AGREEMENT:
         return "weak", f"{told}, but arrows of other genes or of the steady-state model disagree."
-    return run, f"{told}; other genes and the steady-state model agree."
+    agree = f"{told}; other genes and the steady-state model agree"
+    return run, f"{agree}, but the run as a whole is weak." if run == "weak" else f"{agree}."

@@ -75,6 +75,7 @@ class EvidenceSummary:
             signal = details.get("velocity_signal")
             null = kept.get("null")
             column = kept["label_column"]
+            without = None if null is None else _flow(null["flow"])
             found = cls(
                 embedding=text(kept["embedding"]),
                 label_column=None if column is None else _string(column),
@@ -85,7 +86,7 @@ class EvidenceSummary:
                     int(number(null["n_cells"])),
                     int(number(null["n_genes"])),
                     _numbers(null["numbers"]),
-                    _flow(null["flow"]),
+                    without,
                 ),
                 flow=_flow(kept["flow"]),
                 contradictions=tuple(map(text, kept["contradictions"])),
@@ -97,6 +98,12 @@ class EvidenceSummary:
         except Exception:  # noqa: BLE001 - what is damaged can be of any kind and depth
             return None
         return found
+
+    @property
+    def flow_beyond_null(self) -> GroupFlow | None:
+        """Flow in which directions that the null has as well are not clear."""
+        null = None if self.null is None else self.null.flow
+        return None if self.flow is None else self.flow.beyond(null)
 
     def verdict(self, known_directions: Sequence[tuple[str, str]] = ()) -> Verdict:
         """Judge by the rule of :func:`velovi.evidence.verdict`, with what a reader knows.
@@ -112,6 +119,7 @@ class EvidenceSummary:
             flow=self.flow,
             groups=None if self.label_column is None else self.groups,
             known_directions=known,
+            null_flow=None if self.null is None else self.null.flow,
             null_gene_halves=np.nan
             if self.null is None
             else self.null.numbers["gene_half_agreement"],

@@ -213,8 +213,13 @@ def _error_words(view: ResultView) -> str:
     evidence = view.evidence
     own = None if evidence is None else evidence.verdict()
     if own is not None and own.support in ("no evidence", "cannot tell"):
+        first = (
+            "Nothing supports the directions of this run."
+            if own.support == "no evidence"
+            else "There is too little to tell whether anything supports these directions."
+        )
         return (
-            "Nothing supports the directions of this run. The angles are those of cells whose "
+            f"{first} The angles are those of cells whose "
             "velocity was taken away and whose halves of the genes agree as these do: half of them "
             "were off by less than the first, 95 % by less than the second."
         )
@@ -292,7 +297,9 @@ def rates_panel(view: ResultView) -> None:
                 f"{row.spearman:.2f} ({row.low:.2f} to {row.high:.2f})"
                 for row in found.itertuples()
             ],
-            "Nine of ten genes within": [f"± {row.rank_error:.0f}" for row in found.itertuples()],
+            "Nine of ten genes within": [
+                f"± {row.rank_error:.0f} of 100 ranks" for row in found.itertuples()
+            ],
             "": np.where(found["identified"].astype(bool), "identified", "not identified"),
         }
     )
@@ -307,7 +314,7 @@ def rates_panel(view: ResultView) -> None:
                 "end."
             ),
             "Nine of ten genes within": st.column_config.TextColumn(
-                help="Ranks, from 0 to 100; ± 68 where the order is lost."
+                help="± 68 where the order is lost."
             ),
         },
     )
@@ -316,7 +323,7 @@ def rates_panel(view: ResultView) -> None:
 def flow_panel(view: ResultView, summary: EvidenceSummary) -> None:
     """Which way cells go between groups that touch, and what the reader knows of it."""
     st.subheader("Flow between groups", anchor="flow")
-    flow = summary.flow
+    flow = summary.flow_beyond_null
     if flow is None or flow.pairs.empty:
         st.caption("No two groups of cells touch, or the cells have no groups.")
         return
@@ -333,7 +340,8 @@ def flow_panel(view: ResultView, summary: EvidenceSummary) -> None:
             figure_panel(
                 "Clear directions",
                 "Arrows: the group's border cells point to the other group, and those of the other "
-                "group point away from it, both beyond two standard errors. Wider: the clearer. "
+                "group point away from it, both beyond two standard errors, and the first beyond "
+                "what is found without velocity. Wider: the clearer. "
                 "Dotted: the groups touch, and no direction is clear.",
                 lambda theme: flow_graph_figure(data, theme),
                 data,

@@ -163,11 +163,20 @@ def rate_panels(view: ResultView) -> None:
         "needs 20 units for its course; axes are logarithmic. A gene far from the others turns "
         "over much faster or slower. Click a gene to choose it.",
     )
-    st.caption(
-        "Fitted rates, not identified unless this run has checked them (page Evidence): on "
-        "simulated cells their ranks hardly follow those of the true rates (Spearman 0.0 to 0.25). "
-        "Read them for which genes the fit treats alike, not for how fast a gene turns over."
-    )
+    found = view.rate_recovery
+    if found is None:
+        st.caption(
+            "Fitted rates, not identified: on simulated cells their ranks hardly follow those of "
+            "the true rates (Spearman 0.0 to 0.25). Read them for which genes the fit treats "
+            "alike, not for how fast a gene turns over."
+        )
+    else:
+        known = [RATES.get(str(name), str(name)) for name in found.index[found["identified"]]]
+        told = f"identified are: {', '.join(known)}" if known else "none is identified"
+        st.caption(
+            f"Of the fitted rates {told} (page Evidence says how that was found out). Read the "
+            "others for which genes the fit treats alike, not for how fast a gene turns over."
+        )
     gene = current_gene(view) if view.store.genes else ""
     for slot, (x, y) in zip(st.columns(len(_PAIRS), gap="medium"), _PAIRS, strict=True):
         with slot:
