@@ -16,6 +16,7 @@ from velovi.ui.data_panel import (
     unreadable_files,
 )
 from velovi.ui.errors import show_errors
+from velovi.ui.merge_panel import merge_panel
 from velovi.ui.router import page
 from velovi.ui.services import get_workspace
 
@@ -31,6 +32,7 @@ def body() -> None:
             st.markdown("**What a velocity file needs**")
             st.markdown(NEEDS)
         return
+    merge_panel(workspace, datasets)
     st.divider()
     dataset = pick_dataset(datasets)
     if st.session_state.get(REFUSED):

@@ -103,7 +103,7 @@ def test_one_file_for_one_sample_takes_all_cells_together(samples):
     one = {"E14": samples["E14"]}
     whole = annotated(one, "velocyto")
     made, match = add_counts(whole, files(one, "velocyto"))
-    assert match.told_apart_by == "all cells together"
+    assert match.told_apart_by == "nothing: all cells together"
     assert "sample" not in made.obs
     same_counts(made, samples)
 
@@ -111,7 +111,7 @@ def test_one_file_for_one_sample_takes_all_cells_together(samples):
 def test_a_barcode_that_could_be_of_either_sample_is_of_none(samples):
     whole = annotated(samples, "velocyto", names=False)
     made, match = add_counts(whole, files(samples, "velocyto"))
-    assert match.told_apart_by == "all cells together"
+    assert match.told_apart_by == "nothing: all cells together"
     assert made.n_obs == 2 * N - 20  # ten barcodes are in both
     assert match.table["share"].tolist() == [0.75, 0.75]
     same_counts(made, samples)

@@ -294,8 +294,7 @@ def _merge(given: argparse.Namespace) -> int:
 
     from velovi.data.clean import unique_names
     from velovi.data.formats import title_of
-    from velovi.data.merge import LEAST_MATCHED, add_counts, combine_samples
-    from velovi.data.read import read
+    from velovi.data.merge import LEAST_MATCHED, merge_files
 
     for path in [*given.counts, *([given.into] if given.into else [])]:
         _need_file(path)
@@ -304,20 +303,20 @@ def _merge(given: argparse.Namespace) -> int:
             "there already is such a file", where=str(given.out), remedy="Name another"
         )
     names = unique_names(pd.Index([title_of(path) for path in given.counts]))
-    counts = {name: read(path) for name, path in zip(names, given.counts, strict=True)}
-    if given.into is None:
-        made = combine_samples(counts, genes="all" if given.all_genes else "shared")
-    else:
-        least = 0.0 if given.allow_few else LEAST_MATCHED
-        made, match = add_counts(read(given.into), counts, least=least)
-        print(f"samples told apart by {match.told_apart_by}")
-        for name, row in match.table.iterrows():
-            share = f"{row['share']:.0%}".replace("%", " %")
-            print(f"{name}: {row['found']:,} of {row['n_cells']:,} cells ({share})")
-    print(f"{made.n_obs:,} cells, {made.n_vars:,} genes")
     make_folder(given.out.resolve().parent)
-    made.uns.pop("velovi_reading", None)
-    made.write_h5ad(given.out)
+    told = merge_files(
+        dict(zip(names, given.counts, strict=True)),
+        given.out,
+        into=given.into,
+        least=0.0 if given.allow_few else LEAST_MATCHED,
+        genes="all" if given.all_genes else "shared",
+    )
+    if "samples" in told:
+        print(f"samples told apart by {told['told_apart_by']}")
+        for row in told["samples"]:
+            share = f"{100 * row['share']:.0f} %"
+            print(f"{row['sample']}: {row['found']:,} of {row['n_cells']:,} cells ({share})")
+    print(f"{told['n_cells']:,} cells, {told['n_genes']:,} genes")
     print(given.out)
     return 0
 

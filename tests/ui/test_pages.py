@@ -7,6 +7,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import anndata
+import numpy as np
 import pytest
 from fakes import SIGNAL, add_run, fake_result, write_velocity_file
 
@@ -156,6 +158,30 @@ def test_folders_of_counts_are_listed_and_taken(workspace, tmp_path, monkeypatch
     with pytest.raises(DataError):
         services.server_file("notes.txt")
     assert workspace.add_dataset(raw, "raw").summary().ready
+
+
+def test_counts_are_brought_to_annotated_cells(open_page, workspace, tmp_path):
+    cells = simulate(40, 10)
+    codes = ["".join(row) for row in np.random.default_rng(0).choice(list("ACGT"), (40, 16))]
+    cells.obs_names = [f"day15:{code}x" for code in codes]
+    counts = workspace.add_dataset(loom(cells, tmp_path / "day15.loom"), "day15")
+    annotated = anndata.AnnData(obs=cells.obs.copy(), obsm={"X_umap": np.eye(40, 2)})
+    annotated.obs_names = [f"{code}-1" for code in codes]
+    annotated.write_h5ad(tmp_path / "annotated.h5ad")
+    into = workspace.add_dataset(tmp_path / "annotated.h5ad", "annotated")
+    app = open_page("data", dataset=into.dataset_id)
+    app.multiselect(key="merge_counts").set_value([counts.dataset_id]).run()
+    app.selectbox(key="merge_into").set_value(into.dataset_id).run()
+    app.button(key="merge_look").click().run()
+    assert not app.exception
+    table = next(item.value for item in app.dataframe if "Found" in item.value)
+    assert table[["Found", "Share"]].to_numpy().tolist() == [[40, "100 %"]]
+    app.button(key="merge_go").click().run()
+    assert not app.exception
+    newest = workspace.datasets()[0]
+    assert newest.name == "annotated with counts"
+    assert newest.summary().ready
+    assert [item.name for item in newest.summary().embeddings] == ["X_umap"]
 
 
 def test_server_paths_stay_inside_the_allowed_folders(tmp_path, monkeypatch):

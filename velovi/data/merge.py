@@ -1,13 +1,20 @@
-"""Several samples become one, and velocity counts find their cells in an annotated object."""
+"""Several samples become one, and velocity counts find their cells in an annotated object.
+
+``python -m velovi.data.merge JOB`` does :func:`merge_files` with the arguments in a JSON text, and
+prints what it returns, or what is wrong, as JSON.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,7 +22,7 @@ import scipy.sparse as sp
 
 from velovi.data import guess_layers
 from velovi.data.storable import storable_name
-from velovi.errors import DataError
+from velovi.errors import DataError, VeloviError
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -129,7 +136,7 @@ def _partitions(
     around = np.array(
         [name.replace(barcode, "*", 1) for name, barcode in zip(names, barcodes, strict=True)]
     )
-    found = [("all cells together", np.full(len(names), "all"))]
+    found = [("nothing: all cells together", np.full(len(names), "all"))]
     if len(np.unique(around)) <= _MOST_GROUPS:
         found.append(("what stands around the barcodes", around))
     for column in obs:
@@ -334,3 +341,87 @@ def _same_genes(annotated: AnnData, made: AnnData) -> pd.Index | None:
     candidates += [made.var[column].astype(str) for column in _GENE_IDS if column in made.var]
     best = max(candidates, key=lambda names: names.isin(known).sum())
     return pd.Index(best) if best.isin(known).any() else None
+
+
+def merge_files(
+    counts: Mapping[str, Path],
+    out: Path | None = None,
+    *,
+    into: Path | None = None,
+    least: float = LEAST_MATCHED,
+    genes: Literal["shared", "all"] = "shared",
+) -> dict[str, Any]:
+    """Put files together; see :func:`add_counts` and :func:`combine_samples`.
+
+    Parameters
+    ----------
+    counts
+        A file of each sample, by name.
+    out
+        The h5ad to write; None only looks how the cells match.
+    into
+        Annotated cells that the counts are brought to; None puts the samples below each other.
+    least, genes
+        As there.
+
+    Returns
+    -------
+    As JSON can hold it: ``told_apart_by`` and ``samples`` (the rows of :attr:`Match.table`) where
+    there are annotated cells, ``n_cells`` and ``n_genes`` where something was written.
+
+    Raises
+    ------
+    DataError
+        A file cannot be read, or too few cells are found.
+    """
+    from velovi.data.read import READING, read
+
+    parts = {name: read(path) for name, path in counts.items()}
+    told: dict[str, Any] = {}
+    if into is None:
+        made = combine_samples(parts, genes=genes)
+    else:
+        annotated = read(into)
+        if out is None:
+            names = {name: list(part.obs_names) for name, part in parts.items()}
+            return _match_told(match_cells(list(annotated.obs_names), annotated.obs, names))
+        made, match = add_counts(annotated, parts, least=least)
+        told = _match_told(match)
+    made.uns.pop(READING, None)
+    if out is not None:
+        with warnings.catch_warnings(action="ignore"):
+            made.write_h5ad(out, compression="lzf")
+    return {**told, "n_cells": made.n_obs, "n_genes": made.n_vars}
+
+
+def _match_told(match: Match) -> dict[str, Any]:
+    rows = match.table.rename_axis("sample").reset_index().to_dict("records")
+    plain = [
+        {
+            "sample": str(row["sample"]),
+            "group": str(row["group"]),
+            "n_cells": int(row["n_cells"]),
+            "found": int(row["found"]),
+            "share": float(row["share"]),
+        }
+        for row in rows
+    ]
+    return {"told_apart_by": match.told_apart_by, "samples": plain}
+
+
+def main() -> int:
+    """Entry point of the process."""
+    job = json.loads(sys.argv[1])
+    job["counts"] = {name: Path(path) for name, path in job["counts"].items()}
+    for name in ("out", "into"):
+        job[name] = Path(job[name]) if job.get(name) else None
+    try:
+        answer = merge_files(**job)
+    except VeloviError as error:
+        answer = error.to_dict()
+    json.dump(answer, sys.stdout)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

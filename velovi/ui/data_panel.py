@@ -101,7 +101,7 @@ def _upload(workspace: Workspace) -> None:
         # a fresh uploader lets go of the copy that it holds in memory
         st.session_state["upload_turn"] = turn + 1
         st.session_state.pop(REFUSED, None)
-        _choose(dataset)
+        choose_dataset(dataset)
 
 
 def take_upload(workspace: Workspace, stream: Any, name: str) -> Dataset:
@@ -144,10 +144,11 @@ def _from_server(workspace: Workspace) -> None:
             path = server_file(str(chosen))
             dataset = workspace.add_dataset(path, title_of(path))
             refuse_unreadable(workspace, dataset)
-            _choose(dataset)
+            choose_dataset(dataset)
 
 
-def _choose(dataset: Dataset) -> None:
+def choose_dataset(dataset: Dataset) -> None:
+    """Show a file from now on."""
     st.query_params["dataset"] = dataset.dataset_id
     st.rerun()
 
