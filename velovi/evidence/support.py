@@ -291,7 +291,7 @@ def _of_group(
             if n_cells < 2 * FEWEST_IN_GROUP
             else "Its counts were not looked into by themselves."
         )
-    told = f"{100 * share:.0f} % of genes above chance (5 % without velocity)"
+    told = f"{100 * share:.0f} % of genes above chance"
     if share < SOME and few:
         return "cannot tell", f"{told}, of too few cells to call that an absence."
     if share < SOME:
