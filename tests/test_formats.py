@@ -159,6 +159,32 @@ def test_filtered_counts_come_before_raw_ones(cells, tmp_path):
     assert converted(tmp_path / "Solo.out", tmp_path).n_obs == 20
 
 
+def three_samples(cells, at, kind):
+    parts = {name: cells[rows].copy() for name, rows in (("A", range(20)), ("B", range(20, 50)))}
+    for name, part in parts.items():
+        if kind == "loom":
+            loom(part, at / f"{name}.loom")
+        elif kind == "STARsolo":
+            starsolo(part, at / name / "Solo.out/Velocyto/filtered")
+            starsolo(cells, at / name / "Solo.out/Velocyto/raw")
+        else:
+            (at / name).mkdir(parents=True)
+            part.write_h5ad(at / name / "adata.h5ad")
+    return at
+
+
+@pytest.mark.parametrize("kind", ["loom", "STARsolo", "h5ad"])
+def test_samples_of_a_folder_become_one(kind, cells, tmp_path):
+    found = converted(three_samples(cells, tmp_path / "made", kind), tmp_path)
+    same_counts(found, cells)
+    assert found.obs["sample"].tolist() == ["A"] * 20 + ["B"] * 30
+    note = found.uns["velovi_reading"]["notes"][0]
+    assert "2 samples" in note
+    assert "A (20 cells), B (30 cells)" in note
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "made")
+    same_counts(converted(Path(packed), tmp_path), cells)
+
+
 def test_kb_takes_the_cells_that_both_matrices_hold(cells, tmp_path):
     kb(cells, tmp_path / "kb", "lamanno")
     other = cells[::-1][:30]

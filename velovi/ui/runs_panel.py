@@ -161,7 +161,7 @@ def _config() -> dict[str, Any]:
         "epochs": column.NumberColumn(
             "Epochs", format="localized", help="Times that training went through all cells so far."
         ),
-        "device": column.TextColumn("Trained on", help="Hardware that trained the model."),
+        "device": column.TextColumn("Device", help="Hardware that trained the model."),
         "size": column.NumberColumn("Size", format="bytes", help="Room it takes on disk."),
     }
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from velovi.data.check import REMEDY, NoAnswerError, limit_process, run_limited
 from velovi.data.formats.containers import read_mudata, read_zarr, unpacked
 from velovi.data.formats.foreign import foreign_reason
-from velovi.data.formats.recognise import SourceFormat, recognise
+from velovi.data.formats.recognise import SourceFormat, recognise, sources_in
 from velovi.data.h5ad import CONVERTED
 from velovi.errors import DataError, VeloviError
 
@@ -108,24 +108,57 @@ def convert(path: Path, out: Path) -> bool:
 
 def convert_here(path: Path, out: Path, *, depth: int = 0) -> None:
     """What :func:`convert` does, in this process."""
-    found = recognise(path)
+    if path.is_dir():
+        inside = sources_in(path)
+        if len(inside) > 1:
+            _convert_samples(inside, out, depth)
+            return
+        found = next(iter(inside.values()), None)
+    else:
+        found = recognise(path)
     if found is None:
         raise _nothing_found(path.name, path)
     if found.kind in ("archive", "compressed"):
         if depth >= _DEEPEST:
             raise DataError("archives lie inside archives", where=path.name, remedy=_ONE_ARCHIVE)
         with unpacked(found.path) as folder:
-            inside = recognise(folder)
-            if inside is None:
+            if not sources_in(folder):
                 raise _nothing_found(path.name, folder)
-            convert_here(inside.path, out, depth=depth + 1)
+            convert_here(folder, out, depth=depth + 1)
         return
     if found.kind == "h5ad":
         shutil.copyfile(found.path, out)
         return
     adata, notes = _reader(found)(found.path)
-    told = {"title": found.title, "notes": notes}
-    adata.uns[CONVERTED] = json.dumps(told)
+    _write(adata, out, found.title, notes)
+
+
+def _convert_samples(samples: Mapping[str, SourceFormat], out: Path, depth: int) -> None:
+    """Several sources are samples, and become one."""
+    import anndata
+
+    from velovi.data.merge import SAMPLE, combine_samples
+
+    parts, notes = {}, []
+    for name, item in samples.items():
+        with TemporaryDirectory(prefix="velovi-sample-") as folder:
+            own = Path(folder) / "sample.h5ad"
+            convert_here(item.path, own, depth=depth + 1)
+            parts[name] = anndata.read_h5ad(own)
+        told = json.loads(parts[name].uns.pop(CONVERTED, '{"notes": []}'))
+        notes += [note for note in told["notes"] if note not in notes]
+    made = combine_samples(parts)
+    titles = ", ".join(dict.fromkeys(item.title for item in samples.values()))
+    cells = ", ".join(f"{name} ({part.n_obs:,} cells)" for name, part in parts.items())
+    most = max(part.n_vars for part in parts.values())
+    notes.insert(0, f"Samples, told apart by the column '{SAMPLE}': {cells}.")
+    if made.n_vars < most:
+        notes.append(f"Only the {made.n_vars:,} genes that all samples hold were taken.")
+    _write(made, out, f"{len(parts)} samples ({titles})", notes)
+
+
+def _write(adata: AnnData, out: Path, title: str, notes: list[str]) -> None:
+    adata.uns[CONVERTED] = json.dumps({"title": title, "notes": notes})
     with warnings.catch_warnings(action="ignore"):  # names that repeat are told about elsewhere
         adata.write_h5ad(out, compression="lzf")
 

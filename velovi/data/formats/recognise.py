@@ -70,7 +70,7 @@ class SourceFormat:
 def recognise(path: Path) -> SourceFormat | None:
     """What kind of source a path is; None for what is none that we know.
 
-    A folder is looked through for the first that holds counts, filtered before raw.
+    A folder is looked through for the first that holds counts; see :func:`sources_in`.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def recognise(path: Path) -> SourceFormat | None:
     'h5ad'
     """
     if path.is_dir():
-        return _of_folders(path)
+        return next(iter(sources_in(path).values()), None)
     if not path.is_file():
         return None
     if h5py.is_hdf5(path):
@@ -153,25 +153,46 @@ def _of_hdf5(path: Path) -> Kind | None:
         return None
 
 
-def _of_folders(path: Path) -> SourceFormat | None:
-    """The first source among a folder and those below it, the nearest first."""
-    level, seen = [path], 0
+def sources_in(folder: Path) -> dict[str, SourceFormat]:
+    """The sources of a folder, the nearest below it, by what tells them apart.
+
+    They are samples of one experiment: folders or files on the same level. Of STARsolo's raw and
+    filtered counts the filtered ones are taken.
+    """
+    level, seen = [folder], 0
     for _ in range(_DEPTH):
-        found = [
-            SourceFormat(kind, folder)
-            for folder in level
-            if (kind := _of_folder(folder)) is not None
-        ]
+        found = {
+            here: SourceFormat(kind, here)
+            for here in level
+            if (kind := _of_folder(here)) is not None
+        }
+        found = {
+            here: item
+            for here, item in found.items()
+            if here.name != "raw" or here.with_name("filtered") not in found
+        }
+        if not found:
+            files = [file for here in level for file in _files(here) if _is_source(file)]
+            found = {file: item for file in files if (item := recognise(file)) is not None}
         if found:
-            return min(found, key=lambda item: item.path.name == "raw")
-        inside = [file for folder in level for file in _files(folder) if _is_source(file)]
-        if inside:
-            return recognise(inside[0])
-        level = [item for folder in level for item in _folders(folder)]
+            return dict(zip(_told_apart(list(found)), found.values(), strict=True))
+        level = [item for here in level for item in _folders(here)]
         seen += len(level)
         if not level or seen > _MOST_FOLDERS:
-            return None
-    return None
+            break
+    return {}
+
+
+def _told_apart(paths: list[Path]) -> list[str]:
+    """A name for each path: the first of its parts that differs between them."""
+    if len(paths) == 1:
+        return [title_of(paths[0])]
+    parts = [path.parts for path in paths]
+    at = next(at for at, column in enumerate(zip(*parts, strict=False)) if len(set(column)) > 1)
+    names = [title_of(Path(part[at])) for part in parts]
+    if len(set(names)) == len(names):
+        return names
+    return ["/".join((*part[at:-1], title_of(Path(part[-1])))) for part in parts]
 
 
 def _is_source(path: Path) -> bool:
