@@ -135,6 +135,21 @@ def test_a_loom_is_taken_as_h5ad(workspace, tmp_path):
     assert "Read from a loom file." in [item.what for item in dataset.summary().problems]
 
 
+def test_several_files_are_taken_at_once(open_page, workspace, tmp_path):
+    content = write_velocity_file(tmp_path / "a.h5ad").read_bytes()
+    app = open_page("data")
+    files = [
+        ("a.h5ad", content, ""),
+        ("bad.h5ad", b"no file of cells", ""),
+        ("b.h5ad", content, ""),
+    ]
+    app.file_uploader[0].set_value(files).run()
+    assert not app.exception
+    assert sorted(item.name for item in workspace.datasets()) == ["a", "b"]
+    assert any("bad" in item.value for item in app.error)
+    assert any("ready to train" in item.value for item in (*app.success, *app.warning))
+
+
 def test_an_upload_that_holds_nothing_for_us_says_what_it_is(open_page, workspace):
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as packed:

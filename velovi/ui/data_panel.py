@@ -83,25 +83,38 @@ def bring_file(workspace: Workspace) -> None:
 
 def _upload(workspace: Workspace) -> None:
     turn = st.session_state.setdefault("upload_turn", 0)
-    uploaded = st.file_uploader(
-        "Upload a file of counts",
+    given = st.file_uploader(
+        "Upload files of counts",
+        accept_multiple_files=True,
         key=f"upload_{turn}",
-        help="h5ad, loom, h5mu, or a zip of a folder; see below. The file goes into the workspace "
+        help="h5ad, loom, h5mu, or a zip of a folder; see below. Files go into the workspace "
         "at once, so that a refresh loses nothing.",
     )
-    if uploaded is None or uploaded.file_id in st.session_state.setdefault("taken", set()):
-        if uploaded is None:
-            st.session_state.pop(REFUSED, None)
-        return
-    st.session_state["taken"].add(uploaded.file_id)
-    st.session_state[REFUSED] = True  # until the file has been taken
-    with show_errors(), st.spinner(f"Taking {escape_markdown(uploaded.name)} in …"):
-        dataset = take_upload(workspace, uploaded, uploaded.name)
-        refuse_unreadable(workspace, dataset)
-        # a fresh uploader lets go of the copy that it holds in memory
-        st.session_state["upload_turn"] = turn + 1
+    taken = st.session_state.setdefault("taken", set())
+    new = [uploaded for uploaded in given if uploaded.file_id not in taken]
+    if not given:
         st.session_state.pop(REFUSED, None)
-        choose_dataset(dataset)
+    if not new:
+        return
+    st.session_state[REFUSED] = True  # until a file has been taken
+    dataset, refused = None, False
+    for uploaded in new:
+        taken.add(uploaded.file_id)
+        before = refused
+        refused = True
+        with show_errors(), st.spinner(f"Taking {escape_markdown(uploaded.name)} in …"):
+            arrived = take_upload(workspace, uploaded, uploaded.name)
+            refuse_unreadable(workspace, arrived)
+            dataset, refused = arrived, before
+    if dataset is None:
+        return
+    st.session_state.pop(REFUSED, None)
+    if refused:  # its sentence stays on the page beside the file that was taken
+        st.query_params["dataset"] = dataset.dataset_id
+        return
+    # a fresh uploader lets go of the copies that it holds in memory
+    st.session_state["upload_turn"] = turn + 1
+    choose_dataset(dataset)
 
 
 def take_upload(workspace: Workspace, stream: Any, name: str) -> Dataset:
