@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 
+import anndata
 import numpy as np
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from velovi.runs.custom_root_time import custom_root_time, times
 from velovi.runs.folder import RunState
+from velovi.runs.results import write_result
 from velovi.runs.workspace import DEMO_FOLDER
 from velovi.ui.time_panel import OWN
 
@@ -43,3 +46,16 @@ def test_a_time_from_a_group_is_worked_out_shown_and_deleted(open_page, workspac
     assert app.selectbox(key="time_choice").value == OWN
     assert not app.exception
     assert not app.error
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_time_against_the_arrows_is_contradicted_in_red(open_page, run_in, turned):
+    run = run_in(RunState.DONE)
+    run.result_path.unlink()
+    result = anndata.read_zarr(DEMO_FOLDER / "result.zarr")
+    if turned:
+        result.obs["latent_time"] = 1 - result.obs["latent_time"]
+    write_result(result, run.result_path)
+    app: AppTest = open_page("latent_time", run=run.run_id)
+    assert any("contradicts the arrows" in item.value for item in app.error) == turned
+    assert any("of 1,600 cells that lie close" in item.value for item in app.caption)

@@ -53,6 +53,7 @@ OWN = "data"
 _ASKED, _TURN = "time_asked_for", "times_asked_for"
 _QUANTITIES = ("Ms", "Mu", "velocity")
 _COUNTS = (20, 40, 80)
+_CHANCE = 0.5  # of cells move to later times when arrows and time have nothing in common
 
 
 def times_folder(view: ResultView) -> Path:
@@ -246,7 +247,18 @@ def agreement_panel(view: ResultView, time_id: str, time: np.ndarray) -> None:
     if not len(data.groups):
         st.caption("Too few cells lie close together to tell.")
         return
-    st.metric("Cells that move to later times", f"{100 * data.share[0]:.0f} %")
+    share, judged = float(data.share[0]), int(data.cells[0])
+    st.metric("Cells that move to later times", f"{100 * share:.0f} %")
+    st.caption(
+        f"Of the {judged:,} of {view.store.n_cells:,} cells that lie close enough to others to be "
+        "judged; 50 % is chance."
+    )
+    if share < _CHANCE:
+        st.error(
+            f"This time contradicts the arrows: {100 * (1 - share):.0f} % of these cells move to "
+            "earlier times. Choose another place where it begins, or doubt the arrows.",
+            icon=":material/error:",
+        )
     if len(data.groups) > 1:
         frame = data.to_frame().iloc[1:].round({"to later times": 2})
         st.dataframe(
