@@ -13,8 +13,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from velovi.data import DatasetSummary, Problem
+from velovi.errors import DataError
 
 SECONDS, SECONDS_PER_BYTE = 4.0, 6e-7
 """Seconds of work that a check may take: a small file, and what each byte of a large one adds."""
@@ -120,6 +122,36 @@ def run_limited(arguments: Sequence[str], *, seconds: float) -> bytes:
     if done.returncode != 0 or not done.stdout.startswith(b"{"):
         raise NoAnswerError("Looking into this file ends the program that reads it.")
     return done.stdout
+
+
+def answer_of(arguments: Sequence[str], *, seconds: float, where: str) -> dict[str, Any]:
+    """What a module of this package answers as JSON, its errors raised here.
+
+    Parameters
+    ----------
+    arguments, seconds
+        As in :func:`run_limited`.
+    where
+        The file that is named when there is no answer.
+
+    Raises
+    ------
+    DataError
+        It answered with an error, or not at all.
+    """
+    try:
+        answer: dict[str, Any] = json.loads(run_limited(arguments, seconds=seconds))
+    except NoAnswerError as trouble:
+        raise DataError(
+            "the file cannot be read",
+            where=where,
+            found=str(trouble).rstrip("."),
+            remedy=REMEDY,
+        ) from trouble
+    if "what" in answer:
+        parts = {name: answer.get(name) for name in ("expected", "found", "remedy")}
+        raise DataError(answer["what"], where=answer.get("where") or where, **parts)
+    return answer
 
 
 def _seconds(size: int) -> float:

@@ -11,9 +11,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from velovi.data.check import NoAnswerError, run_limited
+from velovi.data.check import answer_of
 from velovi.data.merge import LEAST_MATCHED
-from velovi.errors import DataError
 from velovi.runs.workspace import Dataset, Workspace
 from velovi.ui.data_panel import choose_dataset, file_label
 from velovi.ui.errors import show_errors
@@ -131,21 +130,8 @@ def _merged(chosen: list[Dataset], *, into: Dataset | None = None, **how: Any) -
         job["into"] = str(into.source)
         sources.append(str(into.source))
     size = sum(Path(path).stat().st_size for path in sources)
-    try:
-        told = json.loads(
-            run_limited(
-                ["velovi.data.merge", json.dumps(job)],
-                seconds=_SECONDS + _SECONDS_PER_BYTE * size,
-            )
-        )
-    except NoAnswerError as trouble:
-        raise DataError("the files cannot be put together", found=str(trouble)) from trouble
-    if "what" in told:
-        raise DataError(
-            told["what"],
-            where=told.get("where"),
-            expected=told.get("expected"),
-            found=told.get("found"),
-            remedy=told.get("remedy"),
-        )
-    return dict(told)
+    return answer_of(
+        ["velovi.data.merge", json.dumps(job)],
+        seconds=_SECONDS + _SECONDS_PER_BYTE * size,
+        where=" + ".join(names),
+    )

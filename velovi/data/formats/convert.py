@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from velovi.data.check import REMEDY, NoAnswerError, limit_process, run_limited
+from velovi.data.check import REMEDY, answer_of, limit_process
 from velovi.data.formats.containers import read_mudata, read_zarr, unpacked
 from velovi.data.formats.foreign import foreign_reason
 from velovi.data.formats.recognise import SourceFormat, recognise, sources_in
@@ -84,25 +84,8 @@ def convert(path: Path, out: Path) -> bool:
     DataError
         It holds no counts that we can read, or is damaged.
     """
-    size = _size(path)
-    arguments = [__name__, str(path), str(out)]
-    try:
-        answer = json.loads(run_limited(arguments, seconds=_SECONDS + _SECONDS_PER_BYTE * size))
-    except NoAnswerError as trouble:
-        raise DataError(
-            "the file cannot be read",
-            where=path.name,
-            found=str(trouble).rstrip("."),
-            remedy=REMEDY,
-        ) from trouble
-    if "what" in answer:
-        raise DataError(
-            answer["what"],
-            where=answer.get("where") or path.name,
-            expected=answer.get("expected"),
-            found=answer.get("found"),
-            remedy=answer.get("remedy"),
-        )
+    seconds = _SECONDS + _SECONDS_PER_BYTE * _size(path)
+    answer = answer_of([__name__, str(path), str(out)], seconds=seconds, where=path.name)
     return bool(answer["converted"])
 
 
