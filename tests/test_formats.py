@@ -26,6 +26,7 @@ from tests.written_formats import (
     write_lines,
     write_matrix,
 )
+from velovi.data.check import NoAnswerError, run_limited
 from velovi.data.formats import recognise, title_of
 from velovi.data.formats.convert import convert_here
 from velovi.data.inspect import inspect_file
@@ -185,6 +186,48 @@ def test_samples_of_a_folder_become_one(kind, cells, tmp_path):
     same_counts(converted(Path(packed), tmp_path), cells)
 
 
+def test_genes_whose_names_end_like_kinds_stay_genes(cells, tmp_path):
+    named = cells.copy()
+    named.var_names = ["HLA-A", "HLA-U", "Twin", "Twin", *cells.var_names[4:]]
+    for suffixes in (True, False):
+        alevin_fry(named, tmp_path / f"{suffixes}", suffixes=suffixes)
+        same_counts(converted(tmp_path / f"{suffixes}", tmp_path), named)
+
+
+def test_kinds_that_do_not_belong_together_are_refused(cells, tmp_path):
+    kb(cells, tmp_path / "kb/counts_unfiltered", "lamanno")
+    kb(cells[:30].copy(), tmp_path / "kb/counts_filtered", "lamanno")
+    assert converted(tmp_path / "kb", tmp_path).n_obs == 30
+    loom(cells, tmp_path / "two/A.loom")
+    cells.write_h5ad(tmp_path / "two/A.h5ad")
+    with pytest.raises(DataError, match="several kinds"):
+        converted(tmp_path / "two", tmp_path)
+    loom(cells, tmp_path / "deep/A.loom")
+    loom(cells, tmp_path / "deep/B/B.loom")
+    assert converted(tmp_path / "deep", tmp_path).n_obs == 100
+    (tmp_path / "deep/C.loom").write_bytes(b"broken")
+    with pytest.raises(DataError, match="one of the files") as caught:
+        converted(tmp_path / "deep", tmp_path)
+    assert caught.value.where == "C.loom"
+
+
+def test_names_of_cells_and_genes_in_a_table_are_text(cells, tmp_path):
+    named = cells[:3].copy()
+    named.obs_names, named.var_names = ["001", "01", "1"], ["NA", *cells.var_names[1:]]
+    same_counts(converted(celldancer(named, tmp_path / "a.csv"), tmp_path), named)
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    write_lines(tmp_path / "a.csv", [*lines, lines[1]])
+    with pytest.raises(DataError, match="cannot be read"):
+        converted(tmp_path / "a.csv", tmp_path)
+
+
+def test_a_file_by_itself_is_what_it_holds(cells, tmp_path):
+    cells.write_h5ad(tmp_path / "a.h5ad")
+    path = tmp_path / "cells.gz"
+    path.write_bytes(gzip.compress((tmp_path / "a.h5ad").read_bytes()))
+    same_counts(converted(path, tmp_path), cells)
+
+
 def test_kb_takes_the_cells_that_both_matrices_hold(cells, tmp_path):
     kb(cells, tmp_path / "kb", "lamanno")
     other = cells[::-1][:30]
@@ -239,6 +282,14 @@ def damaged(cells, at):
     write_lines(at / "words/spliced.mtx", [*lines[:-1], "1 x 1"])
     yield starsolo(cells, at / "dense"), "no sparse matrix"
     write_lines(at / "dense/spliced.mtx", ["%%MatrixMarket matrix array real general", "1 1", "1"])
+    yield starsolo(cells, at / "wide"), "another number of values"
+    lines = (at / "wide/spliced.mtx").read_text().splitlines()
+    write_lines(
+        at / "wide/spliced.mtx", [line + " 1" if line[0] != "%" else line for line in lines]
+    )
+    yield starsolo(cells, at / "narrow"), "not whole"
+    lines = (at / "narrow/spliced.mtx").read_text().splitlines()
+    write_lines(at / "narrow/spliced.mtx", [*lines[:-1], "2 3"])
     yield alevin_fry(cells, at / "no usa"), "USA mode"
     write_matrix(at / "no usa/alevin/quants_mat.mtx", counts(cells, "spliced"))
     write_lines(at / "no usa/alevin/quants_mat_cols.txt", list(cells.var_names))
@@ -284,12 +335,40 @@ def test_an_archive_may_not_lead_out_or_unpack_without_end(tmp_path):
         archive.writestr("a.h5ad", bytes(300 * 2**20))
     with pytest.raises(DataError, match="more than its size"):
         read(tmp_path / "bomb.zip")
+    simulate(40, 10).write_h5ad(tmp_path / "secret.h5ad")
     with tarfile.open(tmp_path / "link.tar", "w") as archive:
         link = tarfile.TarInfo("a.h5ad")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "secret.h5ad")
         archive.addfile(link)
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="no spliced and unspliced"):
         read(tmp_path / "link.tar")
+
+
+def test_a_loom_may_not_take_its_counts_from_elsewhere(cells, tmp_path):
+    loom(cells, tmp_path / "a.loom")
+    with h5py.File(tmp_path / "a.loom", "a") as file:
+        del file["layers/spliced"]
+        secret = [("/etc/passwd", 0, 600)]
+        file.create_dataset("layers/spliced", (12, 50), "u1", external=secret)
+    with pytest.raises(DataError, match="from another file"):
+        converted(tmp_path / "a.loom", tmp_path)
+    with h5py.File(tmp_path / "a.loom", "a") as file:
+        del file["layers/spliced"]
+        file["layers/spliced"] = h5py.ExternalLink(str(tmp_path / "b.h5ad"), "X")
+    with pytest.raises(DataError, match="from another file"):
+        converted(tmp_path / "a.loom", tmp_path)
+
+
+def test_what_a_killed_process_leaves_goes_with_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "leaves.py").write_text(
+        "import os, tempfile; tempfile.mkdtemp(); os.kill(os.getpid(), 9)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(NoAnswerError):
+        run_limited(["leaves"], seconds=20)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] in ([], ["__pycache__"])
 
 
 def test_names_without_their_endings():

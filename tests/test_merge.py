@@ -71,6 +71,7 @@ def files(samples, how):
 
 
 def same_counts(made, samples):
+    assert made.n_obs
     for row, truth in enumerate(made.obs["truth"]):
         name, code = truth.split("/")
         for layer in ("spliced", "unspliced"):
@@ -117,6 +118,54 @@ def test_a_barcode_that_could_be_of_either_sample_is_of_none(samples):
     same_counts(made, samples)
 
 
+def test_a_cell_of_another_sample_gets_no_counts_by_a_shared_barcode(samples):
+    """The file holds one sample; a third of the other's cells share barcodes with it."""
+    whole = annotated(samples, "suffix by sample")
+    one = {"E14": files(samples, "suffix by sample")["E14"]}
+    made, match = add_counts(whole, one)
+    assert made.n_obs == N
+    assert all(truth.startswith("E14") for truth in made.obs["truth"])
+    assert match.table.loc["E14", "group"] == "*-1"
+    same_counts(made, samples)
+
+
+def test_a_file_may_hold_several_samples(samples):
+    both = combine_samples(samples)
+    whole = annotated(samples, "suffix by sample")
+    kept = [code.split("/")[1] not in set(barcodes(N, 1)[:10]) for code in whole.obs["truth"]]
+    made, _ = add_counts(whole[kept], {"all": both})
+    assert made.n_obs == sum(kept)
+    same_counts(made, samples)
+
+
+def test_barcodes_of_several_parts_are_compared_whole():
+    codes = [f"AAACATCG_{code[:8]}_{code[8:]}" for code in barcodes(20, 5)]
+    names = [f"{code}__s1" for code in codes]
+    obs = pd.DataFrame(index=names)
+    assert match_cells(names, obs, {"a": codes}).table.loc["a", "found"] == 20
+    others = [f"AAACATCG_{code[:8]}_{code[8:]}" for code in barcodes(20, 6)]
+    assert match_cells(names, obs, {"a": others}).table.loc["a", "found"] == 0
+    same = ["ACGTACGTACGT-1", "ACGTACGTACGT-2"]
+    exact = match_cells(same, pd.DataFrame(index=same), {"a": same[::-1]})
+    assert [list(rows) for rows in exact.rows["a"]] == [[0, 1], [1, 0]]
+
+
+def test_a_sample_column_of_the_file_stays_and_repeated_genes_are_kept(samples):
+    for cells in samples.values():
+        cells.obs["sample"] = "own"
+        cells.var_names = ["Twin", "Twin", *cells.var_names[2:]]
+    made = combine_samples(samples)
+    assert set(made.obs["sample_from_file"]) == {"own"}
+    assert list(made.var_names[:2]) == ["Twin", "Twin-1"]
+    total = sum(cells.layers["spliced"].sum() for cells in samples.values())
+    assert made.layers["spliced"].sum() == total
+
+
+def test_cells_without_a_map_get_none(samples):
+    del samples["E15"].obsm["X_umap"]
+    assert "X_umap" not in combine_samples(samples, genes="all").obsm
+
+
 def test_too_few_cells_are_refused_unless_allowed(samples):
     whole = annotated({"E14": samples["E14"]}, "velocyto")
     few = {"E14": files(samples, "velocyto")["E14"][:10]}
@@ -130,7 +179,7 @@ def test_too_few_cells_are_refused_unless_allowed(samples):
         add_counts(whole, {"E14": files(samples, "velocyto")["E14"][:0]})
 
 
-def test_genes_are_joined_by_name_or_id(samples):
+def test_genes_are_joined_by_name_or_id(samples, tmp_path):
     cells = samples["E14"]
     whole = annotated({"E14": cells}, "velocyto")
     ids = [f"ENSG{at}" for at in range(12)]
@@ -145,7 +194,9 @@ def test_genes_are_joined_by_name_or_id(samples):
     made, _ = add_counts(whole, {"E14": counts})
     assert list(made.var_names) == list(cells.var_names)
     assert made.var["highly_variable"].tolist()[:5] == [True] * 5
-    assert made.var["highly_variable"].isna().sum() == 7
+    assert not made.var["highly_variable"][5:].any()
+    made.write_h5ad(tmp_path / "made.h5ad")
+    assert anndata.read_h5ad(tmp_path / "made.h5ad").var["highly_variable"].sum() == 5
 
 
 def test_what_the_object_brought_stays(samples):
@@ -177,7 +228,7 @@ def test_genes_are_shared_or_all(samples):
     absent = whole[whole.obs[SAMPLE] == "E15", samples["E14"].var_names[8:]]
     assert sp.csr_matrix(absent.layers["spliced"]).nnz == 0
     samples["E15"].var_names = [f"other{at}" for at in range(8)]
-    with pytest.raises(DataError, match="no genes in common"):
+    with pytest.raises(DataError, match="too few genes in common"):
         combine_samples(samples)
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from velovi.data import DatasetSummary, Problem
@@ -103,14 +104,16 @@ def run_limited(arguments: Sequence[str], *, seconds: float) -> bytes:
     )
     patience = PATIENCE * seconds
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=patience,
-            env=environment,
-            check=False,
-        )
+        # what a process that is ended leaves behind goes with this folder
+        with TemporaryDirectory(prefix="velovi-process-") as scratch:
+            done = subprocess.run(
+                [sys.executable, "-m", *arguments],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=patience,
+                env={**environment, "TMPDIR": scratch},
+                check=False,
+            )
     except subprocess.TimeoutExpired:
         raise NoAnswerError(
             f"Looking into this file was given up after {patience:.0f} seconds.", given_up=True

@@ -75,6 +75,16 @@ def first_outside_link(file: h5py.File) -> str | None:
     return None
 
 
+def require_inside(file: h5py.File) -> None:
+    """Raise DataError when a part of a file is kept in another file."""
+    if (outside := first_outside_link(file)) is not None:
+        raise DataError(
+            f"the file takes {outside!r} from another file",
+            where=Path(file.filename).name,
+            remedy="Save the data into one file, and bring that",
+        )
+
+
 def require_stored(node: h5py.Dataset) -> None:
     """Raise DataError when a dataset declares far more than the file can hold."""
     if h5py.check_vlen_dtype(node.dtype) is not None or (

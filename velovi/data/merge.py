@@ -21,6 +21,10 @@ import pandas as pd
 import scipy.sparse as sp
 
 from velovi.data import guess_layers
+from velovi.data.check import limit_process
+from velovi.data.clean import unique_names
+from velovi.data.h5ad import CONVERTED
+from velovi.data.inspect import BATCHES
 from velovi.data.storable import storable_name
 from velovi.errors import DataError, VeloviError
 
@@ -34,18 +38,22 @@ LEAST_MATCHED = 0.5
 _BARCODE = re.compile(r"[ACGTN]{8,}")
 _GENE_IDS = ("gene_ids", "gene_id", "Accession", "ensembl_id", "ensembl", "feature_id", "gene_name")
 _MOST_GROUPS = 200
+_NEARLY_ALL = 0.8  # of the cells of a further sample that a file is said to hold
+_MOST_TOLD = 3
+_SECONDS, _SECONDS_PER_BYTE = 120.0, 4e-6
+_MEMORY, _MEMORY_PER_BYTE = 2**31, 60
+_FEWEST_SHARED = 0.5  # of the genes of the sample that has fewest
 
 
 def barcode_of(name: str) -> str:
-    """The barcode in a cell's name: its longest stretch of bases; the name itself without one.
+    """The barcode in a cell's name: all stretches of bases; the name itself without one.
 
     Examples
     --------
     >>> [barcode_of(name) for name in ("E15:AAACCTGAGAGGGATAx", "AAACCTGAGAGGGATA-1-0", "cell_7")]
     ['AAACCTGAGAGGGATA', 'AAACCTGAGAGGGATA', 'cell_7']
     """
-    found = _BARCODE.findall(name)
-    return max(found, key=len) if found else name
+    return "_".join(_BARCODE.findall(name)) or name
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,8 @@ def match_cells(
 
     Programs change the names around a barcode: ``sample:BARCODEx``, ``BARCODE-1``,
     ``BARCODE-1-sample``. What tells the samples of the annotated object apart is whatever makes
-    most cells findable: a column of ``obs``, or what stands around the barcodes.
+    most cells findable: a column of ``obs`` that is named like one (batch, sample, donor, ...), or
+    what stands around the barcodes.
 
     Parameters
     ----------
@@ -113,18 +122,25 @@ def match_cells(
     >>> int(found.table.loc["E15", "found"])
     1
     """
-    barcodes = np.array([barcode_of(name) for name in annotated], dtype=object)
-    files = {name: _places(cells) for name, cells in counts.items()}
-    found = [
+    holders = Counter(name for cells in counts.values() for name in cells)
+    exact = np.mean([holders[name] == 1 for name in annotated]) >= _NEARLY_ALL
+    key = str if exact else barcode_of  # names that are the same need no barcodes
+    barcodes = np.array([key(name) for name in annotated], dtype=object)
+    files = {name: _places([key(cell) for cell in cells]) for name, cells in counts.items()}
+    together, *apart = (
         (_matched(title, groups, barcodes, files), len(np.unique(groups)) == len(files))
         for title, groups in _partitions(list(annotated), barcodes, obs)
-    ]
-    return max(found, key=lambda item: (item[0].table["found"].sum(), item[1]))[0]
+    )
+    # where something tells samples apart, a barcode of one says nothing of a cell of another
+    told = [item for item in apart if (item[0].table["share"] >= LEAST_MATCHED).all()]
+    return max(
+        [*told, *([] if told else [together])],
+        key=lambda item: (item[0].table["found"].sum(), item[1]),
+    )[0]
 
 
-def _places(cells: Sequence[str]) -> dict[str, int]:
+def _places(barcodes: Sequence[str]) -> dict[str, int]:
     """Where each barcode of a file stands; one that repeats names no cell."""
-    barcodes = [barcode_of(name) for name in cells]
     times = Counter(barcodes)
     return {barcode: at for at, barcode in enumerate(barcodes) if times[barcode] == 1}
 
@@ -137,9 +153,11 @@ def _partitions(
         [name.replace(barcode, "*", 1) for name, barcode in zip(names, barcodes, strict=True)]
     )
     found = [("nothing: all cells together", np.full(len(names), "all"))]
-    if len(np.unique(around)) <= _MOST_GROUPS:
+    if 1 < len(np.unique(around)) <= _MOST_GROUPS:
         found.append(("what stands around the barcodes", around))
     for column in obs:
+        if not any(word in str(column).lower() for word in BATCHES):
+            continue  # a small cluster would match any file
         values = obs[column]
         if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype == object:
             text = values.astype(str).to_numpy(dtype=str)
@@ -160,16 +178,18 @@ def _matched(
         for label, rows in inside.items()
     }
     alone = len(labels) == 1 and len(files) > 1
-    taken: dict[str, str] = {}
+    taken: dict[str, list[str]] = {name: [] for name in files}
     for (name, label), n_found in sorted(shares.items(), key=lambda item: -item[1]):
-        if name not in taken and n_found and (alone or label not in taken.values()):
-            taken[name] = label
+        free = alone or not any(label in groups for groups in taken.values())
+        # a file may hold several samples, whose cells are then nearly all in it
+        if n_found and free and (not taken[name] or n_found >= _NEARLY_ALL * len(inside[label])):
+            taken[name].append(label)
     # a barcode that several files or several cells of a sample have names none of them
     holders = Counter(barcode for places in files.values() for barcode in places)
     table: dict[str, tuple[str, int, int, float]] = {}
     rows: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, places in files.items():
-        own = inside.get(taken.get(name, ""), np.empty(0, dtype=np.intp))
+        own = np.concatenate([np.empty(0, np.intp), *(inside[label] for label in taken[name])])
         times = Counter(barcodes[own])
         hits = [
             (at, places[barcodes[at]])
@@ -180,7 +200,10 @@ def _matched(
         ]
         pairs = np.array(hits, dtype=np.intp).reshape(-1, 2)
         rows[name] = pairs[:, 0], pairs[:, 1]
-        table[name] = taken.get(name, ""), len(own), len(hits), len(hits) / max(len(own), 1)
+        groups_told = ", ".join(map(str, taken[name][:_MOST_TOLD]))
+        more = len(taken[name]) - _MOST_TOLD
+        groups_told += f" and {more} more" if more > 0 else ""
+        table[name] = groups_told, len(own), len(hits), len(hits) / max(len(own), 1)
     columns = ["group", "n_cells", "found", "share"]
     told = pd.DataFrame.from_dict(table, orient="index", columns=columns)
     if alone:  # which cells belong to which file is not known, only how many belong to any
@@ -249,8 +272,18 @@ def add_counts(
         extra = annotated.var.reindex(annotated.var_names[~annotated.var_names.duplicated()])
         extra = extra.reindex(same)
         for column in extra:
-            made.var[storable_name(str(column), made.var.columns)] = extra[column].to_numpy()
+            name = storable_name(str(column), made.var.columns)
+            made.var[name] = _with_gaps(annotated.var[column], extra[column]).to_numpy()
     return made, match
+
+
+def _with_gaps(before: pd.Series, after: pd.Series) -> pd.Series:
+    """A column that lacks some rows, in a form that a file can hold."""
+    if before.dtype == bool:
+        return after.where(after.notna(), False).astype(bool)
+    if before.dtype.kind in "iuf":
+        return after.astype(float)
+    return after.astype(object).where(after.notna(), "").astype(str)
 
 
 def combine_samples(
@@ -281,13 +314,24 @@ def combine_samples(
 
     parts = {name: _velocity_counts(name, item) for name, item in samples.items()}
     names = [set(part.var_names) for part in parts.values()]
-    if not set.intersection(*names):
+    shared = len(set.intersection(*names))
+    if shared < _FEWEST_SHARED * min(map(len, names)) or not shared:
         raise DataError(
-            "the samples have no genes in common",
-            found=", ".join(f"{name}: {part.var_names[0]}" for name, part in parts.items()),
+            "the samples have too few genes in common",
+            expected=f"at least {_FEWEST_SHARED:.0%} of those of each",
+            found=f"{shared:,}; "
+            + ", ".join(f"{name}: {', '.join(part.var_names[:2])}" for name, part in parts.items()),
             remedy="Count them all with the same reference, and name genes alike",
         )
+    for part in ("layers", "obsm"):
+        everywhere = set.intersection(*(set(getattr(item, part)) for item in parts.values()))
+        for item in parts.values():
+            for key in [key for key in getattr(item, part) if key not in everywhere]:
+                del getattr(item, part)[key]
     for name, part in parts.items():
+        if SAMPLE in part.obs:  # of the file itself
+            free = storable_name(f"{SAMPLE}_from_file", part.obs.columns)
+            part.obs = part.obs.rename(columns={SAMPLE: free})
         part.obs[SAMPLE] = pd.Categorical([name] * part.n_obs, categories=list(parts))
     cells = [name for part in parts.values() for name in part.obs_names]
     if len(set(cells)) < len(cells):
@@ -306,7 +350,7 @@ def combine_samples(
 
 
 def _velocity_counts(name: str, adata: AnnData) -> AnnData:
-    """A copy with the usual names of layers, sparse counts, and genes that occur once."""
+    """A copy with the usual names of layers and sparse counts; genes that repeat get numbers."""
     from anndata import AnnData
 
     spliced, unspliced = guess_layers(list(adata.layers))
@@ -320,15 +364,16 @@ def _velocity_counts(name: str, adata: AnnData) -> AnnData:
     chosen = {"spliced": spliced, "unspliced": unspliced}
     if "ambiguous" in adata.layers:
         chosen["ambiguous"] = "ambiguous"
-    first = ~adata.var_names.duplicated()
     layers = {
-        title: sp.csr_matrix(adata.layers[layer], dtype=np.float32)[:, np.flatnonzero(first)]
+        title: sp.csr_matrix(adata.layers[layer], dtype=np.float32)
         for title, layer in chosen.items()
     }
+    var = adata.var.copy()
+    var.index = unique_names(adata.var_names)
     return AnnData(
         layers["spliced"].copy(),
         obs=adata.obs.copy(),
-        var=adata.var[first].copy(),
+        var=var,
         layers=layers,
         obsm=dict(adata.obsm),
     )
@@ -388,10 +433,21 @@ def merge_files(
         made, match = add_counts(annotated, parts, least=least)
         told = _match_told(match)
     made.uns.pop(READING, None)
+    notes = [str(note) for part in parts.values() for note in part.uns[READING]["notes"]]
+    made.uns[CONVERTED] = json.dumps({"title": "files put together", "notes": _once(notes)})
     if out is not None:
-        with warnings.catch_warnings(action="ignore"):
-            made.write_h5ad(out, compression="lzf")
+        beside = out.with_name(f".{out.name}.part")
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                made.write_h5ad(beside, compression="lzf")
+            beside.replace(out)
+        finally:
+            beside.unlink(missing_ok=True)
     return {**told, "n_cells": made.n_obs, "n_genes": made.n_vars}
+
+
+def _once(notes: list[str]) -> list[str]:
+    return list(dict.fromkeys(notes))
 
 
 def _match_told(match: Match) -> dict[str, Any]:
@@ -409,16 +465,26 @@ def _match_told(match: Match) -> dict[str, Any]:
     return {"told_apart_by": match.told_apart_by, "samples": plain}
 
 
+def merge_seconds(size: int) -> float:
+    """Seconds of work that putting together files of so many bytes may take."""
+    return _SECONDS + _SECONDS_PER_BYTE * size
+
+
 def main() -> int:
     """Entry point of the process."""
     job = json.loads(sys.argv[1])
     job["counts"] = {name: Path(path) for name, path in job["counts"].items()}
     for name in ("out", "into"):
         job[name] = Path(job[name]) if job.get(name) else None
+    paths = [*job["counts"].values(), *([job["into"]] if job["into"] else [])]
+    size = sum(path.stat().st_size for path in paths)
+    limit_process(merge_seconds(size), _MEMORY + _MEMORY_PER_BYTE * size)
     try:
         answer = merge_files(**job)
     except VeloviError as error:
         answer = error.to_dict()
+    except MemoryError:
+        answer = {"what": "the files are too large to be put together on this machine"}
     json.dump(answer, sys.stdout)
     return 0
 

@@ -67,16 +67,7 @@ def read(path: Path | str, *, layers: tuple[str, str] | None = None) -> AnnData:
 
 
 def _read_h5ad(path: Path, layers: tuple[str, str] | None) -> AnnData:
-    reason = unreadable_reason(path)
-    if reason is not None:
-        found, remedy = reason
-        raise DataError(
-            "the file cannot be opened",
-            where=path.name,
-            expected="an AnnData file (.h5ad)",
-            found=found,
-            remedy=remedy,
-        )
+    _require_readable(path)
     if layers is None and (trouble := probe_file(path)) is not None:
         # what a run reads has been checked; a file that comes from anywhere has not
         raise DataError(
@@ -87,6 +78,25 @@ def _read_h5ad(path: Path, layers: tuple[str, str] | None) -> AnnData:
             remedy=REMEDY,
         )
     return open_h5ad(path, lambda file: _assemble(file, layers))
+
+
+def read_h5ad_here(path: Path) -> AnnData:
+    """All of an h5ad, read in this process, which a damaged file may end."""
+    _require_readable(path)
+    return open_h5ad(path, lambda file: _assemble(file, None))
+
+
+def _require_readable(path: Path) -> None:
+    reason = unreadable_reason(path)
+    if reason is not None:
+        found, remedy = reason
+        raise DataError(
+            "the file cannot be opened",
+            where=path.name,
+            expected="an AnnData file (.h5ad)",
+            found=found,
+            remedy=remedy,
+        )
 
 
 def look_at_everything(path: Path) -> None:

@@ -12,12 +12,11 @@ import pandas as pd
 import streamlit as st
 
 from velovi.data.check import answer_of
-from velovi.data.merge import LEAST_MATCHED
+from velovi.data.merge import LEAST_MATCHED, merge_seconds
 from velovi.runs.workspace import Dataset, Workspace
 from velovi.ui.data_panel import choose_dataset, file_label
 from velovi.ui.errors import show_errors
 
-_SECONDS, _SECONDS_PER_BYTE = 120.0, 2e-6
 _MATCH = "merge_match"
 
 
@@ -132,6 +131,6 @@ def _merged(chosen: list[Dataset], *, into: Dataset | None = None, **how: Any) -
     size = sum(Path(path).stat().st_size for path in sources)
     return answer_of(
         ["velovi.data.merge", json.dumps(job)],
-        seconds=_SECONDS + _SECONDS_PER_BYTE * size,
+        seconds=merge_seconds(size),
         where=" + ".join(names),
     )

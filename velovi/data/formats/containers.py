@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,7 @@ import h5py
 
 from velovi.data import guess_layers
 from velovi.data.h5ad import as_data_error
-from velovi.data.hdf5_limits import require_stored_below
+from velovi.data.hdf5_limits import require_inside, require_stored_below
 from velovi.data.storable import clean_text
 from velovi.errors import DataError
 
@@ -50,6 +51,7 @@ def read_mudata(path: Path) -> tuple[AnnData, list[str]]:
     from anndata.io import read_elem
 
     with as_data_error(path), h5py.File(path, "r") as file:
+        require_inside(file)
         require_stored_below(file["mod"])
         names = list(file["mod"])
         with_counts = [
@@ -75,8 +77,19 @@ def read_mudata(path: Path) -> tuple[AnnData, list[str]]:
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[Path]:
+def unpacked(path: Path, most: int | None = None) -> Iterator[tuple[Path, int]]:
     """A folder with what an archive or a compressed file holds, for as long as it is needed.
+
+    Parameters
+    ----------
+    path
+        The archive.
+    most
+        Bytes that it may unpack to; what its size can justify when left out.
+
+    Yields
+    ------
+    The folder, and how many bytes are left for archives inside it.
 
     Raises
     ------
@@ -85,27 +98,27 @@ def unpacked(path: Path) -> Iterator[Path]:
     """
     with TemporaryDirectory(prefix="velovi-unpacked-") as folder:
         target = Path(folder)
-        limit = max(EXPANSION * path.stat().st_size, LEAST_BYTES)
+        limit = max(EXPANSION * path.stat().st_size, LEAST_BYTES) if most is None else most
         kind = "a gzip-compressed file"
         try:
             if zipfile.is_zipfile(path):
                 kind = "a zip archive"
-                _unzip(path, target, limit)
+                limit -= _unzip(path, target, limit)
             elif tarfile.is_tarfile(path):
                 kind = "a tar archive"
-                _untar(path, target, limit)
+                limit -= _untar(path, target, limit)
             else:
                 name = path.name.removesuffix(".gz") or "content"
                 with gzip.open(path) as source:
-                    _copy(source, target / name, limit)
+                    limit -= _copy(source, target / name, limit)
         except DataError:
             raise
-        except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
+        except (OSError, EOFError, ValueError, RuntimeError, zlib.error) as error:
             why = next(iter(clean_text(error).strip().splitlines()), type(error).__name__)
             raise _damaged(path, f"{kind} ({why})") from error
         except (zipfile.BadZipFile, tarfile.TarError) as error:
             raise _damaged(path, f"{kind} ({clean_text(error)})") from error
-        yield target
+        yield target, limit
 
 
 def _damaged(path: Path, found: str) -> DataError:
@@ -117,17 +130,20 @@ def _damaged(path: Path, found: str) -> DataError:
     )
 
 
-def _unzip(path: Path, target: Path, limit: int) -> None:
+def _unzip(path: Path, target: Path, limit: int) -> int:
+    written = 0
     with zipfile.ZipFile(path) as archive:
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
         _require_few(path, len(entries))
         for entry in entries:
             place = _place(path, target, entry.filename)
             with archive.open(entry) as source:
-                limit -= _copy(source, place, limit)
+                written += _copy(source, place, limit - written)
+    return written
 
 
-def _untar(path: Path, target: Path, limit: int) -> None:
+def _untar(path: Path, target: Path, limit: int) -> int:
+    written = 0
     with tarfile.open(path) as archive:
         for number, entry in enumerate(archive):
             _require_few(path, number)
@@ -136,7 +152,8 @@ def _untar(path: Path, target: Path, limit: int) -> None:
             place = _place(path, target, entry.name)
             source = archive.extractfile(entry)
             if source is not None:
-                limit -= _copy(source, place, limit)
+                written += _copy(source, place, limit - written)
+    return written
 
 
 def _require_few(path: Path, count: int) -> None:

@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from velovi.data.formats.containers import read_mudata, read_zarr, unpacked
 from velovi.data.formats.foreign import foreign_reason
 from velovi.data.formats.recognise import SourceFormat, recognise, sources_in
 from velovi.data.h5ad import CONVERTED
+from velovi.data.storable import clean_text
 from velovi.errors import DataError, VeloviError
 
 if TYPE_CHECKING:
@@ -89,12 +91,22 @@ def convert(path: Path, out: Path) -> bool:
     return bool(answer["converted"])
 
 
-def convert_here(path: Path, out: Path, *, depth: int = 0) -> None:
-    """What :func:`convert` does, in this process."""
+def convert_here(path: Path, out: Path, *, depth: int = 0, most: int | None = None) -> None:
+    """What :func:`convert` does, in this process.
+
+    Parameters
+    ----------
+    path, out
+        As there.
+    depth
+        How many archives lie around it.
+    most
+        Bytes that archives may still unpack to.
+    """
     if path.is_dir():
         inside = sources_in(path)
         if len(inside) > 1:
-            _convert_samples(inside, out, depth)
+            _convert_samples(inside, out, depth, most)
             return
         found = next(iter(inside.values()), None)
     else:
@@ -104,10 +116,13 @@ def convert_here(path: Path, out: Path, *, depth: int = 0) -> None:
     if found.kind in ("archive", "compressed"):
         if depth >= _DEEPEST:
             raise DataError("archives lie inside archives", where=path.name, remedy=_ONE_ARCHIVE)
-        with unpacked(found.path) as folder:
-            if not sources_in(folder):
+        with unpacked(found.path, most) as (folder, left):
+            files = [file for file in folder.rglob("*") if file.is_file()]
+            # a file by itself is what it holds, whatever it is called
+            held = files[0] if len(files) == 1 and recognise(files[0]) is not None else folder
+            if held == folder and not sources_in(folder):
                 raise _nothing_found(path.name, folder)
-            convert_here(folder, out, depth=depth + 1)
+            convert_here(held, out, depth=depth + 1, most=left)
         return
     if found.kind == "h5ad":
         shutil.copyfile(found.path, out)
@@ -116,20 +131,22 @@ def convert_here(path: Path, out: Path, *, depth: int = 0) -> None:
     _write(adata, out, found.title, notes)
 
 
-def _convert_samples(samples: Mapping[str, SourceFormat], out: Path, depth: int) -> None:
+def _convert_samples(
+    samples: Mapping[str, SourceFormat], out: Path, depth: int, most: int | None
+) -> None:
     """Several sources are samples, and become one."""
-    import anndata
-
     from velovi.data.merge import SAMPLE, combine_samples
+    from velovi.data.read import READING, read_h5ad_here
 
-    parts, notes = {}, []
+    parts: dict[str, AnnData] = {}
+    notes: list[str] = []
     for name, item in samples.items():
         with TemporaryDirectory(prefix="velovi-sample-") as folder:
             own = Path(folder) / "sample.h5ad"
-            convert_here(item.path, own, depth=depth + 1)
-            parts[name] = anndata.read_h5ad(own)
-        told = json.loads(parts[name].uns.pop(CONVERTED, '{"notes": []}'))
-        notes += [note for note in told["notes"] if note not in notes]
+            convert_here(item.path, own, depth=depth + 1, most=most)
+            parts[name] = read_h5ad_here(own)
+        told = [str(note) for note in parts[name].uns.pop(READING)["notes"]]
+        notes += [note for note in told if note not in (*notes, f"Read from {item.title}.")]
     made = combine_samples(parts)
     titles = ", ".join(dict.fromkeys(item.title for item in samples.values()))
     cells = ", ".join(f"{name} ({part.n_obs:,} cells)" for name, part in parts.items())
@@ -195,6 +212,14 @@ def main() -> int:
             answer = {"converted": True}
     except VeloviError as error:
         answer = error.to_dict()
+    except (KeyError, ValueError, TypeError, OSError, ArithmeticError, zlib.error) as error:
+        why = next(iter(clean_text(error).strip().splitlines()), type(error).__name__)
+        answer = {
+            "what": "the file cannot be read",
+            "where": path.name,
+            "found": f"a file whose contents are damaged or incomplete ({why[:160]})",
+            "remedy": REMEDY,
+        }
     except MemoryError:
         answer = {
             "what": "the file cannot be read",

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from velovi.data.h5ad import as_data_error
-from velovi.data.hdf5_limits import require_stored_below
+from velovi.data.hdf5_limits import require_inside, require_stored_below
 from velovi.data.storable import clean_text
 from velovi.errors import DataError
 
@@ -39,13 +39,15 @@ def read_loom(path: Path) -> tuple[AnnData, list[str]]:
     from anndata import AnnData
 
     with as_data_error(path), h5py.File(path, "r") as file:
+        require_inside(file)
         require_stored_below(file)
         if not isinstance(file["matrix"], h5py.Dataset) or file["matrix"].ndim != 2:
             raise DataError("a loom file has no matrix", where=path.name)
         n_genes, n_cells = file["matrix"].shape
         notes: list[str] = []
         obs, obsm = _table(file, "col_attrs", n_cells, notes)
-        var, _ = _table(file, "row_attrs", n_genes, notes)
+        var, wide = _table(file, "row_attrs", n_genes, notes)
+        notes += [f"'{name}' of row_attrs was left out: it is no column." for name in wide]
         group = file.get("layers")
         layers = {}
         for name in group if isinstance(group, h5py.Group) else ():
@@ -85,6 +87,8 @@ def _table(
             notes.append(f"'{name}' of {part} was left out: it is no column of {length:,} values.")
             continue
         values = data[()]
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
         if values.ndim == 1:
             text = values.dtype.kind in "OSU"
             columns[name] = np.array([clean_text(v) for v in values], object) if text else values
@@ -98,4 +102,4 @@ def _table(
         kind = "cells" if part == "col_attrs" else "genes"
         notes.append(f"The file names no {kind}; they are numbered.")
     table = pd.DataFrame(columns, index=pd.Index([str(name) for name in names], dtype=object))
-    return table, {name: values for name, values in wide.items() if values.shape[1] >= 2}
+    return table, wide

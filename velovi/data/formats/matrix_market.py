@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import IO
 import numpy as np
 import scipy.sparse as sp
 
+from velovi.data.formats.recognise import value_columns
 from velovi.errors import DataError
 
 _LINES = 4_000_000  # read at a time
@@ -22,7 +24,7 @@ def open_text(path: Path) -> Iterator[IO[str]]:
     """Open a text file, compressed or not, whatever its name says."""
     with path.open("rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
-    with (gzip.open if compressed else open)(path, "rt", encoding="utf-8") as lines:
+    with (gzip.open if compressed else open)(path, "rt", encoding="utf-8-sig") as lines:
         yield lines
 
 
@@ -37,7 +39,7 @@ def read_names(path: Path, *, column: int = 0) -> list[str]:
     try:
         with open_text(path) as lines:
             rows = [line.rstrip("\r\n").split("\t") for line in lines]
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(
             "a table of names cannot be read", where=path.name, found=str(error), remedy=_COPY
         ) from error
@@ -66,6 +68,15 @@ def read_matrix_market(path: Path, n_values: int = 1) -> tuple[sp.csr_matrix, ..
     """
     import pandas as pd
 
+    there = value_columns(path)
+    if there not in (0, n_values):
+        raise DataError(
+            "a matrix has another number of values in each line",
+            where=path.name,
+            expected=str(n_values),
+            found=str(there),
+            remedy=_COPY,
+        )
     try:
         with open_text(path) as lines:
             shape, n_entries = _header(path, lines)
@@ -80,6 +91,7 @@ def read_matrix_market(path: Path, n_values: int = 1) -> tuple[sp.csr_matrix, ..
                     dtype=kinds,
                     comment="%",
                     engine="c",
+                    index_col=False,
                     chunksize=_LINES,
                 )
             )
@@ -87,13 +99,13 @@ def read_matrix_market(path: Path, n_values: int = 1) -> tuple[sp.csr_matrix, ..
         raise
     except pd.errors.EmptyDataError:
         table = pd.DataFrame({name: np.empty(0, kinds[name]) for name in columns})
-    except (OSError, EOFError, ValueError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         why = str(error).splitlines()[0][:160]
         raise DataError(
             "a matrix cannot be read", where=path.name, found=why, remedy=_COPY
         ) from error
     rows, places = table["row"].to_numpy() - 1, table["column"].to_numpy() - 1
-    if len(table) != n_entries:
+    if table.isna().any(axis=None) or len(table) != n_entries:
         raise DataError(
             "a matrix is not whole",
             where=path.name,

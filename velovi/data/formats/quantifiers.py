@@ -95,38 +95,43 @@ def read_alevin_fry(folder: Path) -> tuple[AnnData, list[str]]:
 def _usa_columns(columns: list[str]) -> dict[str, np.ndarray]:
     """Positions of each kind's columns, gene by gene in the order of the spliced ones.
 
-    They are named with a suffix.
+    Three blocks of the same genes, the last two named with -U and -A; or in any other order, if no
+    name repeats.
     """
-    ends = {
-        name: [at for at, text in enumerate(columns) if text.endswith(suffix)]
-        for name, suffix in _SUFFIXES.items()
-    }
-    marked = {at for places in ends.values() for at in places}
-    spliced = [at for at in range(len(columns)) if at not in marked]
-    if all(ends.values()):
-        found = {"spliced": np.array(spliced)}
-        for name, suffix in _SUFFIXES.items():
-            by_gene = {columns[at].removesuffix(suffix): at for at in ends[name]}
-            places = [by_gene.get(columns[at].removesuffix("-S"), -1) for at in spliced]
-            if -1 in places:
-                break
-            found[name] = np.array(places)
-        else:
-            return found
+    third = len(columns) // 3
+    genes = columns[:third]
+    blocks = [genes, *([gene + end for gene in genes] for end in _SUFFIXES.values())]
+    if columns == [name for block in blocks for name in block]:
+        places = np.arange(3 * third).reshape(3, third)
+        return dict(zip(("spliced", *_SUFFIXES), places, strict=True))
+    at = {name: place for place, name in enumerate(columns)}
+    genes = [name for name in columns if all(name + end in at for end in _SUFFIXES.values())]
+    if genes and 3 * len(genes) == len(columns) == len(at):
+        ends = {"spliced": "", **_SUFFIXES}
+        return {name: np.array([at[gene + end] for gene in genes]) for name, end in ends.items()}
     raise DataError(
         "these counts of alevin-fry tell no spliced from unspliced molecules",
         where="quants_mat_cols.txt",
         expected="each gene three times: itself, with -U and with -A",
-        found=f"{len(columns):,} columns, {len(ends['unspliced']):,} of them with -U",
+        found=f"{len(columns):,} columns, {len(genes):,} genes of that kind",
         remedy="Index a splici or spliceu reference, and quantify in USA mode",
     )
 
 
 def read_kb(folder: Path) -> tuple[AnnData, list[str]]:
-    """Counts of kb-python: workflow ``lamanno`` (spliced) or ``nac`` (mature, nascent)."""
+    """Counts of kb-python: workflow ``lamanno`` (spliced) or ``nac`` (mature, nascent).
+
+    Returns
+    -------
+    adata
+        Cells that both matrices hold; a gene's id beside its symbol where there is one.
+    notes
+        What was left out, and where ambiguous molecules are.
+    """
     names = {file.name.removesuffix(".gz") for file in folder.iterdir()}
     stems = kb_stems(names)
-    assert stems is not None
+    if stems is None:
+        raise DataError("these are no counts of kb-python", where=folder.name)
     layers: dict[str, sp.csr_matrix] = {}
     tables: dict[str, tuple[list[str], list[str]]] = {}
     for layer, stem in zip(_STARSOLO, stems, strict=True):
@@ -149,6 +154,8 @@ def read_kb(folder: Path) -> tuple[AnnData, list[str]]:
     notes = []
     if len(barcodes) < max(len(table[0]) for table in tables.values()):
         notes.append(f"Only the {len(barcodes):,} cells that both matrices hold were taken.")
+    if stems[0].endswith("cell"):
+        notes.append("Totals of kb-python count ambiguous molecules as spliced and as unspliced.")
     if "ambiguous" in layers:
         notes.append("Ambiguous molecules are a layer by themselves, and in neither count.")
     return _adata(layers, barcodes, titles, genes), notes
@@ -169,8 +176,13 @@ def read_celldancer(path: Path) -> tuple[AnnData, list[str]]:
     from anndata import AnnData
 
     try:
-        table = pd.read_csv(path)
-        cells, genes = (pd.factorize(table[name].astype(str)) for name in ("cellID", "gene_name"))
+        names = {"cellID": str, "gene_name": str}
+        numbers = {"splice": np.float64, "unsplice": np.float64}
+        table = pd.read_csv(path, dtype={**names, **numbers}, keep_default_na=False)
+        twice = int(table.duplicated(["cellID", "gene_name"]).sum())
+        if twice:
+            raise ValueError(f"{twice:,} lines tell of a gene and cell again")
+        cells, genes = (pd.factorize(table[name]) for name in ("cellID", "gene_name"))
         shape = len(cells[1]), len(genes[1])
         layers = {
             layer: sp.csr_matrix(
@@ -203,7 +215,13 @@ def _shared_cells_and_genes(
     if all(table == first for table in tables.values()):
         return layers, *first
     kept: list[list[str]] = []
-    for side in (0, 1):
+    for side, kind in enumerate(("cells", "genes")):
+        if any(len(set(table[side])) < len(table[side]) for table in tables.values()):
+            raise DataError(
+                f"names of {kind} repeat, and differ between spliced and unspliced counts",
+                where="kb-python's output",
+                remedy="Take both matrices from the same run",
+            )
         there = set.intersection(*(set(table[side]) for table in tables.values()))
         kept.append([name for name in first[side] if name in there])
     if not kept[0] or not kept[1]:

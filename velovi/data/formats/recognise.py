@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import h5py
+
+from velovi.errors import DataError
 
 Kind = Literal[
     "h5ad",
@@ -42,6 +45,8 @@ _PACKED = (*(f"{ending}.gz" for ending in _ENDINGS), ".zip", ".tar", ".tar.gz", 
 SUFFIXES = (*_PACKED, *_ENDINGS, ".csv.gz")
 """Endings of files that may hold counts; the longest that fits comes first."""
 _DEPTH, _MOST_FOLDERS = 6, 2_000
+_BEGINNING = 65_536  # characters
+_UNFILTERED = {"raw": "filtered", "counts_unfiltered": "counts_filtered"}
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _TAR_AT, _TAR = 257, b"ustar"
 
@@ -98,7 +103,7 @@ def recognise(path: Path) -> SourceFormat | None:
 
 
 def sources_below(folder: Path, most: int) -> list[Path]:
-    """Files and folders of counts in a folder, by their names and without opening any.
+    """Files and folders of counts in a folder, by their names and beginnings.
 
     Parameters
     ----------
@@ -154,51 +159,76 @@ def _of_hdf5(path: Path) -> Kind | None:
 
 
 def sources_in(folder: Path) -> dict[str, SourceFormat]:
-    """The sources of a folder, the nearest below it, by what tells them apart.
+    """All sources in a folder and below it, by what tells them apart.
 
-    They are samples of one experiment: folders or files on the same level. Of STARsolo's raw and
-    filtered counts the filtered ones are taken.
+    They are samples of one experiment. What lies inside a folder of counts is part of it; of raw
+    and filtered counts the filtered ones are taken.
+
+    Raises
+    ------
+    DataError
+        They are of several kinds, or one is damaged.
     """
+    found: dict[Path, SourceFormat] = {}
     level, seen = [folder], 0
     for _ in range(_DEPTH):
-        found = {
-            here: SourceFormat(kind, here)
-            for here in level
-            if (kind := _of_folder(here)) is not None
-        }
-        found = {
-            here: item
-            for here, item in found.items()
-            if here.name != "raw" or here.with_name("filtered") not in found
-        }
-        if not found:
-            files = [file for here in level for file in _files(here) if _is_source(file)]
-            found = {file: item for file in files if (item := recognise(file)) is not None}
-        if found:
-            return dict(zip(_told_apart(list(found)), found.values(), strict=True))
-        level = [item for here in level for item in _folders(here)]
-        seen += len(level)
+        below: list[Path] = []
+        for here in level:
+            kind = _of_folder(here)
+            if kind is not None:
+                found[here] = SourceFormat(kind, here)
+                continue
+            for file in filter(_is_source, _files(here)):
+                item = recognise(file)
+                if item is None:
+                    raise DataError(
+                        "one of the files cannot be read",
+                        where=file.name,
+                        found="a truncated or damaged file",
+                        remedy="Copy or download it again, or leave it out",
+                    )
+                found[file] = item
+            below += _folders(here)
+        level, seen = below, seen + len(below)
         if not level or seen > _MOST_FOLDERS:
             break
-    return {}
+    kept = {
+        here: item
+        for here, item in found.items()
+        if here.with_name(_UNFILTERED.get(here.name, " ")) not in found
+    }
+    kinds = {item.title for item in kept.values()}
+    if len(kinds) > 1:
+        raise DataError(
+            "there are counts of several kinds, and it is not clear which to take",
+            where=folder.name,
+            found=", ".join(sorted(kinds)),
+            remedy="Bring one of them, or files of one kind for all samples",
+        )
+    return dict(zip(_told_apart(list(kept)), kept.values(), strict=True))
 
 
 def _told_apart(paths: list[Path]) -> list[str]:
     """A name for each path: the first of its parts that differs between them."""
-    if len(paths) == 1:
-        return [title_of(paths[0])]
+    if len(paths) < 2:
+        return [title_of(path) for path in paths]
     parts = [path.parts for path in paths]
-    at = next(at for at, column in enumerate(zip(*parts, strict=False)) if len(set(column)) > 1)
-    names = [title_of(Path(part[at])) for part in parts]
-    if len(set(names)) == len(names):
-        return names
-    return ["/".join((*part[at:-1], title_of(Path(part[-1])))) for part in parts]
+    at = next(
+        at for at in range(max(map(len, parts))) if len({part[at : at + 1] for part in parts}) > 1
+    )
+    for names in (
+        [title_of(Path(part[min(at, len(part) - 1)])) for part in parts],
+        ["/".join((*part[at:-1], title_of(Path(part[-1])))) for part in parts],
+    ):
+        if len(set(names)) == len(names):
+            return names
+    return ["/".join(part[at:]) for part in parts]
 
 
 def _is_source(path: Path) -> bool:
     name = path.name.lower()
     if name.endswith(_ENDINGS):
-        return h5py.is_hdf5(path)
+        return True
     if name.endswith(".csv"):
         with path.open("rb") as file:
             return _is_celldancer(file.read(_TAR_AT))
@@ -263,21 +293,19 @@ def find(folder: Path, name: str) -> Path:
 
 
 def value_columns(path: Path) -> int:
-    """Values in each line of a Matrix Market file; STARsolo writes three side by side."""
+    """Values in each line of a Matrix Market file; STARsolo writes three side by side.
+
+    Only its beginning is read; 0 when that says nothing.
+    """
     from velovi.data.formats.matrix_market import open_text
 
     try:
         with open_text(path) as lines:
-            sizes = False
-            for line in lines:
-                if line.startswith("%") or not line.strip():
-                    continue
-                if sizes:
-                    return len(line.split()) - 2
-                sizes = True
-    except (OSError, EOFError, ValueError):
+            start = lines.read(_BEGINNING)
+    except (OSError, EOFError, ValueError, zlib.error):
         return 0
-    return 0
+    rows = [row for row in start.splitlines() if row.strip() and not row.startswith("%")]
+    return max(len(rows[1].split()) - 2, 0) if len(rows) > 1 else 0
 
 
 def _files(folder: Path) -> list[Path]:
