@@ -240,6 +240,13 @@ def test_a_sample_without_velocity_counts_is_named(samples):
     assert caught.value.where == "E15"
 
 
+def test_no_cells_match_nothing():
+    found = match_cells([], pd.DataFrame(index=[]), {"a": ["cell_1"], "b": []})
+    assert found.table["found"].tolist() == [0, 0]
+    with pytest.raises(DataError, match="too few cells"):
+        found.require()
+
+
 def test_names_without_a_barcode_are_themselves():
     names = ["cell_1", "cell_2"]
     found = match_cells(names, pd.DataFrame(index=names), {"a": ["cell_2", "cell_1"]})

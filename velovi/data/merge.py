@@ -123,7 +123,8 @@ def match_cells(
     1
     """
     holders = Counter(name for cells in counts.values() for name in cells)
-    exact = np.mean([holders[name] == 1 for name in annotated]) >= _NEARLY_ALL
+    n_exact = sum(holders[name] == 1 for name in annotated)
+    exact = n_exact > 0 and n_exact >= _NEARLY_ALL * len(annotated)
     key = str if exact else barcode_of  # names that are the same need no barcodes
     barcodes = np.array([key(name) for name in annotated], dtype=object)
     files = {name: _places([key(cell) for cell in cells]) for name, cells in counts.items()}
