@@ -206,7 +206,7 @@ def test_kinds_that_do_not_belong_together_are_refused(cells, tmp_path):
     loom(cells, tmp_path / "deep/B/B.loom")
     assert converted(tmp_path / "deep", tmp_path).n_obs == 100
     (tmp_path / "deep/C.loom").write_bytes(b"broken")
-    with pytest.raises(DataError, match="one of the files") as caught:
+    with pytest.raises(DataError, match="one of the files of this folder") as caught:
         converted(tmp_path / "deep", tmp_path)
     assert caught.value.where == "C.loom"
 

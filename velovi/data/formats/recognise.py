@@ -182,7 +182,7 @@ def sources_in(folder: Path) -> dict[str, SourceFormat]:
                 item = recognise(file)
                 if item is None:
                     raise DataError(
-                        "one of the files cannot be read",
+                        "one of the files of this folder cannot be read",
                         where=file.name,
                         found="a truncated or damaged file",
                         remedy="Copy or download it again, or leave it out",
