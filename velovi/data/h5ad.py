@@ -111,9 +111,11 @@ class H5adFile:
     def __post_init__(self) -> None:
         """Say what the file was made of, when it was of another format."""
         try:
-            told = json.loads(clean_text(self.file[f"uns/{CONVERTED}"][()]))
+            node = self.file[f"uns/{CONVERTED}"]
+            require_stored(node)
+            told = json.loads(clean_text(node[()]))
             self.note(" ".join([f"Read from {told['title']}.", *told["notes"]]))
-        except (KeyError, ValueError, TypeError, OSError, AttributeError):
+        except (KeyError, ValueError, TypeError, OSError, AttributeError, DataError):
             return
 
     def note(self, what: str, remedy: str = "") -> None:

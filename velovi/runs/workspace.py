@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from velovi import __version__
 from velovi.config import RunOptions
+from velovi.data.check import check_file
 from velovi.data.formats.convert import convert
 from velovi.errors import DataError, OptionError, StoreError
 from velovi.runs.files import (
@@ -109,12 +110,10 @@ class Dataset:
 
     def summary(self) -> DatasetSummary:
         """What the file holds and what is wrong with it; read once, then kept beside it."""
-        from velovi.data.inspect import inspect_file
-
         kept = self.kept_summary()
         if kept is not None:
             return kept
-        summary = inspect_file(self.source)
+        summary = check_file(self.source)  # what it was has become h5ad when it was taken in
         if summary.given_up:  # the next look may find a quieter machine
             return summary
         # a full disk is no reason not to say what is in the file

@@ -223,11 +223,10 @@ def _error_words(view: ResultView) -> str:
             "velocity was taken away and whose halves of the genes agree as these do: half of them "
             "were off by less than the first, 95 % by less than the second."
         )
-    joins = evidence is not None and evidence.flow is not None
-    joins = joins and evidence.flow.branching == "joins"  # type: ignore[union-attr]
+    flow = None if evidence is None else evidence.flow
     supposed = (
         "Because ways join, it supposes that the whole map is reversed, and gives no bound."
-        if joins
+        if flow is not None and flow.branching == "joins"
         else "It supposes that the map as a whole is not reversed."
     )
     return (
@@ -254,7 +253,7 @@ def error_panel(view: ResultView) -> None:
         cell_map(view, [ColorBy(column=column), ColorBy(column=upper)], key="direction", height=300)
     labels = view.labels()
     if labels is None or np.nanmin(values) == np.nanmax(values):
-        return  # without evidence all cells have the same
+        return  # no group differs from another
     data = spread_by_group(
         view,
         cell_column_title(column)[0] + " (degrees)",

@@ -34,16 +34,8 @@ def read_zarr(path: Path) -> tuple[AnnData, list[str]]:
     """An AnnData in zarr, version 2 or 3."""
     import anndata
 
-    try:
+    with as_data_error(path, expected="AnnData in zarr"):
         return anndata.read_zarr(path), []
-    except Exception as error:
-        why = next(iter(clean_text(error).strip().splitlines()), type(error).__name__)
-        raise DataError(
-            "this zarr store cannot be read",
-            where=path.name,
-            found=why[:200],
-            remedy="Write it again with anndata's write_zarr",
-        ) from error
 
 
 def read_mudata(path: Path) -> tuple[AnnData, list[str]]:

@@ -11,20 +11,18 @@ import json
 import shutil
 import sys
 import warnings
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from velovi.data.check import REMEDY, answer_of, limit_process
+from velovi.data.check import answer_of, limit_process
 from velovi.data.formats.containers import read_mudata, read_zarr, unpacked
 from velovi.data.formats.foreign import foreign_reason
 from velovi.data.formats.recognise import SourceFormat, recognise, sources_in
-from velovi.data.h5ad import CONVERTED
-from velovi.data.storable import clean_text
-from velovi.errors import DataError, VeloviError
+from velovi.data.h5ad import CONVERTED, as_data_error
+from velovi.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,9 +148,8 @@ def _convert_samples(
     made = combine_samples(parts)
     titles = ", ".join(dict.fromkeys(item.title for item in samples.values()))
     cells = ", ".join(f"{name} ({part.n_obs:,} cells)" for name, part in parts.items())
-    most = max(part.n_vars for part in parts.values())
     notes.insert(0, f"Samples, told apart by the column '{SAMPLE}': {cells}.")
-    if made.n_vars < most:
+    if made.n_vars < max(part.n_vars for part in parts.values()):
         notes.append(f"Only the {made.n_vars:,} genes that all samples hold were taken.")
     _write(made, out, f"{len(parts)} samples ({titles})", notes)
 
@@ -205,27 +202,14 @@ def main() -> int:
     path, out = map(Path, sys.argv[1:3])
     size = _size(path)
     limit_process(_SECONDS + _SECONDS_PER_BYTE * size, _MEMORY + _MEMORY_PER_BYTE * size)
-    answer: Mapping[str, object] = {"converted": False}
     try:
-        if _needs_conversion(path):
-            convert_here(path, out)
-            answer = {"converted": True}
-    except VeloviError as error:
+        with as_data_error(path, expected="counts that can be read"):
+            wanted = _needs_conversion(path)
+            if wanted:
+                convert_here(path, out)
+        answer: Mapping[str, object] = {"converted": wanted}
+    except DataError as error:
         answer = error.to_dict()
-    except (KeyError, ValueError, TypeError, OSError, ArithmeticError, zlib.error) as error:
-        why = next(iter(clean_text(error).strip().splitlines()), type(error).__name__)
-        answer = {
-            "what": "the file cannot be read",
-            "where": path.name,
-            "found": f"a file whose contents are damaged or incomplete ({why[:160]})",
-            "remedy": REMEDY,
-        }
-    except MemoryError:
-        answer = {
-            "what": "the file cannot be read",
-            "found": "a file that declares more than it holds, or is too large for memory",
-            "remedy": REMEDY,
-        }
     json.dump(answer, sys.stdout)
     return 0
 

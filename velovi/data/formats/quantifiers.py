@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _STARSOLO = ("spliced", "unspliced", "ambiguous")
-_USA = ("unspliced", "spliced", "ambiguous")  # in the order in which alevin-fry writes them
 _SUFFIXES = {"unspliced": "-U", "ambiguous": "-A"}
 
 
@@ -86,7 +85,7 @@ def read_alevin_fry(folder: Path) -> tuple[AnnData, list[str]]:
     )
     parts = _usa_columns(columns)
     genes = [columns[at] for at in parts["spliced"]]
-    layers = {name: matrix[:, parts[name]].tocsr() for name in _USA}
+    layers = {name: matrix[:, places].tocsr() for name, places in parts.items()}
     layers["spliced"] = (layers["spliced"] + layers["ambiguous"]).tocsr()
     note = "Ambiguous molecules were counted as spliced, as alevin-fry's authors advise."
     return _adata(layers, barcodes, genes, genes), [note]
@@ -240,7 +239,7 @@ def _shared_cells_and_genes(
 
 
 def _positions(names: list[str], wanted: list[str]) -> np.ndarray:
-    at = {name: place for place, name in reversed(list(enumerate(names)))}
+    at = {name: place for place, name in enumerate(names)}
     return np.array([at[name] for name in wanted], dtype=np.intp)
 
 

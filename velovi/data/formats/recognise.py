@@ -38,8 +38,6 @@ TITLES: dict[Kind, str] = {
 }
 CELLDANCER = {"gene_name", "unsplice", "splice", "cellID"}
 """Columns of cellDancer's table, a line for each gene and cell."""
-FOLDERS: tuple[Kind, ...] = ("zarr", "starsolo", "alevin-fry", "kb")
-"""Kinds that are folders."""
 _ENDINGS = (".h5ad", ".loom", ".h5mu")
 _PACKED = (*(f"{ending}.gz" for ending in _ENDINGS), ".zip", ".tar", ".tar.gz", ".tgz")
 SUFFIXES = (*_PACKED, *_ENDINGS, ".csv.gz")
