@@ -236,6 +236,17 @@ def test_runs_are_compared(judged, workspace):
     assert not app.exception
     told = table_with(app, "Shared cells").set_index("Run")
     assert told.loc["third", "Angle of velocities"] == pytest.approx(0, abs=1e-3)
+    stranger = fake_result(60, 4)
+    stranger.obs_names = [f"other{at}" for at in range(60)]
+    shutil.copytree(run.path, workspace.root / "runs" / "20260102-000000-stranger")
+    folder = RunFolder(workspace.root / "runs" / "20260102-000000-stranger")
+    folder.write_spec(replace(folder.spec(), run_id=folder.path.name, name="stranger"))
+    shutil.rmtree(folder.result_path)
+    write_result(stranger, folder.result_path)
+    app.run()
+    app.multiselect(key="compare_with").set_value([folder.path.name, *both]).run()
+    assert any("share too little" in item.value and "stranger" in item.value for item in app.error)
+    assert set(table_with(app, "Shared cells")["Run"]) == {"second", "third"}
     app.button_group(key="compared_run").set_value(both[1]).run()
     assert not app.exception
     assert "**0 of 4 genes go the other way in most cells**" in texts(app)

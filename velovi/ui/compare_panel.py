@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from velovi.errors import DataError
 from velovi.plotting.group_quantiles import group_quantiles_figure
 from velovi.runs.compare_runs import RunComparison, compare_runs
 from velovi.runs.folder import RunState
@@ -102,21 +103,29 @@ def _show(view: ResultView, entries: Sequence[RunEntry]) -> None:
         return
     names = {entry.run_id: entry.name for entry in entries}
     views = {entry.run_id: open_result(entry.run, entry.run_id) for entry in entries}
-    found = {
-        run_id: _compared(view.path, view.changed, other.path, other.changed, view, other)
-        for run_id, other in views.items()
-    }
+    found: dict[str, RunComparison] = {}
+    for run_id, other in views.items():
+        with show_errors():  # a run that shares nothing does not take the others away
+            try:
+                found[run_id] = _compared(
+                    view.path, view.changed, other.path, other.changed, view, other
+                )
+            except DataError as error:
+                error.where = names[run_id]
+                raise
+    if not found:
+        return
     _numbers(names, found)
     with_maps = [
-        (other, names[run_id]) for run_id, other in views.items() if other.store.embeddings
+        (views[run_id], names[run_id]) for run_id in found if views[run_id].store.embeddings
     ]
     if view.store.embeddings and with_maps:
         maps_side_by_side([(view, "This run"), *with_maps], key="runs_beside")
-    detailed = entries[0].run_id
-    if len(entries) > 1:
+    detailed = next(iter(found))
+    if len(found) > 1:
         detailed = st.segmented_control(
             "In detail",
-            list(names),
+            list(found),
             format_func=lambda run_id: names[run_id],
             default=detailed,
             required=True,
